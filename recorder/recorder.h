@@ -1,0 +1,76 @@
+/*
+ * The recorder: machine + platform + world, writing the log. One call records one guest from its first
+ * instruction to its end.
+ */
+#ifndef REPRISE_RECORDER_RECORDER_H
+#define REPRISE_RECORDER_RECORDER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log-format/log.h"
+#include "vmm/boot/boot.h"
+#include "vmm/engine.h"
+
+enum recorder_clock { RECORDER_CLOCK_HOST, RECORDER_CLOCK_VIRTUAL };
+
+struct recorder_disk {
+	const char *path;
+	bool write_back; /* --disk-write: writes go to the file; otherwise to an overlay in memory */
+};
+
+struct recorder_config {
+	const char *output_path; /* NULL: the log is made and thrown away */
+	bool sync;
+
+	uint32_t n_vcpus;
+	uint64_t ram_bytes;
+	const struct engine_ops *engine;
+	enum recorder_clock clock;
+	uint64_t virtual_ps_per_instruction; /* virtual clock's rate */
+	int64_t epoch_s;  /* RTC at the start; -1: the host's time (host clock), a constant (virtual) */
+	bool seeded;
+	uint64_t seed;
+	uint64_t limit_icount; /* end the recording here; 0: no limit */
+
+	struct boot_config boot;
+	const char *kernel_path; /* for the header */
+	struct recorder_disk disks[8];
+	unsigned n_disks;
+
+	int console_in_fd;  /* bytes for ttyS0; -1: none */
+	bool console_in_interactive; /* a terminal: exempt from the virtual clock's input rate */
+	int console_out_fd; /* bytes of ttyS0; -1: thrown away */
+	/* `run`: the channel's streams; -1 where there is none. channel false: no channel device. */
+	bool channel;
+	int channel_in_fd, channel_out_fd, channel_err_fd;
+	const char *const *command; /* NULL-terminated, for the header; NULL: none */
+
+	const volatile sig_atomic_t *interrupted; /* non-zero: end the recording in good order */
+	bool (*quit_requested)(void *ctx); /* optional: asked where interrupted is */
+	void *quit_ctx;
+	/* Optional: called about ten times a second with the progress so far. */
+	void (*progress)(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_t log_bytes);
+	void *progress_ctx;
+};
+
+struct recorder_result {
+	uint64_t icount;
+	uint64_t guest_ns;
+	uint64_t n_events;
+	uint64_t file_bytes, event_bytes; /* the whole file; its event chunks */
+	uint64_t unknown_msrs;
+	const char *end_reason; /* as in the trailer; a static string */
+	int exit_status;        /* `run`: the guest command's */
+	bool has_exit_status;
+};
+
+/*
+ * Records. Returns 0 when the recording ended in good order (power-off, shutdown, interrupted, limit);
+ * otherwise a negative errno with *ret_error: what failed. What was written until then replays.
+ */
+int recorder_run(const struct recorder_config *config, struct recorder_result *ret_result,
+		 struct log_error *ret_error);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * The replayer: machine + log. It has no devices, no disk, no network, no clock.
+ */
+#ifndef REPRISE_REPLAYER_REPLAYER_H
+#define REPRISE_REPLAYER_REPLAYER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "log-format/log.h"
+#include "vmm/engine.h"
+
+/* How a replay differed from its recording: the state last proven equal, and what differs first. */
+struct divergence {
+	uint64_t proven_icount; /* digests were equal here */
+	uint64_t icount;        /* found here */
+	char what[200];         /* "memory digest: recorded 0x…, replayed 0x…" */
+};
+
+struct replayer;
+
+struct replayer_config {
+	const struct engine_ops *engine;
+	/* Output bytes of stream n (header order), as the guest writes them. Optional. */
+	void (*stream_output)(void *ctx, unsigned stream, const uint8_t *data, size_t n);
+	void *stream_ctx;
+	const volatile sig_atomic_t *interrupted;
+	void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount);
+	void *progress_ctx;
+};
+
+enum replay_status {
+	REPLAY_AT_ICOUNT, /* the icount asked for is reached */
+	REPLAY_AT_END,    /* the log's end: recorded end, or where the file was cut off */
+	REPLAY_DIVERGED,
+	REPLAY_DAMAGED,     /* the file cannot be read further; *error */
+	REPLAY_INTERRUPTED, /* config.interrupted */
+	REPLAY_FAILED,      /* no memory and the like; *error */
+};
+
+/* The reader stays the caller's and must outlive the replayer. Returns 0 or a negative errno with
+ * *ret_error set; the machine is at its first instruction. */
+int replayer_create(struct log_reader *reader, const struct replayer_config *config,
+		    struct replayer **ret_replayer, struct log_error *ret_error);
+void replayer_destroy(struct replayer *replayer);
+
+/* Runs forward to exactly icount (UINT64_MAX: to the end): the state after the memory and clock events
+ * at that count and before a delivery. */
+enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount);
+
+struct machine *replayer_machine(struct replayer *replayer);
+const struct divergence *replayer_divergence(const struct replayer *replayer);
+const struct log_error *replayer_error(const struct replayer *replayer);
+uint64_t replayer_digests_checked(const struct replayer *replayer);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * An engine carries the machine from one instruction count towards another. Engines are
+ * interchangeable between any two instructions and hold no pointer to the boundary: they run until a
+ * limit or an exit, and the run loop (run.c) completes the exit.
+ */
+#ifndef REPRISE_VMM_ENGINE_H
+#define REPRISE_VMM_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/machine.h"
+
+enum engine_exit {
+	ENGINE_LIMIT,    /* icount == until_icount */
+	ENGINE_CROSSING, /* machine->crossing.request waits; the instruction has not retired */
+	ENGINE_RETIRED,  /* the instruction that crossed has retired */
+	ENGINE_HALTED,   /* the current vCPU is not running (enum activity says how) */
+	ENGINE_WINDOW,   /* an interrupt or NMI that was waited for could be taken now */
+};
+
+struct run_control {
+	uint64_t until_icount;
+	bool interrupt_window;
+	bool nmi_window;
+};
+
+struct engine;
+
+struct engine_ops {
+	const char *name;
+	/* Returns 0 or a negative errno. The machine must outlive the engine. Mandatory. */
+	int (*create)(struct machine *machine, struct engine **ret_engine);
+	void (*destroy)(struct engine *engine);
+	/*
+	 * Runs the current vCPU. Exact: on return machine->icount counts what has retired or been
+	 * delivered, and is never above until_icount. Mandatory.
+	 */
+	enum engine_exit (*run)(struct engine *engine, const struct run_control *control);
+	/* RAM or vCPUs were changed wholesale (state restored, reset): drop every cache. Mandatory. */
+	void (*flush)(struct engine *engine);
+};
+
+struct engine {
+	const struct engine_ops *ops;
+	struct machine *machine;
+};
+
+/* The reference engine. */
+extern const struct engine_ops interp_engine_ops;
+
+static inline int engine_create(const struct engine_ops *ops, struct machine *machine,
+				struct engine **ret_engine)
+{
+	return ops->create(machine, ret_engine);
+}
+
+static inline void engine_destroy(struct engine *engine)
+{
+	if (engine)
+		engine->ops->destroy(engine);
+}
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * Guest-physical memory: RAM and ROM regions, one flag byte a page, dirty tracking, the RAM digest.
+ *
+ * Every write to RAM from wherever (guest store, A and D bits, DMA) goes through memory_write() or
+ * through the engines' fast path, which may be used only for pages whose flag byte is 0.
+ */
+#ifndef REPRISE_VMM_MEMORY_MEMORY_H
+#define REPRISE_VMM_MEMORY_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_BYTES 4096u
+#define PAGE_SHIFT 12
+
+/* Limits of a machine's map; a file that asks for more is refused. */
+#define MEMORY_MAX_BYTES (UINT64_C(1) << 40)
+#define MEMORY_MAX_REGIONS 64
+#define GPA_BITS 40 /* physical address width, as CPUID says */
+
+enum region_kind {
+	REGION_UNSPECIFIED,
+	REGION_RAM,
+	REGION_ROM,    /* reads as memory; guest writes are dropped */
+	REGION_DEVICE, /* crosses the boundary */
+};
+
+struct memory_region {
+	uint8_t kind;   /* enum region_kind */
+	uint64_t gpa;   /* page aligned */
+	uint64_t bytes; /* whole pages */
+};
+
+/* Pages flag byte: any bit set sends writes to the slow path. */
+enum page_flags {
+	PAGE_CLEAN = 1, /* not written since the digest was last brought up to date */
+	PAGE_CODE = 2,  /* holds decoded or translated code */
+	PAGE_TABLE = 4, /* a cached translation was read from here */
+	PAGE_ROM = 8,
+};
+
+struct memory;
+
+/*
+ * Told of writes to pages that hold code or page tables, before the bytes change. Both optional. Must
+ * not write guest memory. old/new: the n bytes at gpa (n at most PAGE_BYTES, one page).
+ */
+struct memory_listener {
+	void (*code_write)(void *ctx, uint64_t gpa, uint32_t n);
+	void (*table_write)(void *ctx, uint64_t gpa, const uint8_t *old, const uint8_t *new_bytes,
+			    uint32_t n);
+	/* A page's flag byte became non-zero: cached write permissions for it must go. */
+	void (*protect)(void *ctx, uint64_t gpa_page);
+	void *ctx;
+};
+
+/*
+ * Makes zeroed memory after the map (regions sorted by gpa, not overlapping). Returns 0 or a negative
+ * errno: -EINVAL for a bad map, -ENOMEM.
+ */
+int memory_create(const struct memory_region *regions, unsigned n, struct memory **ret_memory);
+void memory_destroy(struct memory *memory);
+
+void memory_set_listener(struct memory *memory, const struct memory_listener *listener);
+
+/* The region a guest-physical address lies in, or NULL: unassigned. */
+const struct memory_region *memory_find_region(const struct memory *memory, uint64_t gpa);
+
+/*
+ * Host address of the RAM or ROM page that holds gpa, or NULL. Reading through it is always allowed;
+ * writing only when *memory_flags() is 0.
+ */
+uint8_t *memory_page(const struct memory *memory, uint64_t gpa);
+
+/* The page's flag byte; NULL when gpa is not RAM or ROM. */
+uint8_t *memory_flags(const struct memory *memory, uint64_t gpa);
+
+/* Sets flag bits of a page (PAGE_CODE, PAGE_TABLE), telling the listener when it was writable. */
+void memory_protect(struct memory *memory, uint64_t gpa, uint8_t flags);
+void memory_unprotect(struct memory *memory, uint64_t gpa, uint8_t flags);
+
+/* True when all of [gpa, gpa+n) is RAM. */
+bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n);
+
+/* Copies out of RAM and ROM. Bytes elsewhere read as 0xff. */
+void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64_t n);
+
+/* Writes to RAM: tells the listener, marks dirty. Bytes outside RAM are dropped. */
+void memory_write(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
+
+/* As memory_write, but fills ROM too; for loaders and for restoring state. */
+void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
+
+/* Sets all RAM and ROM to 0, giving the pages back to the host. */
+void memory_clear(struct memory *memory);
+
+/*
+ * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed = page
+ * number). Rehashes only the pages written since the last call.
+ */
+uint64_t memory_digest(struct memory *memory);
+
+/* Calls fn for each page that may hold something else than zeros, ascending. Stops when fn returns
+ * non-zero and returns that. */
+int memory_each_page(const struct memory *memory,
+		     int (*fn)(void *ctx, uint64_t gpa, const uint8_t *page), void *ctx);
+
+#endif
