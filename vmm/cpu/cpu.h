@@ -140,7 +140,8 @@ struct cpu {
 	uint8_t stop;       /* enum cpu_stop */
 	struct fault fault; /* valid while stop == CPU_STOP_FAULT */
 	uint64_t next_rip;  /* while an exec function runs: the instruction after it; branches set it */
-	uint64_t block_rip; /* linear RIP offset of the first instruction of the running block */
+	uint64_t block_rip; /* RIP of the first instruction of the running block */
+	uint64_t block_icount; /* icount before it */
 	const void *chain;  /* the interpreter's link to the block that follows, or NULL */
 };
 

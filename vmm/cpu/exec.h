@@ -112,6 +112,9 @@ bool linear_probe(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind
 /* Each returns false until the answer has been supplied; see machine.h, struct crossing. */
 bool cross_port_read(struct cpu *cpu, uint16_t port, unsigned size, uint64_t *ret_value);
 bool cross_port_write(struct cpu *cpu, uint16_t port, unsigned size, uint64_t value);
+/* Device memory, by guest-physical address; an access never leaves its aligned 8 bytes. */
+bool cross_mmio_read(struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t *ret_value);
+bool cross_mmio_write(struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t value);
 bool cross_msr_read(struct cpu *cpu, uint32_t msr, uint64_t *ret_value);
 bool cross_msr_write(struct cpu *cpu, uint32_t msr, uint64_t value);
 bool cross_cr8_read(struct cpu *cpu, uint64_t *ret_value);

@@ -43,15 +43,21 @@ enum page_flags {
 struct memory;
 
 /*
- * Told of writes to pages that hold code or page tables, before the bytes change. Both optional. Must
- * not write guest memory. old/new: the n bytes at gpa (n at most PAGE_BYTES, one page).
+ * Told of writes to pages that hold page tables, before the bytes change, and of pages that may no
+ * longer be written by the fast path. Must not write guest memory.
  */
 struct memory_listener {
-	void (*code_write)(void *ctx, uint64_t gpa, uint32_t n);
+	/* The n bytes at gpa (inside one page) are about to change from old to new_bytes. */
 	void (*table_write)(void *ctx, uint64_t gpa, const uint8_t *old, const uint8_t *new_bytes,
 			    uint32_t n);
 	/* A page's flag byte became non-zero: cached write permissions for it must go. */
 	void (*protect)(void *ctx, uint64_t gpa_page);
+	void *ctx;
+};
+
+/* Told of writes to pages that hold code, before the bytes change; n bytes inside one page. */
+struct memory_code_listener {
+	void (*code_write)(void *ctx, uint64_t gpa, uint32_t n);
 	void *ctx;
 };
 
@@ -62,7 +68,9 @@ struct memory_listener {
 int memory_create(const struct memory_region *regions, unsigned n, struct memory **ret_memory);
 void memory_destroy(struct memory *memory);
 
+/* NULL: nobody listens. */
 void memory_set_listener(struct memory *memory, const struct memory_listener *listener);
+void memory_set_code_listener(struct memory *memory, const struct memory_code_listener *listener);
 
 /* The region a guest-physical address lies in, or NULL: unassigned. */
 const struct memory_region *memory_find_region(const struct memory *memory, uint64_t gpa);
@@ -79,6 +87,11 @@ uint8_t *memory_flags(const struct memory *memory, uint64_t gpa);
 /* Sets flag bits of a page (PAGE_CODE, PAGE_TABLE), telling the listener when it was writable. */
 void memory_protect(struct memory *memory, uint64_t gpa, uint8_t flags);
 void memory_unprotect(struct memory *memory, uint64_t gpa, uint8_t flags);
+
+/* Pages of RAM and ROM, numbered from 0 in ascending order of address. */
+uint32_t memory_page_count(const struct memory *memory);
+/* The number of the page that holds gpa, or UINT32_MAX when it is not RAM or ROM. */
+uint32_t memory_page_number(const struct memory *memory, uint64_t gpa);
 
 /* True when all of [gpa, gpa+n) is RAM. */
 bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n);

@@ -1,0 +1,341 @@
+#include "vmm/memory/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xxhash.h>
+
+/* One RAM or ROM region's pages: [first, first + bytes / PAGE_BYTES) of the page arrays. */
+struct backing {
+	uint8_t *host;
+	uint32_t first;
+};
+
+struct memory {
+	struct memory_region regions[MEMORY_MAX_REGIONS];
+	struct backing backing[MEMORY_MAX_REGIONS];
+	unsigned n_regions;
+	uint32_t n_pages;
+	uint8_t *flags;   /* by page number */
+	uint64_t *hashes; /* by page number; 0 for a page of zeros */
+	uint64_t digest;  /* sum of hashes */
+	uint32_t *dirty;  /* page numbers without PAGE_CLEAN */
+	uint64_t *dirty_gpas;
+	uint32_t n_dirty;
+	struct memory_listener listener;
+	struct memory_code_listener code_listener;
+};
+
+static bool region_has_pages(const struct memory_region *region)
+{
+	return region->kind == REGION_RAM || region->kind == REGION_ROM;
+}
+
+static bool map_is_valid(const struct memory_region *regions, unsigned n)
+{
+	uint64_t end = 0;
+
+	if (!n || n > MEMORY_MAX_REGIONS)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		const struct memory_region *r = &regions[i];
+		if (r->kind < REGION_RAM || r->kind > REGION_DEVICE || r->gpa < end || !r->bytes ||
+		    r->gpa % PAGE_BYTES || r->bytes % PAGE_BYTES || r->bytes > MEMORY_MAX_BYTES ||
+		    r->gpa > (UINT64_C(1) << GPA_BITS) - r->bytes)
+			return false;
+		end = r->gpa + r->bytes;
+	}
+	return true;
+}
+
+static void mark_all_clean(struct memory *memory)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		const struct memory_region *r = &memory->regions[i];
+		if (region_has_pages(r))
+			memset(memory->flags + memory->backing[i].first,
+			       PAGE_CLEAN | (r->kind == REGION_ROM ? PAGE_ROM : 0),
+			       r->bytes / PAGE_BYTES);
+	}
+	memory->n_dirty = 0;
+	memory->digest = 0;
+}
+
+static int map_backing(struct memory *memory)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		const struct memory_region *r = &memory->regions[i];
+		if (!region_has_pages(r))
+			continue;
+		void *host = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (host == MAP_FAILED)
+			return -ENOMEM;
+		memory->backing[i].host = host;
+		memory->backing[i].first = memory->n_pages;
+		memory->n_pages += r->bytes / PAGE_BYTES;
+	}
+	return 0;
+}
+
+int memory_create(const struct memory_region *regions, unsigned n, struct memory **ret_memory)
+{
+	if (!map_is_valid(regions, n))
+		return -EINVAL;
+	uint64_t pages = 0;
+	for (unsigned i = 0; i < n; i++)
+		pages += region_has_pages(&regions[i]) ? regions[i].bytes / PAGE_BYTES : 0;
+	if (pages > MEMORY_MAX_BYTES / PAGE_BYTES)
+		return -EINVAL;
+
+	struct memory *memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return -ENOMEM;
+	memcpy(memory->regions, regions, n * sizeof(*regions));
+	memory->n_regions = n;
+	int r = map_backing(memory);
+	memory->flags = calloc(pages + 1, 1);
+	memory->hashes = calloc(pages + 1, sizeof(*memory->hashes));
+	memory->dirty = calloc(pages + 1, sizeof(*memory->dirty));
+	memory->dirty_gpas = calloc(pages + 1, sizeof(*memory->dirty_gpas));
+	if (r || !memory->flags || !memory->hashes || !memory->dirty || !memory->dirty_gpas) {
+		memory_destroy(memory);
+		return -ENOMEM;
+	}
+	mark_all_clean(memory);
+	*ret_memory = memory;
+	return 0;
+}
+
+void memory_destroy(struct memory *memory)
+{
+	if (!memory)
+		return;
+	for (unsigned i = 0; i < memory->n_regions; i++)
+		if (memory->backing[i].host)
+			munmap(memory->backing[i].host, memory->regions[i].bytes);
+	free(memory->dirty_gpas);
+	free(memory->dirty);
+	free(memory->hashes);
+	free(memory->flags);
+	free(memory);
+}
+
+void memory_set_listener(struct memory *memory, const struct memory_listener *listener)
+{
+	memory->listener = listener ? *listener : (struct memory_listener){0};
+}
+
+void memory_set_code_listener(struct memory *memory, const struct memory_code_listener *listener)
+{
+	memory->code_listener = listener ? *listener : (struct memory_code_listener){0};
+}
+
+/* Index of the region that holds gpa, or -1. */
+static int region_index(const struct memory *memory, uint64_t gpa)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++)
+		if (gpa - memory->regions[i].gpa < memory->regions[i].bytes)
+			return i;
+	return -1;
+}
+
+const struct memory_region *memory_find_region(const struct memory *memory, uint64_t gpa)
+{
+	int i = region_index(memory, gpa);
+	return i < 0 ? NULL : &memory->regions[i];
+}
+
+uint32_t memory_page_count(const struct memory *memory)
+{
+	return memory->n_pages;
+}
+
+/* Finds the page of gpa: its number, and its host address where asked for. */
+static uint32_t find_page(const struct memory *memory, uint64_t gpa, uint8_t **ret_host)
+{
+	int i = region_index(memory, gpa);
+	if (i < 0 || !memory->backing[i].host)
+		return UINT32_MAX;
+	uint64_t offset = (gpa - memory->regions[i].gpa) & ~(uint64_t)(PAGE_BYTES - 1);
+	if (ret_host)
+		*ret_host = memory->backing[i].host + offset;
+	return memory->backing[i].first + (offset >> PAGE_SHIFT);
+}
+
+uint32_t memory_page_number(const struct memory *memory, uint64_t gpa)
+{
+	return find_page(memory, gpa, NULL);
+}
+
+uint8_t *memory_page(const struct memory *memory, uint64_t gpa)
+{
+	uint8_t *host = NULL;
+	find_page(memory, gpa, &host);
+	return host;
+}
+
+uint8_t *memory_flags(const struct memory *memory, uint64_t gpa)
+{
+	uint32_t page = find_page(memory, gpa, NULL);
+	return page == UINT32_MAX ? NULL : &memory->flags[page];
+}
+
+static void tell_protected(struct memory *memory, uint64_t gpa)
+{
+	if (memory->listener.protect)
+		memory->listener.protect(memory->listener.ctx, gpa & ~(uint64_t)(PAGE_BYTES - 1));
+}
+
+void memory_protect(struct memory *memory, uint64_t gpa, uint8_t flags)
+{
+	uint8_t *byte = memory_flags(memory, gpa);
+	if (!byte)
+		return;
+	bool was_writable = !*byte;
+	*byte |= flags;
+	if (was_writable)
+		tell_protected(memory, gpa);
+}
+
+void memory_unprotect(struct memory *memory, uint64_t gpa, uint8_t flags)
+{
+	uint8_t *byte = memory_flags(memory, gpa);
+	if (byte)
+		*byte &= ~flags;
+}
+
+bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n)
+{
+	while (n) {
+		int i = region_index(memory, gpa);
+		if (i < 0 || memory->regions[i].kind != REGION_RAM)
+			return false;
+		uint64_t here = memory->regions[i].gpa + memory->regions[i].bytes - gpa;
+		if (here >= n)
+			return true;
+		gpa += here;
+		n -= here;
+	}
+	return true;
+}
+
+void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64_t n)
+{
+	uint8_t *out = buffer;
+	while (n) {
+		uint64_t here = PAGE_BYTES - gpa % PAGE_BYTES;
+		if (here > n)
+			here = n;
+		const uint8_t *page = memory_page(memory, gpa);
+		if (page)
+			memcpy(out, page + gpa % PAGE_BYTES, here);
+		else
+			memset(out, 0xff, here);
+		out += here;
+		gpa += here;
+		n -= here;
+	}
+}
+
+/* Everything that must be known about a write inside one page, before it happens. */
+static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, const uint8_t *old,
+			   const uint8_t *data, uint32_t n)
+{
+	uint8_t flags = memory->flags[page];
+	if ((flags & PAGE_CODE) && memory->code_listener.code_write)
+		memory->code_listener.code_write(memory->code_listener.ctx, gpa, n);
+	if ((flags & PAGE_TABLE) && memory->listener.table_write)
+		memory->listener.table_write(memory->listener.ctx, gpa, old, data, n);
+	if (flags & PAGE_CLEAN) {
+		memory->flags[page] &= ~PAGE_CLEAN;
+		memory->dirty_gpas[memory->n_dirty] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+		memory->dirty[memory->n_dirty++] = page;
+	}
+}
+
+static void write_pages(struct memory *memory, uint64_t gpa, const void *data, uint64_t n,
+			bool into_rom)
+{
+	const uint8_t *in = data;
+	while (n) {
+		uint64_t here = PAGE_BYTES - gpa % PAGE_BYTES;
+		if (here > n)
+			here = n;
+		uint8_t *host = NULL;
+		uint32_t page = find_page(memory, gpa, &host);
+		if (host && (into_rom || !(memory->flags[page] & PAGE_ROM))) {
+			host += gpa % PAGE_BYTES;
+			if (memory->flags[page])
+				announce_write(memory, page, gpa, host, in, here);
+			memcpy(host, in, here);
+		}
+		in += here;
+		gpa += here;
+		n -= here;
+	}
+}
+
+void memory_write(struct memory *memory, uint64_t gpa, const void *data, uint64_t n)
+{
+	write_pages(memory, gpa, data, n, false);
+}
+
+void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t n)
+{
+	write_pages(memory, gpa, data, n, true);
+}
+
+void memory_clear(struct memory *memory)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++)
+		if (memory->backing[i].host)
+			madvise(memory->backing[i].host, memory->regions[i].bytes, MADV_DONTNEED);
+	memset(memory->hashes, 0, memory->n_pages * sizeof(*memory->hashes));
+	mark_all_clean(memory);
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
+}
+
+uint64_t memory_digest(struct memory *memory)
+{
+	for (uint32_t i = 0; i < memory->n_dirty; i++) {
+		uint32_t page = memory->dirty[i];
+		uint64_t gpa = memory->dirty_gpas[i];
+		const uint8_t *content = memory_page(memory, gpa);
+		uint64_t hash = 0;
+		if (!page_is_zero(content))
+			hash = XXH3_64bits_withSeed(content, PAGE_BYTES, gpa >> PAGE_SHIFT);
+		memory->digest += hash - memory->hashes[page];
+		memory->hashes[page] = hash;
+		if (!memory->flags[page])
+			tell_protected(memory, gpa);
+		memory->flags[page] |= PAGE_CLEAN;
+	}
+	memory->n_dirty = 0;
+	return memory->digest;
+}
+
+int memory_each_page(const struct memory *memory,
+		     int (*fn)(void *ctx, uint64_t gpa, const uint8_t *page), void *ctx)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		const struct memory_region *region = &memory->regions[i];
+		if (!memory->backing[i].host)
+			continue;
+		for (uint64_t offset = 0; offset < region->bytes; offset += PAGE_BYTES) {
+			uint32_t page = memory->backing[i].first + (offset >> PAGE_SHIFT);
+			if ((memory->flags[page] & PAGE_CLEAN) && !memory->hashes[page])
+				continue;
+			int r = fn(ctx, region->gpa + offset, memory->backing[i].host + offset);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,153 @@
+/*
+ * Memory accesses at linear addresses: the cached translation when it serves, else page by page. All
+ * pages are translated (every fault comes) before anything crosses the boundary, and all crossings are
+ * answered before a byte of RAM changes.
+ */
+#include <string.h>
+
+#include "vmm/machine.h"
+#include "vmm/mmu/mmu.h"
+
+/* An access of at most PAGE_BYTES touches at most two pages. */
+#define MAX_PIECES 2
+
+struct piece {
+	uint64_t gpa;
+	uint32_t bytes;
+	enum region_kind kind; /* REGION_UNSPECIFIED: unassigned */
+};
+
+struct pieces {
+	unsigned n;
+	struct piece piece[MAX_PIECES];
+};
+
+static struct tlb *tlb_of(const struct cpu *cpu, enum privilege priv)
+{
+	return priv == PRIVILEGE_CURRENT ? cpu->tlb : mmu_system_tlb(cpu->machine->mmu);
+}
+
+/* Linear addresses outside long mode wrap at 4 GiB. */
+static uint64_t next_linear(const struct cpu *cpu, uint64_t linear, uint32_t n)
+{
+	return cpu_long_mode(cpu) ? linear + n : (uint32_t)(linear + n);
+}
+
+static bool translate_pieces(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind kind,
+			     enum privilege priv, struct pieces *ret_pieces)
+{
+	ret_pieces->n = 0;
+	while (n) {
+		uint32_t here = PAGE_BYTES - linear % PAGE_BYTES;
+		struct piece *piece = &ret_pieces->piece[ret_pieces->n++];
+		if (here > n)
+			here = n;
+		if (!mmu_translate(cpu, linear, kind, priv, &piece->gpa))
+			return false;
+		const struct memory_region *region =
+			memory_find_region(cpu->machine->memory, piece->gpa);
+		piece->kind = region ? region->kind : REGION_UNSPECIFIED;
+		piece->bytes = here;
+		linear = next_linear(cpu, linear, here);
+		n -= here;
+	}
+	return true;
+}
+
+/* The largest aligned power of two that starts a device access of n bytes at gpa. */
+static uint32_t device_step(uint64_t gpa, uint32_t n)
+{
+	uint32_t step = 8;
+	while (step > n || gpa % step)
+		step /= 2;
+	return step;
+}
+
+static bool device_read(struct cpu *cpu, uint64_t gpa, uint8_t *buffer, uint32_t n)
+{
+	while (n) {
+		uint32_t step = device_step(gpa, n);
+		uint64_t value;
+		if (!cross_mmio_read(cpu, gpa, step, &value))
+			return false;
+		memcpy(buffer, &value, step);
+		gpa += step;
+		buffer += step;
+		n -= step;
+	}
+	return true;
+}
+
+static bool device_write(struct cpu *cpu, uint64_t gpa, const uint8_t *data, uint32_t n)
+{
+	while (n) {
+		uint32_t step = device_step(gpa, n);
+		uint64_t value = 0;
+		memcpy(&value, data, step);
+		if (!cross_mmio_write(cpu, gpa, step, value))
+			return false;
+		gpa += step;
+		data += step;
+		n -= step;
+	}
+	return true;
+}
+
+bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enum privilege priv)
+{
+	const uint8_t *host = tlb_lookup(tlb_of(cpu, priv)->read, linear, n);
+	uint8_t *out = buffer;
+	struct pieces pieces;
+
+	if (host) {
+		memcpy(buffer, host, n);
+		return true;
+	}
+	if (!translate_pieces(cpu, linear, n, ACCESS_READ, priv, &pieces))
+		return false;
+	for (unsigned i = 0; i < pieces.n; i++) {
+		const struct piece *piece = &pieces.piece[i];
+		if (piece->kind != REGION_DEVICE)
+			memory_read(cpu->machine->memory, piece->gpa, out, piece->bytes);
+		else if (!device_read(cpu, piece->gpa, out, piece->bytes))
+			return false;
+		out += piece->bytes;
+	}
+	return true;
+}
+
+bool linear_write(struct cpu *cpu, uint64_t linear, const void *buffer, uint32_t n,
+		  enum privilege priv)
+{
+	uint8_t *host = tlb_lookup(tlb_of(cpu, priv)->write, linear, n);
+	const uint8_t *in = buffer;
+	struct pieces pieces;
+
+	if (host) {
+		memcpy(host, buffer, n);
+		return true;
+	}
+	if (!translate_pieces(cpu, linear, n, ACCESS_WRITE, priv, &pieces))
+		return false;
+	for (unsigned i = 0; i < pieces.n; in += pieces.piece[i++].bytes)
+		if (pieces.piece[i].kind == REGION_DEVICE &&
+		    !device_write(cpu, pieces.piece[i].gpa, in, pieces.piece[i].bytes))
+			return false;
+	in = buffer;
+	for (unsigned i = 0; i < pieces.n; in += pieces.piece[i++].bytes)
+		memory_write(cpu->machine->memory, pieces.piece[i].gpa, in, pieces.piece[i].bytes);
+	return true;
+}
+
+bool linear_probe(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind kind,
+		  enum privilege priv)
+{
+	struct tlb *tlb = tlb_of(cpu, priv);
+	struct pieces pieces;
+
+	if (kind == ACCESS_READ && tlb_lookup(tlb->read, linear, n))
+		return true;
+	if (kind == ACCESS_WRITE && tlb_lookup(tlb->write, linear, n))
+		return true;
+	return translate_pieces(cpu, linear, n, kind, priv, &pieces);
+}

@@ -1,0 +1,427 @@
+/*
+ * Cached translations.
+ *
+ * An address space is what CR3 (with PAE: the PDPTEs) and the paging control bits make; a fixed number
+ * of them is kept, the least recently used makes room. Each has one struct tlb per privilege: a user's,
+ * a supervisor's, and a supervisor's with SMAP lifted by AC.
+ *
+ * For every page that a cached walk read as a page table, table_info remembers which linear range it
+ * serves and which spaces may hold translations from it. A write to such a page arrives in
+ * table_write(): an entry that was not present drops nothing; a leaf-level entry drops one page; any
+ * other flushes the spaces concerned. A page written often without being walked is no page table any
+ * more and stops being tracked.
+ */
+#include "vmm/mmu/mmu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/machine.h"
+#include "vmm/mmu/walk.h"
+
+#define SPACES 16
+#define SPACE_NONE UINT64_MAX
+
+enum tlb_variant { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_VARIANTS };
+
+struct space {
+	uint64_t root; /* CR3's table address; SPACE_NONE: free */
+	uint64_t bits; /* the control bits that translations depend on */
+	uint64_t pdpte[4];
+	uint64_t last_used;
+	struct tlb tlb[TLB_VARIANTS];
+};
+
+/* Slow writes to a tracked page since it was last walked before it is given up as a page table. */
+#define TABLE_WRITES_MAX 128
+
+struct table_info {
+	uint64_t linear; /* where the range it maps begins */
+	uint16_t spaces; /* bit n: space n may hold translations read from here */
+	uint8_t level;   /* 0: not tracked */
+	uint8_t entry_bytes;
+	bool ambiguous; /* walked for more than one range or level */
+	uint8_t writes;
+};
+
+/* Linear pages through which a page may be in write arrays. */
+#define WRITE_NOWHERE 0
+#define WRITE_MANY 1 /* otherwise: the one linear page, plus 2 */
+
+struct mmu {
+	struct machine *machine;
+	struct space *current;
+	uint64_t uses;
+	struct table_info *tables; /* by page number */
+	uint64_t *write_linear;    /* by page number */
+	struct space spaces[SPACES];
+};
+
+/* ---- emptying ---- */
+
+static void empty_entries(struct tlb_entry *entries)
+{
+	for (uint64_t i = 0; i < TLB_ENTRIES; i++)
+		entries[i].tag = (i ^ 1) << PAGE_SHIFT;
+}
+
+static void empty_exec(struct tlb *tlb)
+{
+	for (uint64_t i = 0; i < TLB_EXEC_ENTRIES; i++)
+		tlb->exec[i].tag = (i ^ 1) << PAGE_SHIFT;
+}
+
+static void flush_space(struct space *space)
+{
+	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
+		empty_entries(space->tlb[v].read);
+		empty_entries(space->tlb[v].write);
+		empty_exec(&space->tlb[v]);
+	}
+}
+
+/* A retired instruction may have changed what the running block was fetched through. */
+static void request_resync(struct mmu *mmu)
+{
+	struct cpu *cpu = machine_current(mmu->machine);
+	if (cpu->stop == CPU_STOP_NONE)
+		cpu->stop = CPU_STOP_RESYNC;
+}
+
+static void drop_entry(struct tlb_entry *entries, uint64_t page)
+{
+	struct tlb_entry *entry = tlb_slot(entries, page);
+	if (entry->tag == page)
+		entry->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
+}
+
+static void drop_page(struct space *space, uint64_t page)
+{
+	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
+		struct tlb_exec_entry *exec = tlb_exec_slot(&space->tlb[v], page);
+		drop_entry(space->tlb[v].read, page);
+		drop_entry(space->tlb[v].write, page);
+		if (exec->tag == page)
+			exec->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
+	}
+}
+
+void mmu_flush(struct mmu *mmu)
+{
+	uint32_t pages = memory_page_count(mmu->machine->memory);
+
+	for (unsigned i = 0; i < SPACES; i++) {
+		flush_space(&mmu->spaces[i]);
+		mmu->spaces[i].root = SPACE_NONE;
+	}
+	memset(mmu->tables, 0, pages * sizeof(*mmu->tables));
+	memset(mmu->write_linear, 0, pages * sizeof(*mmu->write_linear));
+	mmu->current = NULL;
+}
+
+/* ---- listening to memory ---- */
+
+static void on_protect(void *ctx, uint64_t gpa)
+{
+	struct mmu *mmu = ctx;
+	uint64_t *where = &mmu->write_linear[memory_page_number(mmu->machine->memory, gpa)];
+
+	if (*where == WRITE_MANY) {
+		for (unsigned i = 0; i < SPACES; i++)
+			for (unsigned v = 0; v < TLB_VARIANTS; v++)
+				empty_entries(mmu->spaces[i].tlb[v].write);
+	} else if (*where != WRITE_NOWHERE) {
+		for (unsigned i = 0; i < SPACES; i++)
+			for (unsigned v = 0; v < TLB_VARIANTS; v++)
+				drop_entry(mmu->spaces[i].tlb[v].write, *where - 2);
+	}
+	*where = WRITE_NOWHERE;
+}
+
+static void flush_spaces_of(struct mmu *mmu, const struct table_info *info)
+{
+	for (unsigned i = 0; i < SPACES; i++)
+		if (info->spaces & (1u << i))
+			flush_space(&mmu->spaces[i]);
+	request_resync(mmu);
+}
+
+static void drop_linear_page(struct mmu *mmu, const struct table_info *info, uint64_t page)
+{
+	for (unsigned i = 0; i < SPACES; i++)
+		if (info->spaces & (1u << i))
+			drop_page(&mmu->spaces[i], page);
+	request_resync(mmu);
+}
+
+static uint64_t entry_at(const uint8_t *bytes, unsigned size)
+{
+	uint64_t entry = 0;
+	memcpy(&entry, bytes, size);
+	return entry;
+}
+
+/* Gives up tracking: what may have been read from the page goes. */
+static void untrack(struct mmu *mmu, struct table_info *info, uint64_t gpa)
+{
+	flush_spaces_of(mmu, info);
+	memset(info, 0, sizeof(*info));
+	memory_unprotect(mmu->machine->memory, gpa, PAGE_TABLE);
+}
+
+/*
+ * The bytes of a tracked page change: what each entry that changes was, and will be, decides. Entries
+ * are looked at whole, so partial writes are merged first.
+ */
+static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const uint8_t *new_bytes,
+			   uint32_t n)
+{
+	struct mmu *mmu = ctx;
+	uint32_t number = memory_page_number(mmu->machine->memory, gpa);
+	struct table_info *info = &mmu->tables[number];
+
+	if (!info->level) {
+		memory_unprotect(mmu->machine->memory, gpa, PAGE_TABLE);
+		return;
+	}
+	if (++info->writes > TABLE_WRITES_MAX) {
+		untrack(mmu, info, gpa);
+		return;
+	}
+	unsigned size = info->entry_bytes;
+	uint32_t first = gpa % PAGE_BYTES, page_start = first & ~(size - 1);
+	const uint8_t *page = old - first;
+	for (uint32_t offset = page_start; offset < first + n; offset += size) {
+		uint8_t merged[8];
+		memcpy(merged, page + offset, size);
+		for (unsigned i = 0; i < size; i++)
+			if (offset + i >= first && offset + i < first + n)
+				merged[i] = new_bytes[offset + i - first];
+		uint64_t before = entry_at(page + offset, size), after = entry_at(merged, size);
+		bool only_sets_bits = (after & ~before & ~(uint64_t)(PTE_A | PTE_D)) == 0 &&
+				      (before & ~after) == 0;
+		if (!(before & PTE_P) || only_sets_bits)
+			continue;
+		if (info->level == 1 && !info->ambiguous) {
+			uint64_t page_index = offset / size;
+			drop_linear_page(mmu, info, info->linear + (page_index << PAGE_SHIFT));
+		} else {
+			flush_spaces_of(mmu, info);
+		}
+	}
+}
+
+/* ---- creation ---- */
+
+int mmu_create(struct machine *machine, struct mmu **ret_mmu)
+{
+	uint32_t pages = memory_page_count(machine->memory);
+	struct mmu *mmu = calloc(1, sizeof(*mmu));
+
+	if (!mmu)
+		return -ENOMEM;
+	mmu->machine = machine;
+	mmu->tables = calloc(pages + 1, sizeof(*mmu->tables));
+	mmu->write_linear = calloc(pages + 1, sizeof(*mmu->write_linear));
+	if (!mmu->tables || !mmu->write_linear) {
+		mmu_destroy(mmu);
+		return -ENOMEM;
+	}
+	mmu_flush(mmu);
+	memory_set_listener(machine->memory, &(struct memory_listener){on_table_write, on_protect, mmu});
+	*ret_mmu = mmu;
+	return 0;
+}
+
+void mmu_destroy(struct mmu *mmu)
+{
+	if (!mmu)
+		return;
+	memory_set_listener(mmu->machine->memory, NULL);
+	free(mmu->write_linear);
+	free(mmu->tables);
+	free(mmu);
+}
+
+/* ---- choosing the space ---- */
+
+static uint64_t space_bits(const struct cpu *cpu)
+{
+	return (cpu->cr0 & (CR0_PG | CR0_WP)) | (cpu->efer & (EFER_LMA | EFER_NXE)) |
+	       ((uint64_t)(cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP)) << 32);
+}
+
+static bool space_is_pae(uint64_t bits)
+{
+	return (bits & CR0_PG) && (bits >> 32 & CR4_PAE) && !(bits & EFER_LMA);
+}
+
+static bool space_matches(const struct space *space, const struct cpu *cpu, uint64_t root,
+			  uint64_t bits)
+{
+	return space->root == root && space->bits == bits &&
+	       (!space_is_pae(bits) || !memcmp(space->pdpte, cpu->pdpte, sizeof(space->pdpte)));
+}
+
+static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t root, uint64_t bits)
+{
+	struct space *oldest = &mmu->spaces[0];
+
+	for (unsigned i = 0; i < SPACES; i++) {
+		struct space *space = &mmu->spaces[i];
+		if (space_matches(space, cpu, root, bits))
+			return space;
+		if (space->root == SPACE_NONE) {
+			if (oldest->root != SPACE_NONE)
+				oldest = space;
+		} else if (oldest->root != SPACE_NONE && space->last_used < oldest->last_used) {
+			oldest = space;
+		}
+	}
+	if (oldest->root != SPACE_NONE)
+		flush_space(oldest);
+	oldest->root = root;
+	oldest->bits = bits;
+	memcpy(oldest->pdpte, cpu->pdpte, sizeof(oldest->pdpte));
+	return oldest;
+}
+
+static enum tlb_variant variant_of(const struct cpu *cpu)
+{
+	if (cpu->cpl == 3)
+		return TLB_USER;
+	if ((cpu->cr4 & CR4_SMAP) && (cpu->rflags_rest & FLAG_AC))
+		return TLB_SUPERVISOR_AC;
+	return TLB_SUPERVISOR;
+}
+
+void mmu_select(struct cpu *cpu)
+{
+	struct mmu *mmu = cpu->machine->mmu;
+	uint64_t bits = space_bits(cpu);
+	uint64_t root = bits & CR0_PG ? cpu->cr3 & PAGE_MASK : 0;
+
+	if (!mmu->current || !space_matches(mmu->current, cpu, root, bits)) {
+		mmu->current = find_space(mmu, cpu, root, bits);
+		mmu->current->last_used = ++mmu->uses;
+	}
+	cpu->tlb = &mmu->current->tlb[variant_of(cpu)];
+}
+
+/* ---- filling ---- */
+
+static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t linear)
+{
+	uint64_t table = step->entry_gpa & PAGE_MASK;
+	uint32_t number = memory_page_number(mmu->machine->memory, table);
+	struct table_info *info = &mmu->tables[number];
+	unsigned index_bits = step->entry_bytes == 8 ? 9 : 10;
+	uint64_t start = linear & ~((UINT64_C(1) << (PAGE_SHIFT + step->level * index_bits)) - 1);
+
+	if (!info->level) {
+		info->level = step->level;
+		info->entry_bytes = step->entry_bytes;
+		info->linear = start;
+		memory_protect(mmu->machine->memory, table, PAGE_TABLE);
+	} else if (info->level != step->level || info->linear != start ||
+		   info->entry_bytes != step->entry_bytes) {
+		info->ambiguous = true;
+		if (info->entry_bytes > step->entry_bytes)
+			info->entry_bytes = step->entry_bytes;
+	}
+	info->spaces |= 1u << (mmu->current - mmu->spaces);
+	info->writes = 0;
+}
+
+static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const struct walk *walk,
+		      bool write)
+{
+	uint64_t gpa = walk->gpa & PAGE_MASK;
+	uint32_t number = memory_page_number(mmu->machine->memory, gpa);
+	uint8_t *host = memory_page(mmu->machine->memory, gpa);
+
+	if (!host)
+		return;
+	struct tlb_entry entry = {page, (uintptr_t)host - page};
+	*tlb_slot(tlb->read, page) = entry;
+	if (!write || !walk->dirty || *memory_flags(mmu->machine->memory, gpa))
+		return;
+	*tlb_slot(tlb->write, page) = entry;
+	uint64_t *where = &mmu->write_linear[number];
+	if (*where == WRITE_NOWHERE)
+		*where = page + 2;
+	else if (*where != page + 2)
+		*where = WRITE_MANY;
+}
+
+static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum tlb_variant variant,
+		 const struct walk *walk)
+{
+	struct mmu *mmu = cpu->machine->mmu;
+	struct tlb *tlb = &mmu->current->tlb[variant];
+	uint64_t page = linear & PAGE_MASK;
+
+	for (unsigned i = 0; i < walk->n_steps; i++)
+		if (memory_page_number(cpu->machine->memory, walk->step[i].entry_gpa) == UINT32_MAX ||
+		    !(walk->step[i].entry & PTE_A))
+			return;
+	for (unsigned i = 0; i < walk->n_steps; i++)
+		track_table(mmu, &walk->step[i], linear);
+	if (kind == ACCESS_EXEC)
+		*tlb_exec_slot(tlb, page) = (struct tlb_exec_entry){page, walk->gpa & PAGE_MASK};
+	else
+		fill_data(mmu, tlb, page, walk, kind == ACCESS_WRITE);
+}
+
+static uint64_t linear_width(const struct cpu *cpu, uint64_t linear)
+{
+	return cpu_long_mode(cpu) ? linear : (uint32_t)linear;
+}
+
+bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum privilege priv,
+		   uint64_t *ret_gpa)
+{
+	enum tlb_variant variant = priv == PRIVILEGE_SYSTEM ? TLB_SUPERVISOR : variant_of(cpu);
+	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
+	struct walk walk;
+	uint32_t error = 0;
+
+	linear = linear_width(cpu, linear);
+	if (!walk_tables(cpu, linear, kind, variant == TLB_USER, smap, &walk, &error))
+		return raise_page_fault(cpu, linear, error);
+	walk_commit(cpu, &walk, kind);
+	fill(cpu, linear, kind, variant, &walk);
+	*ret_gpa = walk.gpa;
+	return true;
+}
+
+struct tlb *mmu_system_tlb(struct mmu *mmu)
+{
+	return &mmu->current->tlb[TLB_SUPERVISOR];
+}
+
+bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	struct walk walk;
+	uint32_t error;
+
+	/* A refused access has walked all the way too; only missing entries have no address. */
+	if (!walk_tables(cpu, linear_width(cpu, linear), ACCESS_READ, false, false, &walk, &error))
+		return false;
+	*ret_gpa = walk.gpa;
+	return true;
+}
+
+bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3)
+{
+	uint64_t pdpte[4];
+	uint64_t reserved = ~(((UINT64_C(1) << GPA_BITS) - 1) & PAGE_MASK) & ~UINT64_C(0xe19);
+
+	memory_read(cpu->machine->memory, cr3 & UINT64_C(0xffffffe0), pdpte, sizeof(pdpte));
+	for (unsigned i = 0; i < 4; i++)
+		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
+			return false;
+	memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
+	return true;
+}

@@ -1,0 +1,91 @@
+/*
+ * Paging with the no-TLB rule (docs/architecture.md): every access behaves as a page walk made at that
+ * moment. Translations are cached all the same, in direct-mapped arrays kept per address space across
+ * CR3 writes; each holds only what a walk would give now, because writes to the page-table pages they
+ * were read from are seen (PAGE_TABLE) and drop what they change.
+ */
+#ifndef REPRISE_VMM_MMU_MMU_H
+#define REPRISE_VMM_MMU_MMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/cpu/exec.h"
+#include "vmm/memory/memory.h"
+
+#define TLB_ENTRIES 1024u
+#define TLB_EXEC_ENTRIES 256u
+#define PAGE_MASK (~(uint64_t)(PAGE_BYTES - 1))
+
+/*
+ * A hit for an n-byte access is linear - tag <= PAGE_BYTES - n; the bytes are at linear + addend in
+ * the host. An empty entry's tag is a page that indexes elsewhere, so it never hits.
+ */
+struct tlb_entry {
+	uint64_t tag; /* linear page */
+	uintptr_t addend;
+};
+
+struct tlb_exec_entry {
+	uint64_t tag;
+	uint64_t gpa; /* of the page */
+};
+
+/* The cached translations of one address space at one privilege. */
+struct tlb {
+	struct tlb_entry read[TLB_ENTRIES];
+	struct tlb_entry write[TLB_ENTRIES];
+	struct tlb_exec_entry exec[TLB_EXEC_ENTRIES];
+};
+
+static inline struct tlb_entry *tlb_slot(struct tlb_entry *entries, uint64_t linear)
+{
+	return &entries[(linear >> PAGE_SHIFT) % TLB_ENTRIES];
+}
+
+static inline struct tlb_exec_entry *tlb_exec_slot(struct tlb *tlb, uint64_t linear)
+{
+	return &tlb->exec[(linear >> PAGE_SHIFT) % TLB_EXEC_ENTRIES];
+}
+
+/* Host address of n bytes at a linear address when the cached translation serves them, else NULL. */
+static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, uint32_t n)
+{
+	const struct tlb_entry *entry = tlb_slot(entries, linear);
+	if (__builtin_expect(linear - entry->tag <= PAGE_BYTES - n, 1))
+		return (uint8_t *)(uintptr_t)(linear + entry->addend);
+	return NULL;
+}
+
+struct mmu;
+
+/* Registers itself as the memory's listener. Returns 0 or -ENOMEM. */
+int mmu_create(struct machine *machine, struct mmu **ret_mmu);
+void mmu_destroy(struct mmu *mmu);
+
+/* Drops every cached translation: RAM or registers were changed wholesale. */
+void mmu_flush(struct mmu *mmu);
+
+/* Points cpu->tlb at the cached translations of its present address space and privilege. */
+void mmu_select(struct cpu *cpu);
+
+/* The cached translations that implicit supervisor accesses use, in the selected space. */
+struct tlb *mmu_system_tlb(struct mmu *mmu);
+
+/*
+ * Translates the page of a linear address for an access, setting accessed and dirty bits; fills the
+ * caches. Returns false with a page fault recorded. *ret_gpa: the address's guest-physical one.
+ */
+bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum privilege priv,
+		   uint64_t *ret_gpa);
+
+/*
+ * Translates without changing anything: for debuggers. Returns false when not mapped.
+ */
+bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);
+
+/* Loads the four PAE PDPTEs from CR3 as MOV CR3 does (SDM 3A 4.4.1). Returns false when one has
+ * reserved bits set: the caller raises #GP(0). Changes nothing then. */
+bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3);
+
+#endif
