@@ -1,0 +1,223 @@
+/*
+ * The boundary answered from the log. Every event must find the machine at exactly its icount and
+ * in a state that can take it, every question must be the one that was recorded: whatever does not
+ * fit is a divergence and is not applied.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "replayer/state.h"
+
+/* The longest run without looking at config.interrupted and showing output. */
+#define REPLAY_SLICE_INSTRUCTIONS UINT64_C(2000000)
+
+__attribute__((format(printf, 3, 4))) static enum boundary_result diverge(
+	struct replayer *replayer, const struct machine *machine, const char *format, ...)
+{
+	struct divergence *divergence = &replayer->divergence;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(divergence->what, sizeof(divergence->what), format, args);
+	va_end(args);
+	divergence->icount = machine->icount;
+	replayer->status = REPLAY_DIVERGED;
+	return BOUNDARY_DIVERGED;
+}
+
+static enum boundary_result stop(struct replayer *replayer, enum replay_status status)
+{
+	replayer->status = status;
+	return status == REPLAY_DAMAGED || status == REPLAY_FAILED ? BOUNDARY_FAILED : BOUNDARY_END;
+}
+
+/* Reads ahead by one event. Returns false when the file is damaged here. */
+static bool peek(struct replayer *replayer)
+{
+	int found;
+
+	if (replayer->has_next || replayer->log_ended)
+		return true;
+	found = log_reader_next(replayer->reader, &replayer->next, &replayer->error);
+	replayer->has_next = found > 0;
+	replayer->log_ended = found == 0;
+	return found >= 0;
+}
+
+/* ---- events ---- */
+
+static enum boundary_result check_digest(struct replayer *replayer, struct machine *machine)
+{
+	struct digest digest;
+
+	machine_digest(machine, &digest);
+	if (!divergence_check_digest(&replayer->next.digest, &digest, &replayer->divergence)) {
+		replayer->divergence.icount = machine->icount;
+		replayer->status = REPLAY_DIVERGED;
+		return BOUNDARY_DIVERGED;
+	}
+	replayer->divergence.proven_icount = machine->icount;
+	replayer->n_digests++;
+	return BOUNDARY_GO;
+}
+
+/* RAM and vCPUs return to the file's initial state; the reader goes on where it was. */
+static enum boundary_result reload(struct replayer *replayer, struct machine *machine)
+{
+	struct log_position position = log_reader_position(replayer->reader);
+
+	if (replayer_load_initial(replayer) < 0 ||
+	    log_reader_set_position(replayer->reader, position, &replayer->error) < 0)
+		return stop(replayer, REPLAY_DAMAGED);
+	replay_streams_reset(replayer->streams);
+	replayer->engine->ops->flush(replayer->engine);
+	return BOUNDARY_GO;
+}
+
+/* Applies the event that was read ahead. */
+static enum boundary_result apply_next(struct replayer *replayer, struct machine *machine)
+{
+	const struct event *event = &replayer->next;
+	const char *misfit = machine_event_misfit(machine, event);
+	char text[DIVERGENCE_TEXT_BYTES];
+	enum boundary_result result = BOUNDARY_GO;
+
+	if (misfit) {
+		divergence_describe_event(event, text, sizeof(text));
+		return diverge(replayer, machine, "the recorded %s cannot be taken here: %s", text,
+			       misfit);
+	}
+	if (event->kind == EVENT_DIGEST)
+		result = check_digest(replayer, machine);
+	else if (machine_apply_event(machine, event) < 0)
+		result = diverge(replayer, machine, "an event of kind %u is refused", event->kind);
+	else if (event->kind == EVENT_RESET)
+		result = reload(replayer, machine);
+	replayer->has_next = false;
+	return result;
+}
+
+/* True for the events that are part of "the state at N"; the others come after it. */
+static bool belongs_to_state(uint8_t kind)
+{
+	return kind == EVENT_MEMORY || kind == EVENT_CLOCK || kind == EVENT_DIGEST;
+}
+
+/* Applies all that is due now, short of passing the count that run_until asks for. */
+static enum boundary_result apply_due(struct replayer *replayer, struct machine *machine)
+{
+	enum boundary_result result = BOUNDARY_GO;
+	char text[DIVERGENCE_TEXT_BYTES];
+
+	while (result == BOUNDARY_GO) {
+		if (!peek(replayer))
+			return stop(replayer, REPLAY_DAMAGED);
+		if (!replayer->has_next || replayer->next.icount > machine->icount)
+			return BOUNDARY_GO;
+		if (replayer->next.icount < machine->icount) {
+			divergence_describe_event(&replayer->next, text, sizeof(text));
+			return diverge(replayer, machine,
+				       "recorded at %" PRIu64 " and not asked for: %s",
+				       replayer->next.icount, text);
+		}
+		if (replayer->next.kind == EVENT_INPUT)
+			return BOUNDARY_GO;
+		if (machine->icount >= replayer->target_icount &&
+		    !belongs_to_state(replayer->next.kind))
+			return BOUNDARY_GO;
+		result = apply_next(replayer, machine);
+	}
+	return result;
+}
+
+/* How far the machine may run before the next event has to be looked at. */
+static uint64_t next_stop(const struct replayer *replayer, const struct machine *machine)
+{
+	uint64_t until = replayer->end_icount;
+
+	if (replayer->has_next) /* an input is asked for by the instruction that starts there */
+		until = replayer->next.icount + (replayer->next.kind == EVENT_INPUT);
+	if (until > replayer->target_icount)
+		until = replayer->target_icount;
+	if (until - machine->icount > REPLAY_SLICE_INSTRUCTIONS)
+		until = machine->icount + REPLAY_SLICE_INSTRUCTIONS;
+	return until;
+}
+
+static enum boundary_result replay_events(void *ctx, struct machine *machine,
+					  struct boundary_plan *ret_plan)
+{
+	struct replayer *replayer = ctx;
+	enum boundary_result result = apply_due(replayer, machine);
+
+	if (result != BOUNDARY_GO)
+		return result;
+	if (!replayer->has_next && machine->icount >= replayer->end_icount)
+		return stop(replayer, REPLAY_AT_END);
+	if (machine->icount >= replayer->target_icount)
+		return stop(replayer, REPLAY_AT_ICOUNT);
+	if (machine_current(machine)->activity != ACTIVITY_RUNNING)
+		return diverge(replayer, machine, "the guest stands still, the recording goes on");
+	if (replayer->config.interrupted && *replayer->config.interrupted)
+		return stop(replayer, REPLAY_INTERRUPTED);
+	ret_plan->until_icount = next_stop(replayer, machine);
+	if (ret_plan->until_icount - machine->icount == REPLAY_SLICE_INSTRUCTIONS) {
+		replay_streams_flush(replayer->streams);
+		if (replayer->config.progress)
+			replayer->config.progress(replayer->config.progress_ctx, machine->icount,
+						  replayer->end_icount);
+	}
+	return BOUNDARY_GO;
+}
+
+/* ---- crossings ---- */
+
+/* The question is not the one that was recorded. */
+static enum boundary_result wrong_question(struct replayer *replayer, const struct machine *machine,
+					   const struct crossing_request *request)
+{
+	char asked[DIVERGENCE_TEXT_BYTES], recorded[DIVERGENCE_TEXT_BYTES];
+
+	divergence_describe_crossing(request->kind, request->size, request->address, asked,
+				     sizeof(asked));
+	if (!replayer->has_next)
+		return diverge(replayer, machine, "the guest makes a %s, the recording has ended",
+			       asked);
+	divergence_describe_event(&replayer->next, recorded, sizeof(recorded));
+	return diverge(replayer, machine, "the guest makes a %s; recorded next, at %" PRIu64 ": %s",
+		       asked, replayer->next.icount, recorded);
+}
+
+static enum boundary_result replay_input(void *ctx, const struct machine *machine,
+					 const struct crossing_request *request,
+					 uint64_t *ret_value)
+{
+	struct replayer *replayer = ctx;
+	const struct event *next = &replayer->next;
+
+	if (!peek(replayer))
+		return stop(replayer, REPLAY_DAMAGED);
+	if (!replayer->has_next || next->kind != EVENT_INPUT || next->icount != machine->icount ||
+	    next->input.kind != request->kind || next->input.size != request->size ||
+	    next->input.address != request->address)
+		return wrong_question(replayer, machine, request);
+	*ret_value = next->input.value;
+	replayer->has_next = false;
+	return BOUNDARY_GO;
+}
+
+static enum boundary_result replay_output(void *ctx, const struct machine *machine,
+					  const struct crossing_request *request)
+{
+	struct replayer *replayer = ctx;
+
+	replay_streams_write(replayer->streams, request);
+	return BOUNDARY_GO;
+}
+
+const struct boundary_ops replayer_boundary_ops = {
+	.events = replay_events,
+	.input = replay_input,
+	.output = replay_output,
+};
