@@ -139,6 +139,12 @@ void interrupt_deliver(struct cpu *cpu, uint8_t vector, bool nmi);
  */
 bool interrupt_software(struct cpu *cpu, uint8_t vector, bool from_int_n);
 
+/* Sets bits of pending_db when a data breakpoint in DR0-DR3 matches an access of n bytes. */
+void debug_data_access(struct cpu *cpu, uint64_t linear, unsigned n, enum access_kind kind);
+
+/* True, with the fault recorded, when an instruction breakpoint matches this linear address. */
+bool debug_code_match(struct cpu *cpu, uint64_t linear);
+
 /* The value RDTSC gives now. */
 uint64_t cpu_tsc(const struct cpu *cpu);
 

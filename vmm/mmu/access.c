@@ -54,6 +54,22 @@ static bool translate_pieces(struct cpu *cpu, uint64_t linear, uint32_t n, enum 
 	return true;
 }
 
+/*
+ * What is looked at only on the slow path, after every page translated: alignment (mmu_select() keeps
+ * the caches out of the way while it is checked) and data breakpoints.
+ */
+static bool check_access(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind kind,
+			 enum privilege priv)
+{
+	if (priv != PRIVILEGE_CURRENT)
+		return true;
+	if (mmu_alignment_checked(cpu) && (n == 2 || n == 4 || n == 8) && linear % n)
+		return raise_fault_error(cpu, VECTOR_AC, 0);
+	if (cpu->dr7 & 0xff)
+		debug_data_access(cpu, linear, n, kind);
+	return true;
+}
+
 /* The largest aligned power of two that starts a device access of n bytes at gpa. */
 static uint32_t device_step(uint64_t gpa, uint32_t n)
 {
@@ -103,7 +119,8 @@ bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enu
 		memcpy(buffer, host, n);
 		return true;
 	}
-	if (!translate_pieces(cpu, linear, n, ACCESS_READ, priv, &pieces))
+	if (!translate_pieces(cpu, linear, n, ACCESS_READ, priv, &pieces) ||
+	    !check_access(cpu, linear, n, ACCESS_READ, priv))
 		return false;
 	for (unsigned i = 0; i < pieces.n; i++) {
 		const struct piece *piece = &pieces.piece[i];
@@ -127,7 +144,8 @@ bool linear_write(struct cpu *cpu, uint64_t linear, const void *buffer, uint32_t
 		memcpy(host, buffer, n);
 		return true;
 	}
-	if (!translate_pieces(cpu, linear, n, ACCESS_WRITE, priv, &pieces))
+	if (!translate_pieces(cpu, linear, n, ACCESS_WRITE, priv, &pieces) ||
+	    !check_access(cpu, linear, n, ACCESS_WRITE, priv))
 		return false;
 	for (unsigned i = 0; i < pieces.n; in += pieces.piece[i++].bytes)
 		if (pieces.piece[i].kind == REGION_DEVICE &&

@@ -53,6 +53,7 @@ struct mmu {
 	struct machine *machine;
 	struct space *current;
 	uint64_t uses;
+	struct tlb never;          /* stays empty: every access takes the slow path */
 	struct table_info *tables; /* by page number */
 	uint64_t *write_linear;    /* by page number */
 	struct space spaces[SPACES];
@@ -72,13 +73,17 @@ static void empty_exec(struct tlb *tlb)
 		tlb->exec[i].tag = (i ^ 1) << PAGE_SHIFT;
 }
 
+static void empty_tlb(struct tlb *tlb)
+{
+	empty_entries(tlb->read);
+	empty_entries(tlb->write);
+	empty_exec(tlb);
+}
+
 static void flush_space(struct space *space)
 {
-	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
-		empty_entries(space->tlb[v].read);
-		empty_entries(space->tlb[v].write);
-		empty_exec(&space->tlb[v]);
-	}
+	for (unsigned v = 0; v < TLB_VARIANTS; v++)
+		empty_tlb(&space->tlb[v]);
 }
 
 /* A retired instruction may have changed what the running block was fetched through. */
@@ -228,6 +233,7 @@ int mmu_create(struct machine *machine, struct mmu **ret_mmu)
 		mmu_destroy(mmu);
 		return -ENOMEM;
 	}
+	empty_tlb(&mmu->never);
 	mmu_flush(mmu);
 	memory_set_listener(machine->memory, &(struct memory_listener){on_table_write, on_protect, mmu});
 	*ret_mmu = mmu;
@@ -296,6 +302,12 @@ static enum tlb_variant variant_of(const struct cpu *cpu)
 	return TLB_SUPERVISOR;
 }
 
+/* Accesses that must be looked at one by one: alignment checks, data breakpoints. */
+static bool every_access_counts(const struct cpu *cpu)
+{
+	return (cpu->dr7 & 0xff) || mmu_alignment_checked(cpu);
+}
+
 void mmu_select(struct cpu *cpu)
 {
 	struct mmu *mmu = cpu->machine->mmu;
@@ -306,7 +318,7 @@ void mmu_select(struct cpu *cpu)
 		mmu->current = find_space(mmu, cpu, root, bits);
 		mmu->current->last_used = ++mmu->uses;
 	}
-	cpu->tlb = &mmu->current->tlb[variant_of(cpu)];
+	cpu->tlb = every_access_counts(cpu) ? &mmu->never : &mmu->current->tlb[variant_of(cpu)];
 }
 
 /* ---- filling ---- */

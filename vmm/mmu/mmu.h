@@ -69,6 +69,12 @@ void mmu_flush(struct mmu *mmu);
 /* Points cpu->tlb at the cached translations of its present address space and privilege. */
 void mmu_select(struct cpu *cpu);
 
+/* True when data accesses at CPL 3 must be aligned (SDM 3A 6.15, #AC). */
+static inline bool mmu_alignment_checked(const struct cpu *cpu)
+{
+	return cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags_rest & FLAG_AC);
+}
+
 /* The cached translations that implicit supervisor accesses use, in the selected space. */
 struct tlb *mmu_system_tlb(struct mmu *mmu);
 
