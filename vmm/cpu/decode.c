@@ -161,6 +161,16 @@ static void convert_prefixes(const ZydisDecodedInstruction *from, struct insn *i
 		insn->prefixes |= PREFIX_REX_W;
 }
 
+/* Tells MOVSD and CMPSD of SSE2 from the string instructions. */
+static uint16_t mnemonic_of(const ZydisDecodedInstruction *from)
+{
+	if (from->opcode_map != ZYDIS_OPCODE_MAP_0F)
+		return from->mnemonic;
+	if (from->mnemonic == ZYDIS_MNEMONIC_MOVSD)
+		return ZYDIS_MNEMONIC_MOVSD_XMM;
+	return from->mnemonic == ZYDIS_MNEMONIC_CMPSD ? ZYDIS_MNEMONIC_CMPSD_XMM : from->mnemonic;
+}
+
 enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mode,
 				    struct insn *ret_insn)
 {
@@ -178,7 +188,7 @@ enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mod
 	if (!ZYAN_SUCCESS(status))
 		return INSN_INVALID;
 
-	insn.mnemonic = from.mnemonic;
+	insn.mnemonic = mnemonic_of(&from);
 	insn.length = from.length;
 	insn.op_size = from.operand_width / 8;
 	insn.addr_size = from.address_width / 8;

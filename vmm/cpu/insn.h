@@ -47,8 +47,16 @@ enum insn_prefix {
 
 #define INSN_BASE_RIP 17 /* insn.base: RIP-relative; disp is then relative to the next instruction */
 
+/*
+ * Zydis has one mnemonic for the string instruction and the SSE2 instruction of the names MOVSD and
+ * CMPSD. The SSE2 ones get these instead, next to Zydis's own, so that a mnemonic is one row.
+ */
+#define ZYDIS_MNEMONIC_MOVSD_XMM (ZYDIS_MNEMONIC_MAX_VALUE + 1)
+#define ZYDIS_MNEMONIC_CMPSD_XMM (ZYDIS_MNEMONIC_MAX_VALUE + 2)
+#define INSN_MNEMONIC_COUNT (ZYDIS_MNEMONIC_MAX_VALUE + 3)
+
 struct insn {
-	uint16_t mnemonic; /* ZydisMnemonic */
+	uint16_t mnemonic; /* ZydisMnemonic, or one of the above */
 	uint8_t length;    /* bytes */
 	uint8_t op_size;   /* effective operand size in bytes: 2, 4, 8 (1 for byte forms) */
 	uint8_t addr_size; /* 2, 4, 8 */

@@ -9,7 +9,7 @@
 #define ROW(name, function, row_flags) \
 	[ZYDIS_MNEMONIC_##name] = {.exec = (function), .flags = (row_flags)},
 
-static const struct insn_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+static const struct insn_row rows[INSN_MNEMONIC_COUNT] = {
 #include "vmm/cpu/rows_integer.h"
 #include "vmm/cpu/rows_system.h"
 #include "vmm/cpu/rows_vector.h"
@@ -17,5 +17,5 @@ static const struct insn_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 
 const struct insn_row *insn_row(uint16_t mnemonic)
 {
-	return mnemonic <= ZYDIS_MNEMONIC_MAX_VALUE ? &rows[mnemonic] : NULL;
+	return mnemonic < INSN_MNEMONIC_COUNT ? &rows[mnemonic] : NULL;
 }
