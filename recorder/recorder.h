@@ -32,6 +32,7 @@ struct recorder_config {
 	int64_t epoch_s;  /* RTC at the start; -1: the host's time (host clock), a constant (virtual) */
 	bool seeded;
 	uint64_t seed;
+	bool reset_on_shutdown; /* a triple fault resets the guest, as a PC does; else it ends it */
 	uint64_t limit_icount; /* end the recording here; 0: no limit */
 
 	struct boot_config boot;

@@ -1,0 +1,24 @@
+/* A buffered way out to a file descriptor of the host, for bytes the guest puts out. */
+#ifndef REPRISE_RECORDER_SINK_H
+#define REPRISE_RECORDER_SINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SINK_BUFFER_BYTES 4096
+
+struct output_sink {
+	int fd; /* -1: thrown away, also once writing has failed */
+	size_t n;
+	uint8_t buffer[SINK_BUFFER_BYTES];
+};
+
+void output_sink_init(struct output_sink *sink, int fd);
+
+/* Takes n bytes; sink is a struct output_sink (struct char_backend.write). */
+void output_sink_write(void *sink, const uint8_t *data, size_t n);
+
+/* Writes out what is buffered, waiting for the reader if need be. */
+void output_sink_flush(struct output_sink *sink);
+
+#endif

@@ -1,0 +1,187 @@
+#include "recorder/world.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A serial line of about 115200 baud. */
+#define CONSOLE_PIECE_BYTES 1
+#define CONSOLE_PERIOD_NS   UINT64_C(100000)
+
+/* A person types no faster than this, even when pasting. */
+#define TYPED_PIECE_BYTES 64
+
+#define CHANNEL_PIECE_BYTES 4096
+#define CHANNEL_PERIOD_NS   UINT64_C(1000000)
+
+/* Guest time from a disk request to its completion, under both clocks. */
+#define DISK_LATENCY_NS UINT64_C(100000)
+
+/* The clock chip's time at the start under the virtual clock: 2024-01-01 00:00:00 UTC. */
+#define VIRTUAL_EPOCH_S INT64_C(1704067200)
+
+static void init_streams(struct world *world, const struct recorder_config *config)
+{
+	bool waits = config->clock == RECORDER_CLOCK_VIRTUAL;
+	bool interactive = config->console_in_interactive;
+	const struct input_source_config console = {
+		.fd = config->console_in_fd,
+		.interactive = interactive,
+		.waits = waits,
+		.piece_bytes = interactive ? TYPED_PIECE_BYTES : CONSOLE_PIECE_BYTES,
+		.period_ns = CONSOLE_PERIOD_NS,
+	};
+	const struct input_source_config channel = {
+		.fd = config->channel ? config->channel_in_fd : -1,
+		.interactive = config->channel && isatty(config->channel_in_fd),
+		.waits = waits,
+		.piece_bytes = CHANNEL_PIECE_BYTES,
+		.period_ns = CHANNEL_PERIOD_NS,
+	};
+
+	input_source_init(&world->console_in, &console);
+	input_source_init(&world->channel_in, &channel);
+	input_source_hold(&world->console_in, true, 0);
+	output_sink_init(&world->console_out, config->console_out_fd);
+	output_sink_init(&world->channel_out, config->channel ? config->channel_out_fd : -1);
+	output_sink_init(&world->channel_err, config->channel ? config->channel_err_fd : -1);
+}
+
+static int open_disk(struct world *world, const struct recorder_disk *disk,
+		     struct log_error *ret_error)
+{
+	int error = block_file_open(disk->path, disk->write_back, &world->disk[world->n_disks]);
+
+	if (!error) {
+		world->n_disks++;
+		return 0;
+	}
+	*ret_error = (struct log_error){.code = error};
+	snprintf(ret_error->text, sizeof(ret_error->text), "disk %s: %s", disk->path,
+		 block_file_error(error));
+	return error;
+}
+
+int world_init(struct world *world, const struct recorder_config *config,
+	       struct log_error *ret_error)
+{
+	int error = 0;
+
+	memset(world, 0, sizeof(*world));
+	init_streams(world, config);
+	random_source_init(&world->random, config->seeded, config->seed);
+	for (unsigned i = 0; i < config->n_disks && !error; i++)
+		error = open_disk(world, &config->disks[i], ret_error);
+	return error;
+}
+
+void world_finish(struct world *world)
+{
+	world_flush(world);
+	for (unsigned i = 0; i < world->n_disks; i++)
+		block_file_close(world->disk[i]);
+	world->n_disks = 0;
+}
+
+static uint64_t start_epoch_s(const struct recorder_config *config)
+{
+	if (config->epoch_s >= 0)
+		return (uint64_t)config->epoch_s;
+	if (config->clock == RECORDER_CLOCK_VIRTUAL)
+		return (uint64_t)VIRTUAL_EPOCH_S;
+	return (uint64_t)time(NULL);
+}
+
+void world_platform_config(struct world *world, const struct recorder_config *config,
+			   struct platform_config *ret_config)
+{
+	*ret_config = (struct platform_config){
+		.n_vcpus = config->n_vcpus,
+		.ram_bytes = config->ram_bytes,
+		.epoch_s = start_epoch_s(config),
+		.uart[0] = {.write = output_sink_write, .ctx = &world->console_out},
+		.virtio_rng = true,
+		.random = {.fill = random_source_fill, .ctx = &world->random},
+		.n_disks = world->n_disks,
+		.disk_latency_ns = DISK_LATENCY_NS,
+		.channel = config->channel,
+		.channel_stream =
+			{
+				{.read = input_source_read,
+				 .ended = input_source_ended,
+				 .ctx = &world->channel_in},
+				{.write = output_sink_write, .ctx = &world->channel_out},
+				{.write = output_sink_write, .ctx = &world->channel_err},
+			},
+	};
+	for (unsigned i = 0; i < world->n_disks; i++)
+		ret_config->disk[i] = block_file_backend(world->disk[i]);
+}
+
+uint64_t world_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t world_input_due(const struct world *world)
+{
+	uint64_t console = input_source_due(&world->console_in);
+	uint64_t channel = input_source_due(&world->channel_in);
+
+	return console < channel ? console : channel;
+}
+
+bool world_input_filled(const struct world *world)
+{
+	return input_source_filled(&world->console_in) || input_source_filled(&world->channel_in);
+}
+
+bool world_input_alive(const struct world *world)
+{
+	return input_source_alive(&world->console_in) || input_source_alive(&world->channel_in);
+}
+
+bool world_is_interactive(const struct world *world)
+{
+	return (world->console_in.config.interactive && !world->console_in.ended) ||
+	       (world->channel_in.config.interactive && !world->channel_in.ended);
+}
+
+void world_fetch_due(struct world *world, uint64_t now_ns, bool (*stop)(void *ctx), void *ctx)
+{
+	input_source_fetch_due(&world->console_in, now_ns, stop, ctx);
+	input_source_fetch_due(&world->channel_in, now_ns, stop, ctx);
+}
+
+void world_fetch_watched(struct world *world, uint64_t now_ns)
+{
+	input_source_fetch_watched(&world->console_in, now_ns);
+	input_source_fetch_watched(&world->channel_in, now_ns);
+}
+
+void world_sleep(const struct world *world, uint64_t ns)
+{
+	const struct input_source *const sources[] = {&world->console_in, &world->channel_in};
+	struct timespec timeout = {.tv_sec = (time_t)(ns / UINT64_C(1000000000)),
+				   .tv_nsec = (long)(ns % UINT64_C(1000000000))};
+	struct pollfd fds[2];
+	nfds_t n = 0;
+
+	for (int i = 0; i < 2; i++)
+		if (input_source_watched(sources[i]))
+			fds[n++] = (struct pollfd){.fd = sources[i]->config.fd, .events = POLLIN};
+	ppoll(fds, n, &timeout, NULL);
+}
+
+void world_flush(struct world *world)
+{
+	output_sink_flush(&world->console_out);
+	output_sink_flush(&world->channel_out);
+	output_sink_flush(&world->channel_err);
+}
