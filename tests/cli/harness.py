@@ -1,0 +1,97 @@
+"""What the tests of the command line share: TAP output, running the tool, guest material."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+MAKE_INITRAMFS = SOURCE / "tools" / "make-initramfs.sh"
+
+count = 0
+failed = 0
+
+
+def ok(good, name, *details):
+    """One TAP line. Details are shown when it fails."""
+    global count, failed
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
+    if not good:
+        failed += 1
+        for detail in details:
+            for line in str(detail).splitlines()[-40:]:
+                print(f"#   {line}", flush=True)
+    return good
+
+
+def same(got, expected, name):
+    return ok(got == expected, name, f"expected {expected!r}", f"got      {got!r}")
+
+
+def note(text):
+    print(f"# {text}", flush=True)
+
+
+def done():
+    """Ends the program: fails when a check failed or none ran."""
+    print(f"1..{count}", flush=True)
+    sys.exit(1 if failed or not count else 0)
+
+
+def tool():
+    """The reprise command under test: the first argument."""
+    return os.path.abspath(sys.argv[1])
+
+
+def reprise(*arguments, timeout=600, **options):
+    """Runs the tool to its end with nothing on stdin unless input is given."""
+    if "input" not in options and "stdin" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    return subprocess.run([tool(), *map(str, arguments)], capture_output=True, timeout=timeout,
+                          **options)
+
+
+def newest_kernel():
+    """The Debian cloud kernel when there is one, else the newest kernel; None when there is none."""
+    kernels = sorted(Path("/boot").glob("vmlinuz-*"), key=lambda path: path.stat().st_mtime)
+    cloud = [path for path in kernels if "cloud" in path.name]
+    return (cloud or kernels or [None])[-1]
+
+
+def require_kernel():
+    kernel = newest_kernel()
+    if not kernel:
+        ok(False, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64")
+        done()
+    return kernel
+
+
+def make_initramfs(path, script, *options):
+    """A busybox initial RAM file system that runs the shell script, then powers off."""
+    script_path = Path(str(path) + ".sh")
+    script_path.write_text(script)
+    subprocess.run([MAKE_INITRAMFS, *options, "-o", path, script_path], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+class Directory:
+    """A temporary directory; TMPDIR says where."""
+
+    def __enter__(self):
+        self.path = Path(tempfile.mkdtemp(prefix="reprise-cli-"))
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def dump_events(path):
+    """All events of a recording, as dump --json tells them."""
+    result = reprise("dump", "--json", path)
+    if result.returncode:
+        raise RuntimeError(result.stderr.decode(errors="replace"))
+    return [json.loads(line) for line in result.stdout.splitlines()]

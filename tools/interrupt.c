@@ -1,0 +1,94 @@
+#include "tools/interrupt.h"
+
+#include <unistd.h>
+
+/*
+ * Handlers get no context, so what they need stands here. The terminal's members are written while
+ * the signals are blocked.
+ */
+static struct {
+	volatile sig_atomic_t flag;
+	volatile sig_atomic_t guarded;
+	int fd;
+	struct termios normal, raw;
+} state;
+
+static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static void restore_terminal(void)
+{
+	if (state.guarded)
+		tcsetattr(state.fd, TCSANOW, &state.normal);
+}
+
+static void end_at_once(int number)
+{
+	restore_terminal();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void on_end(int number)
+{
+	if (state.flag)
+		end_at_once(number);
+	state.flag = number;
+}
+
+static void on_stop(int number)
+{
+	(void)number;
+	restore_terminal();
+	raise(SIGSTOP);
+	if (state.guarded)
+		tcsetattr(state.fd, TCSANOW, &state.raw);
+}
+
+static void install(int number, void (*handler)(int))
+{
+	struct sigaction old, action = {.sa_handler = handler};
+
+	sigemptyset(&action.sa_mask);
+	/* What the parent ignores (nohup) stays ignored. */
+	if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN)
+		sigaction(number, &action, NULL);
+}
+
+void interrupt_install(void)
+{
+	for (size_t i = 0; i < LENGTH(end_signals); i++)
+		install(end_signals[i], on_end);
+}
+
+const volatile sig_atomic_t *interrupt_flag(void)
+{
+	return &state.flag;
+}
+
+void interrupt_request(void)
+{
+	kill(getpid(), SIGINT);
+	/* SIGINT may be ignored. */
+	if (!state.flag)
+		state.flag = SIGINT;
+}
+
+void interrupt_guard_terminal(int fd, const struct termios *normal, const struct termios *raw)
+{
+	state.fd = fd;
+	state.normal = *normal;
+	state.raw = *raw;
+	state.guarded = 1;
+	for (size_t i = 0; i < LENGTH(crash_signals); i++)
+		install(crash_signals[i], end_at_once);
+	install(SIGTSTP, on_stop);
+}
+
+void interrupt_release_terminal(void)
+{
+	state.guarded = 0;
+	signal(SIGTSTP, SIG_DFL);
+}

@@ -1,0 +1,324 @@
+#include "tools/recording.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/interrupt.h"
+#include "tools/kernel.h"
+#include "tools/message.h"
+#include "tools/progress.h"
+#include "tools/text.h"
+
+#define MIB                (UINT64_C(1) << 20)
+#define DEFAULT_RAM_BYTES  (512 * MIB)
+#define DEFAULT_RATE       1000 /* ns per 1000 instructions */
+#define OUTPUT_NAMES_TRIED 100
+
+const char *const engine_names[] = {"auto", "interp", "kvm", "jit", NULL};
+static const char *const clock_names[] = {
+	[RECORDER_CLOCK_HOST] = "host", [RECORDER_CLOCK_VIRTUAL] = "virtual", NULL};
+
+#define FIELD(member) offsetof(struct recording_options, member)
+
+static const struct option options[] = {
+	{.name = "output",
+	 .letter = 'o',
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(output),
+	 .argument = "FILE",
+	 .help = "The recording (default: reprise-DATE-TIME.rpz here)"},
+	{.name = "kernel",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(kernel),
+	 .argument = "FILE",
+	 .help = "Kernel to boot (default: the newest " KERNEL_DIRECTORY "/vmlinuz-*)"},
+	{.name = "append",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(append),
+	 .argument = "TEXT",
+	 .help = "Added to the kernel's command line"},
+	{.name = "mem",
+	 .kind = OPTION_SIZE,
+	 .offset = FIELD(ram_bytes),
+	 .argument = "SIZE",
+	 .min = 8 * MIB,
+	 .max = MEMORY_MAX_BYTES / 2,
+	 .help = "Guest RAM (default: 512M)"},
+	{.name = "cpus",
+	 .kind = OPTION_NUMBER,
+	 .offset = FIELD(n_vcpus),
+	 .argument = "N",
+	 .min = 1,
+	 .max = MACHINE_MAX_VCPUS,
+	 .help = "Virtual CPUs (default: 1)"},
+	{.name = "clock",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(clock),
+	 .argument = "host|virtual",
+	 .choices = clock_names,
+	 .help = "What guest time follows (default: host)"},
+	{.name = "virtual-rate",
+	 .kind = OPTION_NUMBER,
+	 .offset = FIELD(virtual_rate),
+	 .argument = "NS",
+	 .min = 1,
+	 .max = 1000000,
+	 .help = "Virtual clock: ns for 1000 instructions (default: 1000)"},
+	{.name = "epoch",
+	 .kind = OPTION_NUMBER,
+	 .offset = FIELD(epoch),
+	 .argument = "SECONDS",
+	 .max = INT64_MAX,
+	 .help = "The guest's date at the start, since 1970 UTC"},
+	{.name = "seed",
+	 .kind = OPTION_NUMBER,
+	 .offset = FIELD(seed),
+	 .argument = "N",
+	 .help = "Random numbers from a generator with this seed"},
+	{.name = "engine",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(engine),
+	 .argument = "auto|interp|kvm|jit",
+	 .choices = engine_names,
+	 .help = "How guest code runs (this build: interp)"},
+	{.name = "until",
+	 .kind = OPTION_NUMBER,
+	 .offset = FIELD(until),
+	 .argument = "N",
+	 .min = 1,
+	 .help = "End the recording at this instruction count"},
+	{.name = "sync",
+	 .kind = OPTION_FLAG,
+	 .negatable = true,
+	 .offset = FIELD(sync),
+	 .help = "Write the file through to the disk about every second (default)"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(verbose),
+	 .help = "Say more about what happens"},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(quiet),
+	 .help = "Say nothing but errors"},
+};
+
+const struct option_table recording_option_table = {
+	.title = "Recording",
+	.options = options,
+	.n = sizeof(options) / sizeof(options[0]),
+};
+
+void recording_options_init(struct recording_options *values)
+{
+	*values = (struct recording_options){
+		.ram_bytes.value = DEFAULT_RAM_BYTES,
+		.n_vcpus.value = 1,
+		.clock = RECORDER_CLOCK_HOST,
+		.virtual_rate.value = DEFAULT_RATE,
+		.sync = true,
+	};
+}
+
+const struct engine_ops *engine_choose(const char *command, unsigned name)
+{
+	if (!strcmp(engine_names[name], "auto") ||
+	    !strcmp(engine_names[name], interp_engine_ops.name))
+		return &interp_engine_ops;
+	message("%s: --engine %s is not in this build; try interp", command, engine_names[name]);
+	return NULL;
+}
+
+/* ---- inputs ---- */
+
+static int choose_kernel(struct recording *recording)
+{
+	int err = kernel_find_newest(KERNEL_DIRECTORY, &recording->kernel_path);
+
+	recording->kernel_was_chosen = !err;
+	if (err == -EACCES)
+		message(KERNEL_DIRECTORY "/vmlinuz-*: cannot be read by this user; try sudo, or "
+					 "--kernel with a copy that can");
+	else if (err)
+		message("no 64-bit kernel as " KERNEL_DIRECTORY "/vmlinuz-*: %s; name one with "
+			"--kernel, or install linux-image-cloud-amd64",
+			strerror(-err));
+	return err ? STATUS_FAILED : STATUS_OK;
+}
+
+static int read_kernel(struct recording *recording, const char *path)
+{
+	if (!path) {
+		int status = choose_kernel(recording);
+		if (status)
+			return status;
+	} else {
+		recording->kernel_path = strdup(path);
+	}
+	if (!recording->kernel_path)
+		return STATUS_FAILED;
+	int err = file_bytes_read(recording->kernel_path, &recording->kernel);
+	if (err) {
+		message("kernel %s: %s; name a bzImage, vmlinux or multiboot file with --kernel",
+			recording->kernel_path, strerror(-err));
+		return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
+/* A name in the current directory that is not taken. */
+static char *make_output_name(void)
+{
+	char stamp[32], *path = NULL;
+	time_t now = time(NULL);
+	struct tm local;
+
+	localtime_r(&now, &local);
+	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
+	for (unsigned i = 1; i <= OUTPUT_NAMES_TRIED; i++) {
+		char suffix[16] = "";
+		if (i > 1)
+			snprintf(suffix, sizeof(suffix), "-%u", i);
+		if (asprintf(&path, "reprise-%s%s.rpz", stamp, suffix) < 0)
+			return NULL;
+		if (access(path, F_OK))
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+static int choose_output(struct recording *recording, const char *path)
+{
+	recording->output_was_chosen = !path;
+	recording->output_path = path ? strdup(path) : make_output_name();
+	if (recording->output_path)
+		return STATUS_OK;
+	message("no free name for the recording in this directory; name one with -o");
+	return STATUS_FAILED;
+}
+
+static int make_command_line(struct recording *recording, const char *base, const char *append)
+{
+	int n = append ? asprintf(&recording->command_line, "%s %s", base, append)
+		       : asprintf(&recording->command_line, "%s", base);
+
+	if (n < 0)
+		recording->command_line = NULL;
+	return n < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static void fill_config(struct recording *recording, const struct recording_options *values,
+			const struct engine_ops *engine)
+{
+	recording->config = (struct recorder_config){
+		.output_path = recording->output_path,
+		.sync = values->sync,
+		.n_vcpus = (uint32_t)values->n_vcpus.value,
+		/* Whole pages, and nothing that a user could call odd. */
+		.ram_bytes = (values->ram_bytes.value + MIB - 1) & ~(MIB - 1),
+		.engine = engine,
+		.clock = (enum recorder_clock)values->clock,
+		/* ns for 1000 instructions are ps for one. */
+		.virtual_ps_per_instruction = values->virtual_rate.value,
+		.epoch_s = values->epoch.given ? (int64_t)values->epoch.value : -1,
+		.seeded = values->seed.given,
+		.seed = values->seed.value,
+		.limit_icount = values->until.value,
+		.boot = {.kernel = recording->kernel.data,
+			 .kernel_bytes = recording->kernel.n,
+			 .command_line = recording->command_line},
+		.kernel_path = recording->kernel_path,
+		.console_in_fd = -1,
+		.console_out_fd = -1,
+		.channel_in_fd = -1,
+		.channel_out_fd = -1,
+		.channel_err_fd = -1,
+		.interrupted = interrupt_flag(),
+	};
+}
+
+int recording_init(struct recording *recording, const char *command,
+		   const struct recording_options *values, const char *command_line)
+{
+	*recording = (struct recording){0};
+	const struct engine_ops *engine = engine_choose(command, values->engine);
+	if (!engine)
+		return STATUS_USAGE;
+	int status = read_kernel(recording, values->kernel);
+	if (!status)
+		status = choose_output(recording, values->output);
+	if (!status)
+		status = make_command_line(recording, command_line, values->append);
+	if (!status)
+		fill_config(recording, values, engine);
+	return status;
+}
+
+void recording_finish(struct recording *recording)
+{
+	file_bytes_finish(&recording->kernel);
+	free(recording->kernel_path);
+	free(recording->output_path);
+	free(recording->command_line);
+}
+
+/* ---- running ---- */
+
+static void show_progress(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_t log_bytes)
+{
+	char count[TEXT_NUMBER_BYTES], seconds[TEXT_NUMBER_BYTES], bytes[TEXT_NUMBER_BYTES];
+
+	(void)ctx;
+	progress_show("recording: %s instructions, guest time %s, log %s",
+		      text_count(count, icount), text_seconds(seconds, guest_ns),
+		      text_bytes(bytes, log_bytes));
+}
+
+static void report_error(const struct recording *recording, const struct log_error *error)
+{
+	const char *hint = NULL;
+
+	if (error->code == -ENOMEM)
+		hint = "try a smaller --mem";
+	else if (error->code == -ENOSPC || error->code == -EDQUOT)
+		hint = "what was written until then replays";
+	else if (error->code == -EACCES || error->code == -EROFS || error->code == -ENOENT)
+		hint = "name another place with -o";
+	message_log_error(recording->output_path, error, hint);
+}
+
+int recording_run(struct recording *recording, bool quiet, struct recorder_result *ret_result)
+{
+	struct log_error error = {0};
+	bool show = progress_wanted(quiet);
+
+	if (show)
+		recording->config.progress = show_progress;
+	int err = recorder_run(&recording->config, ret_result, &error);
+	if (show)
+		progress_clear();
+	if (err) {
+		report_error(recording, &error);
+		return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
+void recording_print_summary(const struct recording *recording,
+			     const struct recorder_result *result)
+{
+	char count[TEXT_NUMBER_BYTES], seconds[TEXT_NUMBER_BYTES];
+	char events[TEXT_NUMBER_BYTES], file[TEXT_NUMBER_BYTES];
+
+	message("%s after %s instructions, %s of guest time; log %s of %s; replay it with: reprise "
+		"replay %s",
+		result->end_reason, text_count(count, result->icount),
+		text_seconds(seconds, result->guest_ns), text_bytes(events, result->event_bytes),
+		text_bytes(file, result->file_bytes), recording->output_path);
+}

@@ -1,0 +1,64 @@
+/*
+ * What `record` and `run` share: their options, the inputs that these name, the recorder's
+ * configuration, and how a recording's end is told.
+ */
+#ifndef REPRISE_TOOLS_RECORDING_H
+#define REPRISE_TOOLS_RECORDING_H
+
+#include <stdbool.h>
+
+#include "recorder/recorder.h"
+#include "tools/file_bytes.h"
+#include "tools/options.h"
+
+/* The first member of the structs that the commands' options are parsed into. */
+struct recording_options {
+	const char *output;
+	const char *kernel;
+	const char *append;
+	struct option_number ram_bytes, n_vcpus;
+	unsigned clock; /* enum recorder_clock */
+	struct option_number virtual_rate, epoch, seed, until;
+	unsigned engine; /* index into engine_names */
+	bool sync, verbose, quiet;
+};
+
+extern const struct option_table recording_option_table;
+
+/* The names that --engine takes; index 0 is the default. NULL-terminated. */
+extern const char *const engine_names[];
+
+/*
+ * The engine that a value of --engine names. Reports one that this build has not, and returns NULL.
+ */
+const struct engine_ops *engine_choose(const char *command, unsigned name);
+
+/* Before the options are parsed. */
+void recording_options_init(struct recording_options *options);
+
+struct recording {
+	struct recorder_config config;
+	struct file_bytes kernel;
+	char *kernel_path, *output_path;
+	char *command_line;
+	bool kernel_was_chosen, output_was_chosen; /* by us, not by the user */
+};
+
+/*
+ * Reads the kernel and fills in config from the options. command_line: the kernel's, to which
+ * --append is added. Returns STATUS_OK, or another exit status when a line was printed; then too
+ * the recording is to be finished.
+ */
+int recording_init(struct recording *recording, const char *command,
+		   const struct recording_options *options, const char *command_line);
+void recording_finish(struct recording *recording);
+
+/* Runs the recorder, with progress on stderr where that is a terminal of its own. Returns STATUS_OK
+ * or STATUS_FAILED after a line was printed. */
+int recording_run(struct recording *recording, bool quiet, struct recorder_result *ret_result);
+
+/* One line on stderr: instructions, time, bytes, the file and how to replay it. */
+void recording_print_summary(const struct recording *recording,
+			     const struct recorder_result *result);
+
+#endif

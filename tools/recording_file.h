@@ -1,0 +1,19 @@
+/* What every command that reads a recording does first and last. */
+#ifndef REPRISE_TOOLS_RECORDING_FILE_H
+#define REPRISE_TOOLS_RECORDING_FILE_H
+
+#include <stdbool.h>
+
+#include "log-format/log.h"
+
+/* Opens the file. Returns STATUS_OK, or another exit status after a line was printed. */
+int recording_file_open(const char *path, struct log_reader **ret_reader);
+
+/* The exit status for an error of the log library: STATUS_BAD_FILE for damage, else STATUS_FAILED.
+ */
+int recording_file_status(const struct log_error *error);
+
+/* True when the recording ended in good order and the command's exit status is known. */
+bool recording_file_exit_status(const struct log_reader *reader, int *ret_status);
+
+#endif
