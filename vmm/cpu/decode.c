@@ -171,6 +171,16 @@ static uint16_t mnemonic_of(const ZydisDecodedInstruction *from)
 	return from->mnemonic == ZYDIS_MNEMONIC_CMPSD ? ZYDIS_MNEMONIC_CMPSD_XMM : from->mnemonic;
 }
 
+/*
+ * A SIB byte with mod 0 and base 5 has a displacement and no base (SDM 2 table 2-3), whatever REX.B is.
+ * Zydis 4.0 takes R13D for the base when REX.B and the address-size prefix stand together.
+ */
+static bool lacks_base(const ZydisDecodedInstruction *from)
+{
+	return (from->attributes & ZYDIS_ATTRIB_HAS_SIB) && from->address_width == 32 &&
+	       from->raw.modrm.mod == 0 && from->raw.sib.base == 5;
+}
+
 enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mode,
 				    struct insn *ret_insn)
 {
@@ -199,6 +209,10 @@ enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mod
 		convert_visible(&operands[i], &insn);
 	for (unsigned i = from.operand_count_visible; i < from.operand_count; i++)
 		convert_hidden(&operands[i], &insn);
+	if (lacks_base(&from)) {
+		insn.base = GPR_ZERO;
+		insn.disp = from.raw.disp.value;
+	}
 	insn.far |= is_far(&from, &insn);
 	convert_prefixes(&from, &insn);
 	const struct insn_row *row = insn_row(insn.mnemonic);

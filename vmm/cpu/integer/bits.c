@@ -65,8 +65,7 @@ static bool bit_test(struct cpu *cpu, const struct insn *insn, enum bit_change c
 	if ((change != BIT_KEEP && !operand_probe_write(cpu, insn, 0)) ||
 	    !operand_read(cpu, insn, 0, &value))
 		return false;
-	if (change != BIT_KEEP &&
-	    !operand_write(cpu, insn, 0, bit_changed(value, mask, change)))
+	if (change != BIT_KEEP && !operand_write(cpu, insn, 0, bit_changed(value, mask, change)))
 		return false;
 	flags_set_cf_of(cpu, (value & mask) != 0, flag_of(cpu));
 	return true;

@@ -75,8 +75,8 @@ bool exec_loopne(struct cpu *cpu, const struct insn *insn)
 }
 
 /*
- * A target in memory: the pointer and the stack are both checked before the pointer is read, which may
- * cross the boundary.
+ * A target in memory: the pointer and the stack are both checked before the pointer is read, which
+ * may cross the boundary.
  */
 static bool call_target(struct cpu *cpu, const struct insn *insn, unsigned size,
 			uint64_t *ret_target)

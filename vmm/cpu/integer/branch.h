@@ -8,8 +8,8 @@
 #include "vmm/cpu/exec.h"
 
 /*
- * Operand size of a near branch in bytes: 8 in 64-bit mode, where the 66 prefix is ignored (SDM 2 "JMP",
- * Intel's behaviour), otherwise the instruction's.
+ * Operand size of a near branch in bytes: 8 in 64-bit mode, where the 66 prefix is ignored (SDM 2
+ * "JMP", Intel's behaviour), otherwise the instruction's.
  */
 static inline unsigned branch_size(const struct cpu *cpu, const struct insn *insn)
 {

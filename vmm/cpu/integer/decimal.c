@@ -1,6 +1,6 @@
 /*
- * Decimal adjustments (SDM 2 "DAA" and following; none in 64-bit mode). Flags that the manual leaves
- * undefined: SF, ZF and PF follow AL, the others are 0.
+ * Decimal adjustments (SDM 2 "DAA" and following; none in 64-bit mode). Flags that the manual
+ * leaves undefined: SF, ZF and PF follow AL, the others are 0.
  */
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/integer/integer.h"

@@ -1,6 +1,6 @@
 /*
- * Exchanges. LOCK changes nothing: one vCPU runs at a time and instructions are atomic. A compare that
- * fails still writes its destination back, as processors do (SDM 2 "CMPXCHG").
+ * Exchanges. LOCK changes nothing: one vCPU runs at a time and instructions are atomic. A compare
+ * that fails still writes memory back, as processors do (SDM 2 "CMPXCHG").
  */
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/integer/integer.h"
@@ -49,7 +49,9 @@ bool exec_cmpxchg(struct cpu *cpu, const struct insn *insn)
 	    !operand_read(cpu, insn, 1, &source))
 		return false;
 	equal = accumulator == destination;
-	if (!operand_write(cpu, insn, 0, equal ? source : destination))
+	/* A register is not written on failure: its upper half stays. */
+	if ((equal || insn->operand[0].kind == OPERAND_MEM) &&
+	    !operand_write(cpu, insn, 0, equal ? source : destination))
 		return false;
 	if (!equal)
 		gpr_write(cpu, RAX, size, destination);
@@ -64,6 +66,14 @@ static void set_zf(struct cpu *cpu, bool zf)
 	flags_set_arith(cpu, flags | (zf ? FLAG_ZF : 0));
 }
 
+/* CMPXCHG16B's operand, in 64-bit mode; checked before anything else about its address. */
+static bool is_aligned16(const struct cpu *cpu, const struct insn *insn)
+{
+	bool has_base = insn->seg == SEG_FS || insn->seg == SEG_GS;
+
+	return ((insn_offset(cpu, insn) + (has_base ? cpu->seg[insn->seg].base : 0)) & 15) == 0;
+}
+
 /* Both halves are half bytes wide. */
 static bool compare_exchange_pair(struct cpu *cpu, const struct insn *insn, unsigned half)
 {
@@ -71,11 +81,10 @@ static bool compare_exchange_pair(struct cpu *cpu, const struct insn *insn, unsi
 	uint8_t old[16], new_bytes[16];
 	bool equal;
 
-	if (!insn_linear(cpu, insn, 2 * half, ACCESS_WRITE, &linear))
-		return false;
-	if (half == 8 && linear & 15)
+	if (half == 8 && !is_aligned16(cpu, insn))
 		return raise_gp(cpu, 0);
-	if (!linear_probe(cpu, linear, 2 * half, ACCESS_WRITE, PRIVILEGE_CURRENT) ||
+	if (!insn_linear(cpu, insn, 2 * half, ACCESS_WRITE, &linear) ||
+	    !linear_probe(cpu, linear, 2 * half, ACCESS_WRITE, PRIVILEGE_CURRENT) ||
 	    !linear_read(cpu, linear, old, 2 * half, PRIVILEGE_CURRENT))
 		return false;
 	__builtin_memcpy(&word[0], old, half);

@@ -98,13 +98,14 @@ bool exec_popa(struct cpu *cpu, const struct insn *insn)
 }
 
 /*
- * ENTER level n > 0 pushes rBP, then n - 1 frame pointers found below rBP, then the new frame pointer.
- * Everything is checked and read before the first item is written.
+ * ENTER level n > 0 pushes rBP, then n - 1 frame pointers found below rBP, then the new frame
+ * pointer. Everything is checked and read before the first item is written.
  */
 #define ENTER_MAX_ITEMS 33
 
 struct enter {
 	unsigned size, level;
+	uint64_t frame; /* the new frame pointer: all of rSP after the first push */
 	unsigned n_items;
 	uint64_t item[ENTER_MAX_ITEMS]; /* in the order of pushing */
 };
@@ -127,8 +128,8 @@ static void enter_overlay(const struct cpu *cpu, const struct enter *enter, uint
 		for (unsigned byte = 0; byte < enter->size; byte++) {
 			uint64_t at = enter_item_offset(cpu, enter, i) + byte - offset;
 			if (at < enter->size)
-				memcpy((uint8_t *)value + at, (const uint8_t *)&enter->item[i] + byte,
-				       1);
+				memcpy((uint8_t *)value + at,
+				       (const uint8_t *)&enter->item[i] + byte, 1);
 		}
 	}
 }
@@ -138,10 +139,10 @@ static bool enter_check(struct cpu *cpu, const struct enter *enter, uint64_t new
 	unsigned pushes = enter->level ? enter->level + 1 : 1;
 
 	for (unsigned i = 0; i < pushes; i++) {
-		if (!stack_probe(cpu, enter_item_offset(cpu, enter, i), enter->size, ACCESS_WRITE))
-			return false;
 		if (i > 0 && i < enter->level &&
 		    !stack_probe(cpu, enter_source_offset(cpu, enter, i), enter->size, ACCESS_READ))
+			return false;
+		if (!stack_probe(cpu, enter_item_offset(cpu, enter, i), enter->size, ACCESS_WRITE))
 			return false;
 	}
 	/* The final stack pointer must be writable too, though nothing is written there. */
@@ -159,7 +160,7 @@ static bool enter_read(struct cpu *cpu, struct enter *enter)
 		enter->item[enter->n_items++] = value;
 	}
 	if (enter->level > 0)
-		enter->item[enter->n_items++] = stack_offset(cpu, -(int64_t)enter->size);
+		enter->item[enter->n_items++] = enter->frame;
 	return true;
 }
 
@@ -167,15 +168,17 @@ bool exec_enter(struct cpu *cpu, const struct insn *insn)
 {
 	struct enter enter = {.size = insn->op_size, .level = insn->imm2 & 31};
 	unsigned pushes = enter.level ? enter.level + 1 : 1;
-	uint64_t frame = stack_offset(cpu, -(int64_t)enter.size);
+	uint64_t first = stack_offset(cpu, -(int64_t)enter.size);
 	uint64_t top = stack_offset(cpu, -(int64_t)(pushes * enter.size + (insn->imm & 0xffff)));
 
+	enter.frame = cpu->gpr[RSP];
+	memcpy(&enter.frame, &first, stack_width(cpu));
 	if (!enter_check(cpu, &enter, top) || !enter_read(cpu, &enter))
 		return false;
 	for (unsigned i = 0; i < enter.n_items; i++)
 		if (!stack_write(cpu, enter_item_offset(cpu, &enter, i), enter.size, enter.item[i]))
 			return false;
-	gpr_write(cpu, RBP, enter.size, frame);
+	gpr_write(cpu, RBP, enter.size, enter.frame);
 	stack_set(cpu, top);
 	return true;
 }

@@ -77,7 +77,8 @@ bool exec_setcc(struct cpu *cpu, const struct insn *insn)
 	return operand_write(cpu, insn, 0, flags_condition(cpu, insn->opcode & 15));
 }
 
-/* The source is read, and faults, whatever the condition; a 32-bit form always clears the upper half. */
+/* The source is read, and faults, whatever the condition; a 32-bit form always clears the upper
+ * half. */
 bool exec_cmovcc(struct cpu *cpu, const struct insn *insn)
 {
 	const struct operand *destination = &insn->operand[0];

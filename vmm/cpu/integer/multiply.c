@@ -1,6 +1,6 @@
 /*
- * Multiplication and division. After a multiplication SF, ZF and PF follow the low half of the product
- * and AF is 0; a division leaves the flags alone (docs/undefined-flags.md).
+ * Multiplication and division. After a multiplication SF, ZF and PF follow the low half of the
+ * product and AF is 0; a division leaves the flags alone (docs/undefined-flags.md).
  */
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/integer/integer.h"

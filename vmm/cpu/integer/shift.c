@@ -1,7 +1,7 @@
 /*
- * Shifts and rotates. The count is masked to 5 bits, 6 for 64-bit operands (SDM 2 "SAL/SAR/SHL/SHR").
- * A masked count of 0 leaves the flags alone but counts as a write of the destination: memory is
- * checked and written back, a 32-bit register loses its upper half.
+ * Shifts and rotates. The count is masked to 5 bits, 6 for 64-bit operands (SDM 2
+ * "SAL/SAR/SHL/SHR"). A masked count of 0 leaves the flags alone but counts as a write of the
+ * destination: memory is checked and written back, a 32-bit register loses its upper half.
  */
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/integer/integer.h"
@@ -16,7 +16,8 @@ struct shift {
 };
 
 /* Reads the destination and the count, which is operand n. */
-static bool shift_begin(struct cpu *cpu, const struct insn *insn, unsigned n, struct shift *ret_shift)
+static bool shift_begin(struct cpu *cpu, const struct insn *insn, unsigned n,
+			struct shift *ret_shift)
 {
 	unsigned size = insn->operand[0].size;
 	uint64_t value, count;
@@ -180,8 +181,9 @@ bool exec_rcr(struct cpu *cpu, const struct insn *insn)
 }
 
 /*
- * Double shifts see destination, source and destination again in a row: a 16-bit operand can be shifted
- * by more than its width, where the manual leaves the result undefined and processors do this.
+ * Double shifts see destination, source and destination again in a row: a 16-bit operand can be
+ * shifted by more than its width, where the manual leaves the result undefined and processors do
+ * this.
  */
 bool exec_shld(struct cpu *cpu, const struct insn *insn)
 {

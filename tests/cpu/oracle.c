@@ -1,0 +1,355 @@
+/*
+ * Runs the integer oracle (oracle.h): every template in 64-bit, 32-bit and 16-bit code.
+ *
+ * Usage: oracle [--cases N] [--seed N] [--engine interp] [--only TEXT] [--undefined]
+ *   --cases      cases per template and mode
+ *   --engine     runs each case on that engine, too
+ *   --only       templates whose name contains TEXT
+ *   --undefined  counts how often undefined flags differ from this host's, and says which
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <Zydis/Mnemonic.h>
+
+#include "tests/cpu/oracle.h"
+#include "tests/tap.h"
+
+#define DEFAULT_CASES 500
+#define MAX_REPORTS   3
+
+struct options {
+	unsigned cases;
+	uint64_t seed;
+	bool engine;
+	bool undefined;
+	const char *only;
+};
+
+struct run {
+	struct options options;
+	struct oracle_random random;
+	struct guest *direct, *engine; /* engine may be NULL */
+	enum oracle_mode mode;
+	unsigned reports;       /* differences printed in this test */
+	unsigned undefined[32]; /* differences by flag bit in this test */
+};
+
+static const char *const mode_names[] = {"64-bit", "32-bit", "16-bit"};
+
+static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					  "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+/* ---- reports ---- */
+
+static void note_case(struct run *run, const struct oracle_case *c, const char *who)
+{
+	char text[64] = "";
+
+	for (unsigned i = 0; i < c->length; i++)
+		snprintf(text + 3 * i, sizeof(text) - 3 * i, "%02x ", c->bytes[i]);
+	tap_note("%s, %s: %s", who, mode_names[run->mode], text);
+	for (unsigned i = 0; i < 16; i += 4)
+		tap_note("  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx", gpr_names[i],
+			 (unsigned long long)c->in.gpr[i], gpr_names[i + 1],
+			 (unsigned long long)c->in.gpr[i + 1], gpr_names[i + 2],
+			 (unsigned long long)c->in.gpr[i + 2], gpr_names[i + 3],
+			 (unsigned long long)c->in.gpr[i + 3]);
+}
+
+static bool differ(struct run *run, bool quiet, const char *what, uint64_t host, uint64_t machine)
+{
+	if (host == machine)
+		return false;
+	if (!quiet)
+		tap_note("  %s: host %llx, machine %llx", what, (unsigned long long)host,
+			 (unsigned long long)machine);
+	return true;
+}
+
+/* ---- comparison ---- */
+
+static bool registers_differ(struct run *run, bool quiet, const struct oracle_case *c,
+			     const struct oracle_state *host, const struct oracle_state *machine)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < 16; i++)
+		any |= differ(run, quiet, gpr_names[i], host->gpr[i], machine->gpr[i]);
+	any |= differ(run, quiet, "rip", host->rip, machine->rip);
+	return any;
+}
+
+/*
+ * Processors store or load some of the items of PUSHA, POPA and ENTER before one faults; the
+ * machine none, so that a fault changes nothing.
+ */
+static bool faults_midway(const struct oracle_case *c, const struct oracle_state *host)
+{
+	return host->vector != ORACLE_RETIRED && c->valid &&
+	       (c->insn.mnemonic == ZYDIS_MNEMONIC_PUSHA ||
+		c->insn.mnemonic == ZYDIS_MNEMONIC_PUSHAD ||
+		c->insn.mnemonic == ZYDIS_MNEMONIC_POPA ||
+		c->insn.mnemonic == ZYDIS_MNEMONIC_POPAD ||
+		c->insn.mnemonic == ZYDIS_MNEMONIC_ENTER);
+}
+
+/* The host was seen to read either operand of CMPS first. */
+static bool either_order(const struct oracle_case *c)
+{
+	return c->valid && c->insn.opcode_map == 0 && (c->insn.opcode & 0xfe) == 0xa6;
+}
+
+/* The bits of a page fault's error code that the architecture fixes: P, W, U, I. */
+#define PF_ERROR_MASK 0x17u
+
+static bool states_differ(struct run *run, bool quiet, const struct oracle_case *c,
+			  const struct oracle_state *host, const struct oracle_state *machine)
+{
+	bool retired = host->vector == ORACLE_RETIRED;
+	bool both_fault = !retired && machine->vector != ORACLE_RETIRED;
+	bool any_fault = both_fault && either_order(c);
+	bool any = !any_fault && differ(run, quiet, "vector", host->vector, machine->vector);
+	uint32_t mask = FLAGS_ARITH | FLAG_DF;
+
+	if (c->valid && retired)
+		mask &= ~oracle_undefined_flags(c);
+	if (!faults_midway(c, host) && (!retired || !c->valid || !oracle_undefined_result(c)))
+		any |= registers_differ(run, quiet, c, host, machine);
+	any |= differ(run, quiet, "flags", host->flags & mask, machine->flags & mask);
+	if (host->vector == VECTOR_PF && !any_fault) {
+		/* Outside the sandbox the two have different things mapped for their kernels. */
+		uint32_t bits = host->address - ORACLE_BASE < ORACLE_BYTES ? PF_ERROR_MASK
+									   : PF_ERROR_MASK & ~1u;
+		any |= differ(run, quiet, "error code", host->error & bits, machine->error & bits);
+		any |= differ(run, quiet, "CR2", host->address, machine->address);
+	}
+	return any;
+}
+
+/* Compares the data pages, and makes the guest's equal again. */
+static bool memory_differs(bool quiet, struct guest *guest, bool repair_only)
+{
+	bool any = false;
+
+	for (uint32_t page = 0; page < ORACLE_BYTES; page += 4096) {
+		const uint8_t *host = native_memory() + page, *machine = guest_page(guest, page);
+		if (oracle_pages[page / 4096] < ORACLE_PAGE_RW || !memcmp(host, machine, 4096))
+			continue;
+		for (uint32_t i = 0; i < 4096 && !quiet && !repair_only; i++)
+			if (host[i] != machine[i])
+				tap_note("  [%x]: host %02x, machine %02x", ORACLE_BASE + page + i,
+					 host[i], machine[i]);
+		guest_load(guest, page, host, 4096);
+		any = true;
+	}
+	return any && !repair_only;
+}
+
+/*
+ * AMD's processors take a near branch to an address that is not canonical and fault there; the
+ * machine faults at the branch, as Intel's do.
+ */
+static bool vendor_difference(const struct oracle_case *c, const struct oracle_state *host,
+			      const struct oracle_state *machine)
+{
+	if (!c->valid || machine->vector != VECTOR_GP)
+		return false;
+	if (c->insn.mnemonic == ZYDIS_MNEMONIC_CALL) /* the push may fault first */
+		return host->vector == VECTOR_GP || host->vector == VECTOR_PF;
+	return host->vector == VECTOR_GP && !address_is_canonical(host->rip);
+}
+
+static void count_undefined(struct run *run, const struct oracle_case *c,
+			    const struct oracle_state *host, const struct oracle_state *machine)
+{
+	uint32_t bits = c->valid && host->vector == ORACLE_RETIRED
+				? oracle_undefined_flags(c) & (host->flags ^ machine->flags)
+				: 0;
+
+	for (unsigned i = 0; i < 32; i++)
+		run->undefined[i] += (bits >> i) & 1;
+}
+
+static bool check(struct run *run, const struct oracle_case *c, struct guest *guest,
+		  const char *who, const struct oracle_state *host, struct oracle_state *machine)
+{
+	bool vendor = vendor_difference(c, host, machine);
+	bool any_memory =
+		vendor || (c->valid && oracle_undefined_result(c)) || faults_midway(c, host);
+
+	if (vendor || !states_differ(run, true, c, host, machine)) {
+		if (!memory_differs(true, guest, any_memory))
+			return true;
+		if (run->reports++ < MAX_REPORTS)
+			note_case(run, c, who);
+		return false;
+	}
+	if (run->reports++ < MAX_REPORTS) {
+		note_case(run, c, who);
+		tap_note("  host: vector %x at %llx, page fault address %llx", host->vector,
+			 (unsigned long long)host->rip, (unsigned long long)host->address);
+		states_differ(run, false, c, host, machine);
+		memory_differs(false, guest, false);
+	} else {
+		memory_differs(true, guest, true);
+	}
+	return false;
+}
+
+/* ---- one case ---- */
+
+static void load_case(struct guest *guest, const struct oracle_case *c)
+{
+	guest_load(guest, ORACLE_CODE, c->bytes, sizeof(c->bytes));
+	if (oracle_pages[c->poke_offset / 4096] >= ORACLE_PAGE_RW)
+		guest_load(guest, c->poke_offset, c->poke, sizeof(c->poke));
+}
+
+static void load_native(const struct oracle_case *c)
+{
+	memcpy(native_memory() + ORACLE_CODE, c->bytes, sizeof(c->bytes));
+	if (oracle_pages[c->poke_offset / 4096] >= ORACLE_PAGE_RW)
+		memcpy(native_memory() + c->poke_offset, c->poke, sizeof(c->poke));
+}
+
+/* A branch onto the instruction itself would run something else than one instruction. */
+static bool lands_on_itself(const struct oracle_case *c, const struct oracle_state *machine)
+{
+	return machine->vector == ORACLE_RETIRED && machine->rip - c->in.rip < c->length;
+}
+
+/* Returns false when a machine differs from the host. *ret_ran: the case was usable. */
+static bool run_case(struct run *run, const struct oracle_template *template, bool *ret_ran)
+{
+	struct oracle_state host, machine, by_engine;
+	struct oracle_case c;
+	bool same;
+
+	*ret_ran = false;
+	if (!oracle_make(&run->random, template, run->mode, &c))
+		return true;
+	memset(c.bytes + c.length, 0xcc, sizeof(c.bytes) - c.length);
+	load_case(run->direct, &c);
+	load_native(&c);
+	guest_run(run->direct, &c.in, &machine);
+	if (lands_on_itself(&c, &machine)) {
+		memory_differs(true, run->direct, true);
+		return true;
+	}
+	native_run(&c.in, &host);
+	*ret_ran = true;
+	same = check(run, &c, run->direct, "exec function", &host, &machine);
+	count_undefined(run, &c, &host, &machine);
+	if (run->engine) {
+		load_case(run->engine, &c);
+		memory_differs(true, run->engine, false);
+		guest_run(run->engine, &c.in, &by_engine);
+		same &= check(run, &c, run->engine, "engine", &host, &by_engine);
+	}
+	return same;
+}
+
+/* ---- one template in one mode ---- */
+
+static void note_undefined(const struct run *run, const char *name)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} flags[] = {{0, "CF"}, {2, "PF"}, {4, "AF"}, {6, "ZF"}, {7, "SF"}, {11, "OF"}};
+
+	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (run->undefined[flags[i].bit])
+			tap_note("undefined %s after %s differs from this host's %u times",
+				 flags[i].name, name, run->undefined[flags[i].bit]);
+}
+
+static void run_template(struct run *run, const struct oracle_template *template)
+{
+	const char *name = oracle_template_name(template);
+	unsigned n = 0, wrong = 0;
+
+	run->reports = 0;
+	memset(run->undefined, 0, sizeof(run->undefined));
+	for (unsigned i = 0; n < run->options.cases && i < 20 * run->options.cases; i++) {
+		bool ran;
+		wrong += !run_case(run, template, &ran);
+		n += ran;
+	}
+	tap_ok(n > 0 && wrong == 0, "%s: %s: %u cases, %u wrong", mode_names[run->mode], name, n,
+	       wrong);
+	if (run->options.undefined)
+		note_undefined(run, name);
+}
+
+static void run_mode(struct run *run)
+{
+	const struct oracle_template *template;
+
+	if (!native_set_mode(run->mode)) {
+		tap_skip("%s: the host cannot run such code", mode_names[run->mode]);
+		return;
+	}
+	guest_set_mode(run->direct, run->mode);
+	if (run->engine)
+		guest_set_mode(run->engine, run->mode);
+	for (unsigned i = 0; (template = oracle_template(i)); i++)
+		if (oracle_template_in_mode(template, run->mode) &&
+		    strstr(oracle_template_name(template), run->options.only))
+			run_template(run, template);
+}
+
+static int usage(const char *name)
+{
+	fprintf(stderr,
+		"usage: %s [--cases N] [--seed N] [--engine interp] [--only TEXT] [--undefined]\n",
+		name);
+	return 2;
+}
+
+static bool parse(int argc, char **argv, struct options *ret_options)
+{
+	*ret_options = (struct options){.cases = DEFAULT_CASES, .seed = 1, .only = ""};
+	for (int i = 1; i < argc; i++) {
+		const char *argument = i + 1 < argc ? argv[i + 1] : "";
+		if (!strcmp(argv[i], "--undefined")) {
+			ret_options->undefined = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--cases"))
+			ret_options->cases = (unsigned)strtoul(argument, NULL, 0);
+		else if (!strcmp(argv[i], "--seed"))
+			ret_options->seed = strtoull(argument, NULL, 0);
+		else if (!strcmp(argv[i], "--only"))
+			ret_options->only = argument;
+		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
+			ret_options->engine = true;
+		else
+			return false;
+		i++;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = {0};
+	int error;
+
+	if (!parse(argc, argv, &run.options))
+		return usage(argv[0]);
+	run.random.state = run.options.seed;
+	error = native_open();
+	if (!error)
+		error = guest_create(NULL, &run.direct);
+	if (!error && run.options.engine)
+		error = guest_create(&interp_engine_ops, &run.engine);
+	if (!tap_ok(error == 0, "set up: %s", strerror(-error)))
+		return tap_done();
+	for (run.mode = ORACLE_64; run.mode < ORACLE_MODES; run.mode++)
+		run_mode(&run);
+	guest_destroy(run.engine);
+	guest_destroy(run.direct);
+	return tap_done();
+}

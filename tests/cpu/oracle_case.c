@@ -1,0 +1,630 @@
+/*
+ * Cases: an opcode template, random prefixes and operand bytes, register values chosen so that
+ * every address the instruction uses lies in the sandbox, or is not canonical.
+ */
+#include "tests/cpu/oracle.h"
+
+#include <string.h>
+
+#include <Zydis/Mnemonic.h>
+
+enum immediate {
+	IMM_NONE,
+	IMM_BYTE,
+	IMM_WORD,   /* 2 bytes */
+	IMM_Z,      /* 2 or 4 bytes by operand size */
+	IMM_V,      /* 2, 4 or 8 */
+	IMM_OFFSET, /* an address, 2, 4 or 8 by address size */
+	IMM_ENTER,  /* a word, kept small, and a byte */
+	IMM_REL8,
+	IMM_RELZ,
+};
+
+enum template_flags {
+	LEGACY = 1,  /* not in 64-bit mode */
+	LONG = 2,    /* only there */
+	MEMORY = 4,  /* ModRM must name memory */
+	LOCK = 8,    /* LOCK makes sense */
+	STRING = 16, /* REP makes sense; uses RSI and RDI */
+	STACK = 32,  /* uses the stack */
+	JUMP = 64,   /* operands are targets */
+	PLAIN = 128, /* no 66 prefix: it would be another instruction */
+};
+
+#define MODRM_NONE (-1)
+#define MODRM_ANY  8
+
+struct oracle_template {
+	const char *name;
+	uint8_t map; /* 0, 1: 0F, 2: 0F 38 */
+	uint8_t opcode;
+	uint8_t count;  /* how many opcodes in a row */
+	int8_t modrm;   /* MODRM_NONE, a reg field 0..7, or MODRM_ANY */
+	uint8_t imm;    /* enum immediate */
+	uint8_t prefix; /* mandatory */
+	uint8_t flags;  /* enum template_flags */
+};
+
+#define ALU(name_, opcode_)                                                                        \
+	{name_ " r/m, r and r, r/m", 0, opcode_, 4, MODRM_ANY, .flags = LOCK},                     \
+		{name_ " al, imm", 0, (opcode_) + 4, 1, MODRM_NONE, IMM_BYTE},                     \
+	{                                                                                          \
+		name_ " eax, imm", 0, (opcode_) + 5, 1, MODRM_NONE, IMM_Z                          \
+	}
+
+static const struct oracle_template templates[] = {
+	ALU("add", 0x00),
+	ALU("or", 0x08),
+	ALU("adc", 0x10),
+	ALU("sbb", 0x18),
+	ALU("and", 0x20),
+	ALU("sub", 0x28),
+	ALU("xor", 0x30),
+	ALU("cmp", 0x38),
+	{"daa", 0, 0x27, 1, MODRM_NONE, .flags = LEGACY},
+	{"das", 0, 0x2f, 1, MODRM_NONE, .flags = LEGACY},
+	{"aaa", 0, 0x37, 1, MODRM_NONE, .flags = LEGACY},
+	{"aas", 0, 0x3f, 1, MODRM_NONE, .flags = LEGACY},
+	{"aam", 0, 0xd4, 1, MODRM_NONE, IMM_BYTE, .flags = LEGACY},
+	{"aad", 0, 0xd5, 1, MODRM_NONE, IMM_BYTE, .flags = LEGACY},
+	{"salc", 0, 0xd6, 1, MODRM_NONE, .flags = LEGACY},
+	{"inc, dec r", 0, 0x40, 16, MODRM_NONE, .flags = LEGACY},
+	{"push r", 0, 0x50, 8, MODRM_NONE, .flags = STACK},
+	{"pop r", 0, 0x58, 8, MODRM_NONE, .flags = STACK},
+	{"pusha", 0, 0x60, 1, MODRM_NONE, .flags = LEGACY | STACK},
+	{"popa", 0, 0x61, 1, MODRM_NONE, .flags = LEGACY | STACK},
+	{"bound", 0, 0x62, 1, MODRM_ANY, .flags = LEGACY | MEMORY},
+	{"movsxd", 0, 0x63, 1, MODRM_ANY, .flags = LONG},
+	{"push imm", 0, 0x68, 1, MODRM_NONE, IMM_Z, .flags = STACK},
+	{"push imm8", 0, 0x6a, 1, MODRM_NONE, IMM_BYTE, .flags = STACK},
+	{"imul r, r/m, imm", 0, 0x69, 1, MODRM_ANY, IMM_Z},
+	{"imul r, r/m, imm8", 0, 0x6b, 1, MODRM_ANY, IMM_BYTE},
+	{"jcc rel8", 0, 0x70, 16, MODRM_NONE, IMM_REL8, .flags = JUMP},
+	{"group 1, byte", 0, 0x80, 1, MODRM_ANY, IMM_BYTE, .flags = LOCK},
+	{"group 1", 0, 0x81, 1, MODRM_ANY, IMM_Z, .flags = LOCK},
+	{"group 1, byte alias", 0, 0x82, 1, MODRM_ANY, IMM_BYTE, .flags = LOCK | LEGACY},
+	{"group 1, imm8", 0, 0x83, 1, MODRM_ANY, IMM_BYTE, .flags = LOCK},
+	{"test r/m, r", 0, 0x84, 2, MODRM_ANY},
+	{"xchg r/m, r", 0, 0x86, 2, MODRM_ANY, .flags = LOCK},
+	{"mov r/m, r and r, r/m", 0, 0x88, 4, MODRM_ANY},
+	{"lea", 0, 0x8d, 1, MODRM_ANY, .flags = MEMORY},
+	{"pop r/m", 0, 0x8f, 1, 0, .flags = STACK},
+	{"xchg eax, r", 0, 0x90, 8, MODRM_NONE},
+	{"cbw, cwde, cdqe", 0, 0x98, 1, MODRM_NONE},
+	{"cwd, cdq, cqo", 0, 0x99, 1, MODRM_NONE},
+	{"sahf, lahf", 0, 0x9e, 2, MODRM_NONE},
+	{"mov moffs", 0, 0xa0, 4, MODRM_NONE, IMM_OFFSET},
+	{"movs", 0, 0xa4, 2, MODRM_NONE, .flags = STRING},
+	{"cmps", 0, 0xa6, 2, MODRM_NONE, .flags = STRING},
+	{"test al, imm", 0, 0xa8, 1, MODRM_NONE, IMM_BYTE},
+	{"test eax, imm", 0, 0xa9, 1, MODRM_NONE, IMM_Z},
+	{"stos", 0, 0xaa, 2, MODRM_NONE, .flags = STRING},
+	{"lods", 0, 0xac, 2, MODRM_NONE, .flags = STRING},
+	{"scas", 0, 0xae, 2, MODRM_NONE, .flags = STRING},
+	{"mov r8, imm", 0, 0xb0, 8, MODRM_NONE, IMM_BYTE},
+	{"mov r, imm", 0, 0xb8, 8, MODRM_NONE, IMM_V},
+	{"shift by imm", 0, 0xc0, 2, MODRM_ANY, IMM_BYTE},
+	{"shift by 1 or cl", 0, 0xd0, 4, MODRM_ANY},
+	{"ret imm", 0, 0xc2, 1, MODRM_NONE, IMM_WORD, .flags = STACK | JUMP},
+	{"ret", 0, 0xc3, 1, MODRM_NONE, .flags = STACK | JUMP},
+	{"mov r/m8, imm", 0, 0xc6, 1, 0, IMM_BYTE},
+	{"mov r/m, imm", 0, 0xc7, 1, 0, IMM_Z},
+	{"enter", 0, 0xc8, 1, MODRM_NONE, IMM_ENTER, .flags = STACK},
+	{"leave", 0, 0xc9, 1, MODRM_NONE, .flags = STACK},
+	{"xlat", 0, 0xd7, 1, MODRM_NONE},
+	{"loop, jrcxz", 0, 0xe0, 4, MODRM_NONE, IMM_REL8, .flags = JUMP},
+	{"call rel", 0, 0xe8, 1, MODRM_NONE, IMM_RELZ, .flags = STACK | JUMP},
+	{"jmp rel", 0, 0xe9, 1, MODRM_NONE, IMM_RELZ, .flags = JUMP},
+	{"jmp rel8", 0, 0xeb, 1, MODRM_NONE, IMM_REL8, .flags = JUMP},
+	{"cmc", 0, 0xf5, 1, MODRM_NONE},
+	{"clc, stc", 0, 0xf8, 2, MODRM_NONE},
+	{"cld, std", 0, 0xfc, 2, MODRM_NONE},
+	{"test r/m8, imm", 0, 0xf6, 1, 0, IMM_BYTE},
+	{"test r/m, imm", 0, 0xf7, 1, 1, IMM_Z},
+	{"not", 0, 0xf6, 2, 2, .flags = LOCK},
+	{"neg", 0, 0xf6, 2, 3, .flags = LOCK},
+	{"mul", 0, 0xf6, 2, 4},
+	{"imul r/m", 0, 0xf6, 2, 5},
+	{"div", 0, 0xf6, 2, 6},
+	{"idiv", 0, 0xf6, 2, 7},
+	{"inc r/m", 0, 0xfe, 2, 0, .flags = LOCK},
+	{"dec r/m", 0, 0xfe, 2, 1, .flags = LOCK},
+	{"call r/m", 0, 0xff, 1, 2, .flags = STACK | JUMP},
+	{"jmp r/m", 0, 0xff, 1, 4, .flags = JUMP},
+	{"push r/m", 0, 0xff, 1, 6, .flags = STACK},
+	{"prefetchw", 1, 0x0d, 1, 1, .flags = MEMORY},
+	{"hint nop", 1, 0x19, 1, MODRM_ANY},
+	{"nop r/m", 1, 0x1f, 1, 0},
+	{"cmovcc", 1, 0x40, 16, MODRM_ANY},
+	{"jcc rel", 1, 0x80, 16, MODRM_NONE, IMM_RELZ, .flags = JUMP},
+	{"setcc", 1, 0x90, 16, MODRM_ANY},
+	{"bt r/m, r", 1, 0xa3, 1, MODRM_ANY, .flags = LOCK},
+	{"bts r/m, r", 1, 0xab, 1, MODRM_ANY, .flags = LOCK},
+	{"btr r/m, r", 1, 0xb3, 1, MODRM_ANY, .flags = LOCK},
+	{"btc r/m, r", 1, 0xbb, 1, MODRM_ANY, .flags = LOCK},
+	{"bt r/m, imm", 1, 0xba, 1, 4, IMM_BYTE},
+	{"bts r/m, imm", 1, 0xba, 1, 5, IMM_BYTE, .flags = LOCK},
+	{"btr r/m, imm", 1, 0xba, 1, 6, IMM_BYTE, .flags = LOCK},
+	{"btc r/m, imm", 1, 0xba, 1, 7, IMM_BYTE, .flags = LOCK},
+	{"shld imm", 1, 0xa4, 1, MODRM_ANY, IMM_BYTE},
+	{"shld cl", 1, 0xa5, 1, MODRM_ANY},
+	{"shrd imm", 1, 0xac, 1, MODRM_ANY, IMM_BYTE},
+	{"shrd cl", 1, 0xad, 1, MODRM_ANY},
+	{"imul r, r/m", 1, 0xaf, 1, MODRM_ANY},
+	{"cmpxchg", 1, 0xb0, 2, MODRM_ANY, .flags = LOCK},
+	{"movzx", 1, 0xb6, 2, MODRM_ANY},
+	{"movsx", 1, 0xbe, 2, MODRM_ANY},
+	{"popcnt", 1, 0xb8, 1, MODRM_ANY, .prefix = 0xf3},
+	{"bsf", 1, 0xbc, 1, MODRM_ANY},
+	{"bsr", 1, 0xbd, 1, MODRM_ANY},
+	{"xadd", 1, 0xc0, 2, MODRM_ANY, .flags = LOCK},
+	{"cmpxchg8b, 16b", 1, 0xc7, 1, 1, .flags = LOCK | MEMORY | PLAIN},
+	{"bswap", 1, 0xc8, 8, MODRM_NONE},
+	{"crc32", 2, 0xf0, 2, MODRM_ANY, .prefix = 0xf2},
+};
+
+const struct oracle_template *oracle_template(unsigned n)
+{
+	return n < sizeof(templates) / sizeof(templates[0]) ? &templates[n] : NULL;
+}
+
+const char *oracle_template_name(const struct oracle_template *template)
+{
+	return template->name;
+}
+
+bool oracle_template_in_mode(const struct oracle_template *template, enum oracle_mode mode)
+{
+	return !(template->flags & (mode == ORACLE_64 ? LEGACY : LONG));
+}
+
+/* ---- random numbers (splitmix64) ---- */
+
+uint64_t oracle_next(struct oracle_random *random)
+{
+	uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+uint32_t oracle_below(struct oracle_random *random, uint32_t n)
+{
+	return (uint32_t)((oracle_next(random) >> 32) * n >> 32);
+}
+
+static bool chance(struct oracle_random *random, uint32_t one_in)
+{
+	return oracle_below(random, one_in) == 0;
+}
+
+/* Values at which arithmetic changes its mind, and plain random ones. */
+static uint64_t value(struct oracle_random *random)
+{
+	static const uint8_t widths[] = {8, 16, 32, 64};
+	uint64_t top;
+
+	switch (oracle_below(random, 6)) {
+	case 0:
+		return oracle_below(random, 4) - (uint64_t)1;
+	case 1:
+		return oracle_below(random, 256);
+	case 2: /* near a sign bit, or near the end of a width */
+		top = UINT64_C(1) << (widths[oracle_below(random, 4)] - oracle_below(random, 2) -
+				      1);
+		return top + oracle_below(random, 3) - 1;
+	case 3:
+		return (uint64_t)(int64_t)(int32_t)oracle_next(random);
+	default:
+		return oracle_next(random) >> oracle_below(random, 64);
+	}
+}
+
+/* An address for data: mostly writable, sometimes across or onto a page that is not. */
+static uint64_t data_address(struct oracle_random *random)
+{
+	static const uint32_t edges[] = {0x3000, 0x4000, 0x5000, 0x6000, 0x7000, 0x8000};
+
+	if (chance(random, 8))
+		return ORACLE_BASE + edges[oracle_below(random, 6)] + 20 - oracle_below(random, 40);
+	if (chance(random, 40))
+		return ORACLE_BASE + 0x5000 + oracle_below(random, 0x2000);
+	return ORACLE_BASE + 0x3400 +
+	       (oracle_below(random, 0x1800) & (chance(random, 2) ? ~15u : ~0u));
+}
+
+static uint64_t not_canonical(struct oracle_random *random)
+{
+	return oracle_next(random) ^ UINT64_C(0x5a00800000000000);
+}
+
+/* Where a branch may go: into the page of INT3, or rarely to a page that is not there. */
+static uint64_t code_address(struct oracle_random *random)
+{
+	if (chance(random, 24))
+		return ORACLE_BASE + 0x2000 + oracle_below(random, 0x3000);
+	return ORACLE_BASE + ORACLE_CODE_PAGE + oracle_below(random, 4096);
+}
+
+/* ---- bytes ---- */
+
+struct emitter {
+	struct oracle_random *random;
+	const struct oracle_template *template;
+	enum oracle_mode mode;
+	struct oracle_case *c;
+	unsigned op_size, addr_size;
+	unsigned disp_at, disp_size; /* of a displacement without registers; size 0: none */
+};
+
+static void emit(struct emitter *e, uint64_t number, unsigned n)
+{
+	memcpy(e->c->bytes + e->c->length, &number, n);
+	e->c->length += n;
+}
+
+static void emit_prefixes(struct emitter *e)
+{
+	static const uint8_t segments[] = {0x26, 0x2e, 0x36, 0x3e};
+	const struct oracle_template *t = e->template;
+
+	e->op_size = e->mode == ORACLE_16 ? 2 : 4;
+	e->addr_size = e->mode == ORACLE_64 ? 8 : e->op_size;
+	if (t->flags & LOCK ? chance(e->random, 6) : chance(e->random, 200))
+		emit(e, 0xf0, 1);
+	if ((t->flags & STRING) && chance(e->random, 2))
+		emit(e, chance(e->random, 2) ? 0xf2 : 0xf3, 1);
+	if (chance(e->random, 16))
+		emit(e, segments[oracle_below(e->random, 4)], 1);
+	/* AMD's processors heed 66 on near branches in 64-bit mode, Intel's and the machine do not.
+	 */
+	bool plain = (t->flags & PLAIN) || (e->mode == ORACLE_64 && (t->flags & JUMP));
+	if (!plain && chance(e->random, 4)) {
+		emit(e, 0x66, 1);
+		e->op_size ^= 6;
+	}
+	if (chance(e->random, 8)) {
+		emit(e, 0x67, 1);
+		e->addr_size = e->mode == ORACLE_64 ? 4 : e->addr_size ^ 6;
+	}
+	if (t->prefix)
+		emit(e, t->prefix, 1);
+	if (e->mode == ORACLE_64 && chance(e->random, 2)) {
+		uint8_t rex = 0x40 | oracle_below(e->random, 16);
+		emit(e, rex, 1);
+		if (rex & 8)
+			e->op_size = 8;
+	}
+}
+
+static void emit_disp(struct emitter *e, unsigned n, bool alone)
+{
+	if (alone) {
+		e->disp_at = e->c->length;
+		e->disp_size = n;
+	}
+	emit(e, oracle_next(e->random), n);
+}
+
+/* What follows ModRM (SDM 2 tables 2-1 to 2-3). */
+static void emit_address(struct emitter *e, unsigned mod, unsigned rm)
+{
+	unsigned base = rm;
+
+	if (mod == 3)
+		return;
+	if (e->addr_size == 2) {
+		if (mod == 1)
+			emit_disp(e, 1, false);
+		else if (mod == 2 || rm == 6)
+			emit_disp(e, 2, mod == 0);
+		return;
+	}
+	if (rm == 4) {
+		uint8_t sib = (uint8_t)oracle_next(e->random);
+		emit(e, sib, 1);
+		base = sib & 7;
+	}
+	if (mod == 0 && base == 5)
+		emit_disp(e, 4, true);
+	else if (mod != 0)
+		emit_disp(e, mod == 1 ? 1 : 4, false);
+}
+
+static void emit_modrm(struct emitter *e)
+{
+	const struct oracle_template *t = e->template;
+	unsigned mod, reg, rm = oracle_below(e->random, 8);
+
+	if (t->modrm == MODRM_NONE)
+		return;
+	mod = oracle_below(e->random, t->flags & MEMORY ? 3 : 4);
+	if (mod != 3 && chance(e->random, 3) && !(t->flags & MEMORY))
+		mod = 3;
+	reg = t->modrm == MODRM_ANY ? oracle_below(e->random, 8) : (unsigned)t->modrm;
+	emit(e, mod << 6 | reg << 3 | rm, 1);
+	emit_address(e, mod, rm);
+}
+
+static void emit_relative(struct emitter *e, unsigned n)
+{
+	uint64_t here = ORACLE_BASE + ORACLE_CODE + e->c->length + n;
+
+	if (n == 1)
+		emit(e, oracle_next(e->random), 1);
+	else
+		emit(e, code_address(e->random) - here, n);
+}
+
+static void emit_immediate(struct emitter *e)
+{
+	unsigned z = e->op_size == 2 ? 2 : 4;
+
+	switch (e->template->imm) {
+	case IMM_BYTE:
+		emit(e, value(e->random), 1);
+		break;
+	case IMM_WORD:
+		emit(e, chance(e->random, 2) ? oracle_below(e->random, 64) : value(e->random), 2);
+		break;
+	case IMM_Z:
+		emit(e, value(e->random), z);
+		break;
+	case IMM_V:
+		emit(e, value(e->random), e->op_size);
+		break;
+	case IMM_OFFSET:
+		emit(e, data_address(e->random) - oracle_segment_base(e->mode), e->addr_size);
+		break;
+	case IMM_ENTER:
+		emit(e, oracle_below(e->random, 0x200), 2);
+		emit(e, chance(e->random, 2) ? 0 : oracle_below(e->random, 256), 1);
+		break;
+	case IMM_REL8:
+		emit_relative(e, 1);
+		break;
+	case IMM_RELZ: /* 66 does not shorten it in 64-bit mode on Intel's processors */
+		emit_relative(e, e->mode == ORACLE_64 ? 4 : z);
+		break;
+	}
+}
+
+static bool emit_instruction(struct emitter *e)
+{
+	const struct oracle_template *t = e->template;
+
+	e->c->length = 0;
+	e->disp_size = 0;
+	emit_prefixes(e);
+	if (t->map >= 1)
+		emit(e, 0x0f, 1);
+	if (t->map == 2)
+		emit(e, 0x38, 1);
+	emit(e, t->opcode + oracle_below(e->random, t->count), 1);
+	emit_modrm(e);
+	emit_immediate(e);
+	return e->c->length <= INSN_MAX_BYTES;
+}
+
+/* ---- registers ---- */
+
+static void choose_registers(struct emitter *e)
+{
+	struct oracle_state *in = &e->c->in;
+
+	memset(in, 0, sizeof(*in));
+	in->rip = ORACLE_BASE + ORACLE_CODE - oracle_segment_base(e->mode);
+	in->flags = (uint32_t)oracle_next(e->random) & FLAGS_ARITH;
+	if ((e->template->flags & STRING) && chance(e->random, 3))
+		in->flags |= FLAG_DF;
+	for (unsigned i = 0; i < 16; i++)
+		in->gpr[i] = value(e->random);
+	for (unsigned i = 0; i < 16; i++)
+		if ((e->template->flags & JUMP) && chance(e->random, 2))
+			in->gpr[i] = code_address(e->random) - oracle_segment_base(e->mode);
+}
+
+/* Sets the low size bytes of a register so that it holds address, the rest stays random. */
+static void point(struct emitter *e, unsigned reg, uint64_t address, unsigned size)
+{
+	uint64_t offset = address - oracle_segment_base(e->mode);
+
+	memcpy(&e->c->in.gpr[reg], &offset, size);
+}
+
+static unsigned stack_bytes(enum oracle_mode mode)
+{
+	return mode == ORACLE_64 ? 8 : mode == ORACLE_32 ? 4 : 2;
+}
+
+static void choose_implicit(struct emitter *e)
+{
+	const struct oracle_template *t = e->template;
+	unsigned width = stack_bytes(e->mode);
+
+	if (t->flags & STACK) {
+		point(e, RSP, data_address(e->random), width);
+		point(e, RBP, data_address(e->random), width);
+		if (e->mode == ORACLE_64 && chance(e->random, 40))
+			e->c->in.gpr[chance(e->random, 2) ? RSP : RBP] = not_canonical(e->random);
+	}
+	if (t->flags & STRING) {
+		uint64_t count = oracle_below(e->random, 20);
+		point(e, RSI, data_address(e->random), e->addr_size);
+		point(e, RDI, data_address(e->random), e->addr_size);
+		memcpy(&e->c->in.gpr[RCX], &count, e->addr_size);
+	}
+	if (t->opcode == 0xd7 && t->map == 0)
+		point(e, RBX, data_address(e->random), e->addr_size);
+}
+
+/* BT and its kin with the bit offset in a register, which reaches beyond the operand. */
+static bool has_bit_offset(const struct insn *insn)
+{
+	uint16_t m = insn->mnemonic;
+
+	return (m == ZYDIS_MNEMONIC_BT || m == ZYDIS_MNEMONIC_BTS || m == ZYDIS_MNEMONIC_BTR ||
+		m == ZYDIS_MNEMONIC_BTC) &&
+	       insn->operand[1].kind == OPERAND_REG;
+}
+
+static int64_t bit_offset(const struct oracle_case *c)
+{
+	const struct operand *bit = &c->insn.operand[1];
+	unsigned unused = 64 - 8 * bit->size;
+
+	return (int64_t)(c->in.gpr[bit->reg] << unused) >> unused;
+}
+
+static void choose_bit_offset(struct emitter *e)
+{
+	const struct operand *bit = &e->c->insn.operand[1];
+	int64_t offset = (int64_t)oracle_below(e->random, 0x4000) - 0x2000;
+
+	memcpy(&e->c->in.gpr[bit->reg], &offset, bit->size);
+}
+
+static const struct operand *memory_operand(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->n_operands; i++)
+		if (insn->operand[i].kind == OPERAND_MEM)
+			return &insn->operand[i];
+	return NULL;
+}
+
+static uint64_t truncated(uint64_t number, unsigned size)
+{
+	return size == 8 ? number : number & ((UINT64_C(1) << 8 * size) - 1);
+}
+
+static uint64_t register_or_zero(const struct oracle_case *c, unsigned reg)
+{
+	return reg < 16 ? c->in.gpr[reg] : reg == INSN_BASE_RIP ? c->in.rip + c->insn.length : 0;
+}
+
+/* The explicit operand's linear address. */
+static uint64_t effective_address(const struct oracle_case *c, enum oracle_mode mode)
+{
+	const struct insn *insn = &c->insn;
+	uint64_t offset = register_or_zero(c, insn->base) + (uint64_t)insn->disp +
+			  (register_or_zero(c, insn->index) << insn->scale);
+
+	return truncated(offset, insn->addr_size) + oracle_segment_base(mode);
+}
+
+/* Makes the explicit memory operand lie at a chosen address by changing one register or the disp.
+ */
+static void aim(struct emitter *e, uint64_t target)
+{
+	struct oracle_case *c = e->c;
+	const struct insn *insn = &c->insn;
+	uint64_t short_by = target - effective_address(c, e->mode);
+
+	if (insn->base < 16 && insn->base != insn->index) {
+		uint64_t sum = c->in.gpr[insn->base] + short_by;
+		memcpy(&c->in.gpr[insn->base], &sum, insn->addr_size);
+	} else if (insn->index < 16) {
+		unsigned shift = insn->base == insn->index ? 0 : insn->scale;
+		uint64_t factor = insn->base == insn->index ? (1u << insn->scale) + 1 : 1;
+		uint64_t sum = c->in.gpr[insn->index] + (short_by >> shift) / factor;
+		if (factor > 1) {
+			uint64_t offset = target - oracle_segment_base(e->mode);
+			sum = (offset - (uint64_t)insn->disp) / factor;
+		}
+		memcpy(&c->in.gpr[insn->index], &sum, insn->addr_size);
+	} else if (e->disp_size) {
+		uint64_t disp = (uint64_t)insn->disp + short_by;
+		memcpy(c->bytes + e->disp_at, &disp, e->disp_size);
+	}
+}
+
+/* ---- safety: no address of the process itself may be touched ---- */
+
+static bool range_is_safe(uint64_t address, uint64_t size)
+{
+	if (!address_is_canonical(address))
+		return !address_is_canonical(address + size);
+	return address - ORACLE_BASE <= ORACLE_BYTES - size;
+}
+
+static bool explicit_is_safe(const struct emitter *e)
+{
+	const struct insn *insn = &e->c->insn;
+	const struct operand *memory = memory_operand(insn);
+	uint64_t address = effective_address(e->c, e->mode);
+
+	if (!memory || memory->size == 0 || insn->mnemonic == ZYDIS_MNEMONIC_NOP)
+		return true;
+	if (has_bit_offset(insn))
+		address += (uint64_t)((bit_offset(e->c) >> 3) & ~7);
+	return range_is_safe(address - 8, 40);
+}
+
+static bool implicit_is_safe(const struct emitter *e)
+{
+	const uint64_t *gpr = e->c->in.gpr;
+	uint64_t base = oracle_segment_base(e->mode);
+	unsigned width = stack_bytes(e->mode), size = e->addr_size;
+
+	if ((e->template->flags & STACK) &&
+	    (!range_is_safe(truncated(gpr[RSP], width) + base - 0x400, 0x480) ||
+	     !range_is_safe(truncated(gpr[RBP], width) + base - 0x200, 0x280)))
+		return false;
+	if ((e->template->flags & STRING) &&
+	    (!range_is_safe(truncated(gpr[RSI], size) + base - 0x100, 0x200) ||
+	     !range_is_safe(truncated(gpr[RDI], size) + base - 0x100, 0x200)))
+		return false;
+	if (e->c->insn.mnemonic == ZYDIS_MNEMONIC_XLAT)
+		return range_is_safe(truncated(gpr[RBX], size) + base, 256);
+	return true;
+}
+
+static bool decode(struct oracle_case *c, enum oracle_mode mode)
+{
+	return insn_decode(c->bytes, c->length, oracle_mode_bits(mode), &c->insn) == INSN_OK;
+}
+
+/* Interesting bytes where the instruction reads. */
+static void choose_poke(struct emitter *e, uint64_t target)
+{
+	uint64_t word[2] = {value(e->random), value(e->random)};
+
+	if ((e->template->flags & JUMP) && !chance(e->random, 16))
+		word[0] = code_address(e->random) - oracle_segment_base(e->mode);
+	else if (e->template->flags & JUMP)
+		word[0] = e->mode == ORACLE_64 ? not_canonical(e->random) : 0x5000;
+	e->c->poke_offset = (uint32_t)(target - ORACLE_BASE) & (ORACLE_BYTES - 1);
+	if (e->c->poke_offset > ORACLE_BYTES - 16)
+		e->c->poke_offset -= 16;
+	memcpy(e->c->poke, word, sizeof(word));
+}
+
+bool oracle_make(struct oracle_random *random, const struct oracle_template *template,
+		 enum oracle_mode mode, struct oracle_case *ret_case)
+{
+	struct emitter e = {.random = random, .template = template, .mode = mode, .c = ret_case};
+	uint64_t target = data_address(random);
+
+	memset(ret_case, 0, sizeof(*ret_case));
+	if (!emit_instruction(&e))
+		return false;
+	choose_registers(&e);
+	choose_implicit(&e);
+	ret_case->valid = decode(ret_case, mode);
+	if (ret_case->valid && memory_operand(&ret_case->insn)) {
+		if (has_bit_offset(&ret_case->insn))
+			choose_bit_offset(&e);
+		aim(&e, mode == ORACLE_64 && chance(random, 40) ? not_canonical(random) : target);
+		ret_case->valid = decode(ret_case, mode);
+	} else if (template->flags & STACK) {
+		target = truncated(ret_case->in.gpr[RSP], stack_bytes(mode)) +
+			 oracle_segment_base(mode);
+	}
+	for (unsigned i = 0; mode != ORACLE_64 && i < 16; i++)
+		ret_case->in.gpr[i] = i < 8 ? (uint32_t)ret_case->in.gpr[i] : 0;
+	choose_poke(&e, target);
+	if (!ret_case->valid)
+		return memchr(ret_case->bytes, 0xf0, 6) != NULL;
+	return explicit_is_safe(&e) && implicit_is_safe(&e);
+}
