@@ -38,25 +38,30 @@ static void set_time(struct guest_clock *clock, const struct machine *machine, u
 	};
 }
 
-void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t host_ns,
-		       struct event *ret_event)
-{
-	uint64_t now_ns = machine_clock_now(machine);
-
-	clock->origin_ns = host_ns - now_ns;
-	clock->speed_icount = machine->icount;
-	clock->speed_host_ns = host_ns;
-	set_time(clock, machine, now_ns, clock->ratio, ret_event);
-}
-
 uint64_t guest_clock_at_host(const struct guest_clock *clock, uint64_t host_ns)
 {
 	return host_ns > clock->origin_ns ? host_ns - clock->origin_ns : 0;
 }
 
+void guest_clock_anchor(struct guest_clock *clock, uint64_t guest_ns, uint64_t host_ns)
+{
+	clock->origin_ns = host_ns - guest_ns;
+}
+
 void guest_clock_skip(struct guest_clock *clock, uint64_t stall_ns)
 {
 	clock->origin_ns += stall_ns;
+}
+
+void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t host_ns,
+		       struct event *ret_event)
+{
+	uint64_t now_ns = machine_clock_now(machine);
+
+	guest_clock_anchor(clock, now_ns, host_ns);
+	clock->speed_icount = machine->icount;
+	clock->speed_host_ns = host_ns;
+	set_time(clock, machine, now_ns, clock->ratio, ret_event);
 }
 
 static void measure_speed(struct guest_clock *clock, uint64_t icount, uint64_t host_ns)

@@ -51,6 +51,9 @@ void guest_clock_jump(struct guest_clock *clock, const struct machine *machine, 
 /* Guest time at a host time, by the relation as it is now. */
 uint64_t guest_clock_at_host(const struct guest_clock *clock, uint64_t host_ns);
 
+/* Sets the relation: at host_ns it is guest_ns. */
+void guest_clock_anchor(struct guest_clock *clock, uint64_t guest_ns, uint64_t host_ns);
+
 /* Takes stall_ns out of the host's time. */
 void guest_clock_skip(struct guest_clock *clock, uint64_t stall_ns);
 

@@ -47,6 +47,8 @@ static void nap(struct recorder *recorder, uint64_t now_ns, uint64_t until_ns, u
 {
 	uint64_t before_ns = world_now_ns(), host_guest_ns, nap_ns = NAP_NS, took_ns;
 
+	if (!recorder->clock.follows_host) /* only idle time passes as on the host */
+		guest_clock_anchor(&recorder->clock, now_ns, before_ns);
 	host_guest_ns = guest_clock_at_host(&recorder->clock, before_ns);
 	if (host_guest_ns > now_ns + GUEST_CLOCK_STALL_NS) {
 		guest_clock_skip(&recorder->clock, host_guest_ns - now_ns);

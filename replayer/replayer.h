@@ -16,7 +16,7 @@
 struct divergence {
 	uint64_t proven_icount; /* digests were equal here */
 	uint64_t icount;        /* found here */
-	char what[200];         /* "memory digest: recorded 0x…, replayed 0x…" */
+	char what[256];         /* "memory digest: recorded 0x…, replayed 0x…" */
 };
 
 struct replayer;

@@ -1,0 +1,62 @@
+/* Recording and replaying the test guests, for the programs of this suite. */
+#ifndef REPRISE_TESTS_ROUNDTRIP_HARNESS_H
+#define REPRISE_TESTS_ROUNDTRIP_HARNESS_H
+
+#include "recorder/recorder.h"
+#include "replayer/replayer.h"
+
+#define HARNESS_CONSOLE_BYTES 65536
+#define HARNESS_PATH_BYTES    256
+
+struct console_text {
+	size_t n;
+	char text[HARNESS_CONSOLE_BYTES]; /* always terminated */
+};
+
+/* How a guest is recorded; what is 0 gets a plain default. */
+struct recording_request {
+	const char *guest; /* name of a guest program */
+	enum recorder_clock clock;
+	bool seeded;
+	uint64_t seed;
+	uint32_t n_vcpus;
+	const char *input; /* typed into the console by a pipe */
+	const char *disk;
+	bool reset_on_shutdown;
+	uint64_t limit_icount;
+	const volatile sig_atomic_t *interrupted;
+};
+
+struct recording {
+	char path[HARNESS_PATH_BYTES];
+	int code;
+	struct recorder_result result;
+	struct log_error error;
+	struct console_text console;
+};
+
+struct replaying {
+	enum replay_status status;
+	uint64_t icount, digests_checked;
+	struct digest digest; /* of the machine where the replay stopped */
+	struct divergence divergence;
+	struct log_error error;
+	struct console_text console;
+};
+
+/* Sets where guests are read from and files are written to: argv[1] and a fresh folder. */
+void harness_init(int argc, char **argv);
+/* Removes the folder. */
+void harness_finish(void);
+
+/* A path in the suite's folder. */
+void harness_path(const char *name, char path[HARNESS_PATH_BYTES]);
+
+/* Records into the file of this name in the suite's folder. */
+void harness_record(const struct recording_request *request, const char *name,
+		    struct recording *ret);
+
+/* Replays up to icount (UINT64_MAX: to the end). */
+void harness_replay(const char *path, uint64_t icount, struct replaying *ret);
+
+#endif
