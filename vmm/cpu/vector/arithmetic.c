@@ -78,13 +78,65 @@ bool exec_sse_round(struct cpu *cpu, const struct insn *insn)
 			      FP_NO_UNDERFLOW);
 }
 
+/* One step of a dot product: a kernel of map 0F, ADD or MUL, whose exceptions are its own. */
+static bool dot_step(struct cpu *cpu, bool single, uint8_t opcode, struct xmm *value,
+		     const struct xmm *source)
+{
+	mxcsr_begin(cpu);
+	native_kernel(native_xmm_0f[single ? 0 : 1][opcode])(value, source);
+	return mxcsr_end(cpu, value, single ? FP_SINGLE : FP_DOUBLE);
+}
+
+/*
+ * DPPS and DPPD step by step, as the SDM's pseudocode has them (SDM 2A): an exception of the
+ * products that is unmasked keeps the sums from being made.
+ */
+static bool dot_product_by_steps(struct cpu *cpu, const struct insn *insn, bool single,
+				 const struct xmm *source)
+{
+	struct xmm *destination = xmm_register(cpu, insn->operand[0].reg);
+	struct xmm value = *destination, other = *source, zero = {.qword = {0, 0}};
+	unsigned elements = single ? 4 : 2, bytes = 16 / elements;
+
+	for (unsigned i = 0; i < elements; i++)
+		if (!(insn->imm & (0x10u << i))) {
+			memset(value.byte + i * bytes, 0, bytes);
+			memset(other.byte + i * bytes, 0, bytes);
+		}
+	if (!dot_step(cpu, single, 0x59, &value, &other))
+		return false;
+	if (single) {
+		other = (struct xmm){.dword = {value.dword[1], value.dword[3]}};
+		value = (struct xmm){.dword = {value.dword[0], value.dword[2]}};
+		if (!dot_step(cpu, true, 0x58, &value, &other))
+			return false;
+	}
+	other = zero;
+	memcpy(&other, value.byte + bytes, bytes);
+	memset(value.byte + bytes, 0, 16 - bytes);
+	if (!dot_step(cpu, single, 0x58, &value, &other))
+		return false;
+	for (unsigned i = 0; i < elements; i++)
+		memcpy(destination->byte + i * bytes, insn->imm & (1u << i) ? &value : &zero,
+		       bytes);
+	return true;
+}
+
+/* DPPS (0F 3A 40), DPPD (41). */
 bool exec_sse_dot_product(struct cpu *cpu, const struct insn *insn)
 {
 	bool single = insn->opcode == 0x40;
 	unsigned row = single ? NATIVE_DPPS : NATIVE_DPPD;
+	const struct xmm *source;
+	struct xmm buffer;
 
-	return arithmetic_run(cpu, insn, native_kernel(native_immediate[row][(uint8_t)insn->imm]),
-			      single ? FP_SINGLE : FP_DOUBLE);
+	if (!xmm_source(cpu, insn, 1, &buffer, &source))
+		return false;
+	if (!mxcsr_all_masked(cpu))
+		return dot_product_by_steps(cpu, insn, single, source);
+	native_kernel(native_immediate[row][(uint8_t)insn->imm])(
+		xmm_register(cpu, insn->operand[0].reg), source);
+	return true;
 }
 
 /* One of the four ordered or unordered compares on the low elements; its flags. */

@@ -102,19 +102,19 @@ bool exec_convert_to_gpr(struct cpu *cpu, const struct insn *insn)
 
 /*
  * CVTPI2PS, CVTPI2PD: two 4-byte integers from MMX or memory, through CVTDQ2PS (0F 5B) and CVTDQ2PD
- * (F3 0F E6). Only CVTPI2PD of memory leaves the x87 state alone (SDM 2A).
+ * (F3 0F E6). A memory operand leaves the x87 state alone, whatever is pending there.
  */
 bool exec_convert_from_mmx(struct cpu *cpu, const struct insn *insn)
 {
 	const struct operand *from = &insn->operand[1];
 	bool to_double = insn->mandatory == 0x66;
-	bool uses_mmx = operand_is_mmx(from) || !to_double;
+	bool uses_mmx = operand_is_mmx(from);
 	struct xmm source = {.qword = {0, 0}}, result;
 	struct xmm *destination = xmm_register(cpu, insn->operand[0].reg);
 
 	if (!xmm_check(cpu) || (uses_mmx && !mmx_check(cpu)))
 		return false;
-	if (operand_is_mmx(from))
+	if (uses_mmx)
 		source.qword[0] = mmx_read(cpu, from->reg);
 	else if (!vector_read_unaligned(cpu, insn, 8, &source))
 		return false;

@@ -72,7 +72,7 @@ bool mmx_check(struct cpu *cpu);
 /* The value of MMn, before or after mmx_enter(). */
 uint64_t mmx_read(const struct cpu *cpu, unsigned n);
 
-/* What every MMX instruction but EMMS does to the x87 state: TOP = 0, all tags valid. */
+/* What every MMX instruction does to the x87 state: TOP = 0, all tags valid (EMMS: empty). */
 void mmx_enter(struct cpu *cpu);
 
 /* Writes MMn, after mmx_enter(). */

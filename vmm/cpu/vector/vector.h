@@ -21,13 +21,13 @@ void vector_enter(struct cpu *cpu);
 void vector_leave(struct cpu *cpu);
 
 /*
- * The checks that a row's flags ask for, to be made before its exec function (SDM 3A 2.5, tables
- * 13-1 and 22-8):
- *   ROW_FPU            x87: #NM when CR0.EM or CR0.TS
- *   ROW_SSE            #UD when CR0.EM or not CR4.OSFXSR, #NM when CR0.TS
- *   ROW_FPU | ROW_SSE  MMX or both an MMX and an XMM form: #UD when CR0.EM, #NM when CR0.TS;
- * CR4.OSFXSR is looked at by the function, which knows which form it is Returns false with the
- * fault raised. A pending x87 exception is the exec function's own check.
+ * The checks that a row's flags ask for, to be made before its exec function (SDM 3A 2.5).
+ * ROW_FPU alone, x87: #NM when CR0.EM or CR0.TS.
+ * ROW_SSE alone: #UD when CR0.EM or not CR4.OSFXSR, #NM when CR0.TS.
+ * Both, for MMX and for what has an MMX and an XMM form: #UD when CR0.EM, #NM when CR0.TS; with
+ * CR4.OSFXSR clear the function goes on checking, which knows the form.
+ *
+ * Returns false with the fault raised. A pending x87 exception is the exec function's own check.
  */
 bool vector_check_available(struct cpu *cpu, uint16_t row_flags);
 

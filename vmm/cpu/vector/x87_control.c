@@ -61,10 +61,12 @@ bool exec_fnstsw(struct cpu *cpu, const struct insn *insn)
 	return true;
 }
 
+/* Empties all registers and, as every MMX instruction, sets TOP to 0 (SDM 3A table 12-1). */
 bool exec_emms(struct cpu *cpu, const struct insn *insn)
 {
 	if (!mmx_check(cpu))
 		return false;
+	mmx_enter(cpu);
 	cpu->fx.ftw = 0;
 	return true;
 }
