@@ -50,12 +50,17 @@ static enum boundary_result start_vcpu(struct recorder *recorder, uint8_t kind,
 	return recorder_emit(recorder, &event);
 }
 
+/* The channel's device asks for power-off as well, once it has the command's exit status. */
 static enum boundary_result power_off(struct recorder *recorder)
 {
 	struct event event = {.kind = EVENT_POWER_OFF};
 	enum boundary_result result = recorder_emit(recorder, &event);
 
-	return result == BOUNDARY_GO ? recorder_end(recorder, "power-off") : result;
+	if (result != BOUNDARY_GO)
+		return result;
+	recorder->has_exit_status =
+		platform_channel_exited(recorder->platform, &recorder->exit_status);
+	return recorder_end(recorder, recorder->has_exit_status ? "exit" : "power-off");
 }
 
 static enum boundary_result take_signals(struct recorder *recorder)
@@ -94,11 +99,6 @@ static enum boundary_result check_ends(struct recorder *recorder)
 {
 	const struct recorder_config *config = recorder->config;
 
-	if (config->channel &&
-	    platform_channel_exited(recorder->platform, &recorder->exit_status)) {
-		recorder->has_exit_status = true;
-		return recorder_end(recorder, "exit");
-	}
 	if (config->limit_icount && recorder->machine->icount >= config->limit_icount)
 		return recorder_end(recorder, "limit");
 	if (machine_current(recorder->machine)->activity != ACTIVITY_SHUTDOWN)

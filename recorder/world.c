@@ -95,6 +95,18 @@ static uint64_t start_epoch_s(const struct recorder_config *config)
 	return (uint64_t)time(NULL);
 }
 
+/* The serial port's two directions. */
+
+static void write_console(void *ctx, const uint8_t *data, size_t n)
+{
+	output_sink_write(&((struct world *)ctx)->console_out, data, n);
+}
+
+static size_t read_console(void *ctx, uint8_t *data, size_t n)
+{
+	return input_source_read(&((struct world *)ctx)->console_in, data, n);
+}
+
 void world_platform_config(struct world *world, const struct recorder_config *config,
 			   struct platform_config *ret_config)
 {
@@ -102,7 +114,7 @@ void world_platform_config(struct world *world, const struct recorder_config *co
 		.n_vcpus = config->n_vcpus,
 		.ram_bytes = config->ram_bytes,
 		.epoch_s = start_epoch_s(config),
-		.uart[0] = {.write = output_sink_write, .ctx = &world->console_out},
+		.uart[0] = {.write = write_console, .read = read_console, .ctx = world},
 		.virtio_rng = true,
 		.random = {.fill = random_source_fill, .ctx = &world->random},
 		.n_disks = world->n_disks,

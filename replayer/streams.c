@@ -108,18 +108,24 @@ static bool uart_write(struct stream *uart, unsigned offset, uint8_t value)
 	       !(uart->mcr & UART_MCR_LOOPBACK);
 }
 
-void replay_streams_write(struct replay_streams *streams, const struct crossing_request *request)
+static void write_byte(struct replay_streams *streams, uint64_t port, uint8_t value)
 {
-	if (request->kind != CROSSING_PORT_WRITE)
-		return;
 	for (unsigned i = 0; i < streams->n_streams; i++) {
 		struct stream *stream = &streams->stream[i];
-		uint64_t offset = request->address - stream->first_port;
-		uint8_t value = (uint8_t)request->value;
+		uint64_t offset = port - stream->first_port;
 
 		if (offset >= stream->n_ports)
 			continue;
 		if (!stream->is_uart || uart_write(stream, (unsigned)offset, value))
 			emit(streams, i, value);
 	}
+}
+
+/* The devices have byte-wide ports: a wider write goes to them byte by byte. */
+void replay_streams_write(struct replay_streams *streams, const struct crossing_request *request)
+{
+	if (request->kind != CROSSING_PORT_WRITE)
+		return;
+	for (unsigned i = 0; i < request->size; i++)
+		write_byte(streams, request->address + i, (uint8_t)(request->value >> 8 * i));
 }

@@ -52,10 +52,12 @@ static void test_streams(void)
 	put(streams, CROSSING_PORT_WRITE, 0x3fc, 0x10);
 	replay_streams_reset(streams);
 	put(streams, CROSSING_PORT_WRITE, 0x3f8, 'd');
+	replay_streams_write(streams,
+			     &(struct crossing_request){CROSSING_PORT_WRITE, 2, 0x510, 0x6500});
 	replay_streams_flush(streams);
 	tap_ok(!strcmp(seen.text[0], "abd"),
 	       "the serial port's bytes, not its divisor or loopback");
-	tap_ok(!strcmp(seen.text[1], "c"), "the port's bytes");
+	tap_ok(!strcmp(seen.text[1], "ce"), "the port's bytes, of wide writes too");
 	replay_streams_destroy(streams);
 
 	port.port = 0x10000;
