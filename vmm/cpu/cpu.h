@@ -20,6 +20,10 @@ enum gpr_index { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, 
 /* gpr[GPR_ZERO] always holds 0: the base or index of an address that has none. */
 #define GPR_ZERO 16
 
+/* gpr[GPR_BLOCK] is derived: RIP of the first instruction of the block that the interpreter runs, so
+ * that RIP-relative addresses need no handlers of their own. */
+#define GPR_BLOCK 17
+
 /* Segment registers by their encoding (SDM 2 table 3-1), then the two system segments. */
 enum seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
 
@@ -90,11 +94,12 @@ enum cpu_stop {
 	CPU_STOP_FAULT,    /* cpu.fault is to be delivered */
 	CPU_STOP_CROSSING, /* machine.crossing.request waits for its answer */
 	CPU_STOP_RESYNC,   /* retired; code or translations changed: look everything up again */
+	CPU_STOP_RETRY, /* not retired, for the same reason: run the instruction again */
 };
 
 struct cpu {
 	/* ---- guest state ---- */
-	uint64_t gpr[17]; /* see GPR_ZERO */
+	uint64_t gpr[18]; /* see GPR_ZERO, GPR_BLOCK */
 	uint64_t rip;
 	/*
 	 * RFLAGS without CF, PF, AF, ZF, SF, OF, which are held lazily in cc_result and cc_aux
@@ -140,9 +145,13 @@ struct cpu {
 	uint8_t stop;       /* enum cpu_stop */
 	struct fault fault; /* valid while stop == CPU_STOP_FAULT */
 	uint64_t next_rip;  /* while an exec function runs: the instruction after it; branches set it */
-	uint64_t block_rip; /* RIP of the first instruction of the running block */
-	uint64_t block_icount; /* icount before it */
-	const void *chain;  /* the interpreter's link to the block that follows, or NULL */
+
+	/* The interpreter's, while it runs (interp/interp.h). */
+	uint64_t block_icount; /* icount before the running block */
+	uint64_t until_icount; /* the run's limit */
+	uint64_t address_mask; /* effective addresses wrap to it */
+	uint64_t slow_value;   /* what the slow path of a load read */
+	uint8_t link;          /* which of the block's links leads on; 0: none */
 };
 
 /* Decoding depends on these alone (and on the CPU model, which is fixed). */
@@ -154,7 +163,8 @@ enum mode_bits {
 	MODE_STACK32 = 4, /* SS.B: the stack pointer is ESP (64-bit code: RSP, bit clear) */
 	MODE_FLAT = 8,    /* CS DS ES SS: base 0, limit 4 GiB, usable; 64-bit code: always set */
 	MODE_PROTECTED = 16, /* CR0.PE=1 and not virtual-8086 */
-	MODE_BITS = 5,
+	MODE_SSE = 32,       /* SSE instructions run: CR0.EM=0, CR0.TS=0, CR4.OSFXSR=1 */
+	MODE_BITS = 6,
 };
 
 /* RFLAGS (SDM 1 3.4.3). */

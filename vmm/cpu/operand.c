@@ -33,7 +33,10 @@ void cpu_update_mode(struct cpu *cpu)
 		mode |= cpu->seg[SEG_SS].attr & SEG_ATTR_DB ? MODE_STACK32 : 0;
 		mode |= segments_are_flat(cpu) ? MODE_FLAT : 0;
 	}
+	if (!(cpu->cr0 & (CR0_EM | CR0_TS)) && (cpu->cr4 & CR4_OSFXSR))
+		mode |= MODE_SSE;
 	cpu->mode = mode;
+	cpu->address_mask = mode & MODE_CODE64 ? UINT64_MAX : UINT32_MAX;
 	cpu->attention = (cpu->rflags_rest & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
 			 cpu->pending_db || cpu->shadow != SHADOW_NONE ||
 			 cpu->activity != ACTIVITY_RUNNING;
