@@ -59,6 +59,7 @@ struct timer {
 	void *device;
 	struct timer_queue *queue;
 	struct timer *next; /* the queue's list */
+	uint32_t order;     /* of timer_init(); timers due at the same time expire in this order */
 };
 
 uint64_t timer_queue_now(const struct timer_queue *queue);
@@ -75,6 +76,8 @@ struct char_backend {
 	void (*write)(void *ctx, const uint8_t *data, size_t n);
 	/* Gives up to n bytes that have arrived in guest time, 0 if none. Never blocks. */
 	size_t (*read)(void *ctx, uint8_t *data, size_t n);
+	/* Optional: true when nothing is left to read and nothing will ever come. */
+	bool (*ended)(void *ctx);
 	void *ctx;
 };
 

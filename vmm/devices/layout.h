@@ -24,6 +24,7 @@
 #define LAYOUT_PORT_B 0x61 /* PIT channel 2 gate, speaker */
 #define LAYOUT_KBD_COMMAND_PORT 0x64
 #define LAYOUT_RTC_PORT 0x70 /* 2 ports */
+#define LAYOUT_PORT_A 0x92 /* fast A20 and reset */
 #define LAYOUT_PIC_SLAVE_PORT 0xa0
 #define LAYOUT_UART1_PORT 0x2f8 /* ttyS1 */
 #define LAYOUT_UART0_PORT 0x3f8 /* ttyS0 */

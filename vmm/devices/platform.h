@@ -26,6 +26,7 @@ struct platform_config {
 	uint64_t disk_latency_ns;
 	bool channel;                     /* the channel device of `reprise run` */
 	struct char_backend channel_stream[3]; /* guest's stdin (read), stdout, stderr (write) */
+	uint16_t channel_columns, channel_rows; /* of the host's terminal; 0: there is none */
 };
 
 struct platform;

@@ -1,0 +1,67 @@
+/*
+ * The channel: byte streams and an exit status between `reprise run` and its guest, by single port
+ * reads and writes, so that the guest's agent needs no driver. Every register is one byte wide; REP
+ * INSB and REP OUTSB work on the data ports. The first part of this file is for the guest as well.
+ */
+#ifndef REPRISE_VMM_DEVICES_CHANNEL_H
+#define REPRISE_VMM_DEVICES_CHANNEL_H
+
+/* Offsets from LAYOUT_CHANNEL_PORT. */
+#define CHANNEL_ID          0 /* read: CHANNEL_ID_VALUE */
+#define CHANNEL_STDOUT      1 /* write: a byte for the host's stdout */
+#define CHANNEL_AVAILABLE   1 /* read: bytes of stdin that wait, at most 255 */
+#define CHANNEL_STDERR      2 /* write: a byte for the host's stderr */
+#define CHANNEL_STATUS      3 /* read: CHANNEL_STATUS_ bits */
+#define CHANNEL_STDIN       4 /* read: the next byte of stdin, 0 when none waits */
+#define CHANNEL_EXIT        5 /* write: the command's exit status; ends the run */
+#define CHANNEL_EXIT_SIGNAL 6 /* write: the signal that killed the command; ends the run */
+#define CHANNEL_WINDOW      7 /* write: which byte (CHANNEL_WINDOW_…); read: that byte */
+#define CHANNEL_PORTS       8
+
+#define CHANNEL_ID_VALUE 0xc5
+
+#define CHANNEL_STATUS_READY 0x01 /* a byte of stdin waits */
+#define CHANNEL_STATUS_END   0x02 /* stdin has ended and every byte was read */
+
+/* Size of the host's terminal in characters, 0 when it has none. */
+#define CHANNEL_WINDOW_COLUMNS_LOW  0
+#define CHANNEL_WINDOW_COLUMNS_HIGH 1
+#define CHANNEL_WINDOW_ROWS_LOW     2
+#define CHANNEL_WINDOW_ROWS_HIGH    3
+
+/* Added to a signal's number to make an exit status, as a shell does. */
+#define CHANNEL_SIGNAL_BASE 128
+
+#ifdef REPRISE_VMM_DEVICES_DEVICE_H
+
+struct Reprise__ChannelState;
+struct channel;
+
+struct channel_config {
+	struct char_backend stream[3]; /* stdin (read, ended), stdout, stderr (write); copied */
+	uint16_t columns, rows;
+	void (*exited)(void *ctx); /* the guest wrote an exit status; optional */
+	void *ctx;
+};
+
+/* Returns 0 or -ENOMEM. */
+int channel_create(const struct channel_config *config, struct channel **ret_channel);
+void channel_destroy(struct channel *channel);
+void channel_reset(struct channel *channel);
+
+/* CHANNEL_PORTS bytes of ports. */
+extern const struct window_ops channel_window_ops;
+
+/* Takes bytes of stdin that have arrived, as far as the buffer has room. */
+void channel_poll_input(struct channel *channel);
+
+/* True when the guest has written an exit status; sets *ret_status, a signal as 128 + number. */
+bool channel_exited(const struct channel *channel, int *ret_status);
+
+/* The message borrows from the channel until its next change. */
+void channel_save(const struct channel *channel, struct Reprise__ChannelState *ret_state);
+/* Returns 0, or -EINVAL for an impossible state. */
+int channel_restore(struct channel *channel, const struct Reprise__ChannelState *state);
+
+#endif
+#endif
