@@ -218,6 +218,7 @@ enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount
 	const struct boundary boundary = {.ops = &replayer_boundary_ops, .ctx = replayer};
 
 	replayer->target_icount = icount;
+	replayer->upkeep_icount = 0;
 	replayer->status = REPLAY_FAILED;
 	run_machine(replayer->engine, &boundary);
 	replay_streams_flush(replayer->streams);

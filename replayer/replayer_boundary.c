@@ -10,7 +10,7 @@
 #include "replayer/state.h"
 
 /* The longest run without looking at config.interrupted and showing output. */
-#define REPLAY_SLICE_INSTRUCTIONS UINT64_C(2000000)
+#define SLICE_INSTRUCTIONS UINT64_C(2000000)
 
 __attribute__((format(printf, 3, 4))) static enum boundary_result diverge(
 	struct replayer *replayer, const struct machine *machine, const char *format, ...)
@@ -140,9 +140,21 @@ static uint64_t next_stop(const struct replayer *replayer, const struct machine 
 		until = replayer->next.icount + (replayer->next.kind == EVENT_INPUT);
 	if (until > replayer->target_icount)
 		until = replayer->target_icount;
-	if (until - machine->icount > REPLAY_SLICE_INSTRUCTIONS)
-		until = machine->icount + REPLAY_SLICE_INSTRUCTIONS;
-	return until;
+	return until < replayer->upkeep_icount ? until : replayer->upkeep_icount;
+}
+
+/* Shows what there is to show. Returns false when the user wants to stop. */
+static bool upkeep(struct replayer *replayer, const struct machine *machine)
+{
+	const struct replayer_config *config = &replayer->config;
+
+	if (machine->icount < replayer->upkeep_icount)
+		return true;
+	replayer->upkeep_icount = machine->icount + SLICE_INSTRUCTIONS;
+	replay_streams_flush(replayer->streams);
+	if (config->progress)
+		config->progress(config->progress_ctx, machine->icount, replayer->end_icount);
+	return !config->interrupted || !*config->interrupted;
 }
 
 static enum boundary_result replay_events(void *ctx, struct machine *machine,
@@ -159,15 +171,9 @@ static enum boundary_result replay_events(void *ctx, struct machine *machine,
 		return stop(replayer, REPLAY_AT_ICOUNT);
 	if (machine_current(machine)->activity != ACTIVITY_RUNNING)
 		return diverge(replayer, machine, "the guest stands still, the recording goes on");
-	if (replayer->config.interrupted && *replayer->config.interrupted)
+	if (!upkeep(replayer, machine))
 		return stop(replayer, REPLAY_INTERRUPTED);
 	ret_plan->until_icount = next_stop(replayer, machine);
-	if (ret_plan->until_icount - machine->icount == REPLAY_SLICE_INSTRUCTIONS) {
-		replay_streams_flush(replayer->streams);
-		if (replayer->config.progress)
-			replayer->config.progress(replayer->config.progress_ctx, machine->icount,
-						  replayer->end_icount);
-	}
 	return BOUNDARY_GO;
 }
 
