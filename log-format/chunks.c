@@ -51,7 +51,9 @@ const char *chunk_misfit(const struct chunk *chunk)
 	if (chunk->kind >= N_CHUNK_KINDS || !chunk_kinds[chunk->kind].name)
 		return "an unknown kind";
 	const struct chunk_kind *kind = &chunk_kinds[chunk->kind];
-	if (!chunk->raw_bytes || chunk->raw_bytes > kind->raw_max)
+	/* Only a trailer can say nothing: no events, no exit status. */
+	bool may_be_empty = chunk->kind == REPRISE__CHUNK_KIND__CHUNK_TRAILER;
+	if ((!chunk->raw_bytes && !may_be_empty) || chunk->raw_bytes > kind->raw_max)
 		return "a decompressed size outside the limits";
 	const char *misfit = items_misfit(chunk, kind);
 	if (misfit)
@@ -260,7 +262,8 @@ int chunk_read_payload(struct chunk_reader *reader, const struct chunk_header *h
 	size_t raw_bytes = (size_t)header->chunk.raw_bytes;
 	column_clear(&reader->stored);
 	column_clear(raw);
-	if (column_reserve(&reader->stored, stored_bytes) || column_reserve(raw, raw_bytes))
+	/* One byte more: an empty chunk still needs an address to be decompressed to. */
+	if (column_reserve(&reader->stored, stored_bytes) || column_reserve(raw, raw_bytes + 1))
 		return log_error_set(ret_error, -ENOMEM, offset, "out of memory");
 	int error = byte_source_read(&reader->source, header->payload_offset, reader->stored.data,
 				     stored_bytes, ret_error);
