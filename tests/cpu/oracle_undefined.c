@@ -48,12 +48,13 @@ static const struct {
 /* The masked count: the last operand, CL or an immediate. */
 static unsigned shift_count(const struct oracle_case *c)
 {
-	const struct operand *count = &c->insn.operand[c->insn.n_operands - 1];
+	const struct operand *count;
+	uint64_t value;
 
 	if (c->insn.n_operands < 2)
 		return 0;
-	uint64_t value = count->kind == OPERAND_REG ? c->in.gpr[RCX] : c->insn.imm;
-
+	count = &c->insn.operand[c->insn.n_operands - 1];
+	value = count->kind == OPERAND_REG ? c->in.gpr[RCX] : c->insn.imm;
 	return value & (c->insn.operand[0].size == 8 ? 63 : 31);
 }
 
