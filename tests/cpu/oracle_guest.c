@@ -23,7 +23,7 @@
 #define TSS_GPA        0x101000u
 #define STACK_TOP      0x103000u
 #define GDT_GPA        0x104000u
-#define HANDLERS       0x110000u /* of vector v: + 16 * v; no code stands there */
+#define HANDLERS       0x110000u /* of vector v: + 16 * v; a HLT stands there */
 
 #define SELECTOR_KERNEL_CS 0x10
 #define SELECTOR_KERNEL_DS 0x18
@@ -76,9 +76,11 @@ static void build_tables(struct guest *guest)
 	store64(guest, TSS_GPA + 4, STACK_TOP);
 	for (uint64_t vector = 0; vector < 32; vector++) {
 		uint64_t handler = HANDLERS + 16 * vector;
+		uint64_t type = vector == VECTOR_BP ? 0xee00 : 0x8e00;
 		store64(guest, IDT_GPA + 16 * vector,
-			(handler & 0xffff) | SELECTOR_KERNEL_CS << 16 | UINT64_C(0x8e00) << 32 |
+			(handler & 0xffff) | SELECTOR_KERNEL_CS << 16 | type << 32 |
 				(handler >> 16) << 48);
+		memory_write(guest->machine->memory, handler, "\xf4", 1);
 	}
 }
 
@@ -122,6 +124,7 @@ static void load_user_state(struct guest *guest, const struct oracle_state *in)
 	cpu->cpl = 3;
 	cpu->rflags_rest = FLAG_FIXED | FLAG_IF | (in->flags & FLAG_DF);
 	flags_set_arith(cpu, in->flags);
+	cpu->activity = ACTIVITY_RUNNING;
 	cpu->stop = CPU_STOP_NONE;
 	cpu_update_mode(cpu);
 }
@@ -160,6 +163,8 @@ int guest_create(const struct engine_ops *engine, struct guest **ret_guest)
 	load_system_state(machine_current(guest->machine));
 	for (uint32_t i = 0; i < 4096; i++)
 		guest_load(guest, ORACLE_CODE_PAGE + i, "\xcc", 1);
+	if (guest->engine)
+		guest->engine->ops->flush(guest->engine);
 	*ret_guest = guest;
 	return 0;
 }
@@ -249,8 +254,10 @@ static void run_directly(struct guest *guest, struct oracle_state *ret_out)
 	if (retired)
 		return;
 	ret_out->vector = cpu->fault.vector;
-	ret_out->error = cpu->fault.has_error ? cpu->fault.error : 0;
-	ret_out->address = cpu->fault.address;
+	if (cpu->fault.vector == VECTOR_PF) {
+		ret_out->error = cpu->fault.error;
+		ret_out->address = cpu->fault.address;
+	}
 	cpu->stop = CPU_STOP_NONE;
 }
 
@@ -271,34 +278,28 @@ static void read_frame(struct guest *guest, struct oracle_state *ret_out)
 	ret_out->flags = (uint32_t)word[n + 2] & (FLAGS_ARITH | FLAG_DF);
 	ret_out->gpr[RSP] = word[n + 3];
 	ret_out->address = cpu->cr2;
+	if (ret_out->vector == VECTOR_BP) {
+		ret_out->vector = ORACLE_RETIRED;
+		ret_out->rip--;
+	}
+	if (ret_out->vector != VECTOR_PF)
+		ret_out->error = ret_out->address = 0;
 }
 
-static bool step(struct guest *guest)
+/* More steps than any case takes. */
+#define STEPS_MAX 10000
+
+/* Runs freely, so that the instruction stands in a block as in real code, up to the handler's HLT.
+ */
+static void run_engine(struct guest *guest, struct oracle_state *ret_out)
 {
-	struct run_control control = {.until_icount = guest->machine->icount + 1};
+	struct run_control control = {.until_icount = guest->machine->icount + STEPS_MAX};
+	enum engine_exit why = guest->engine->ops->run(guest->engine, &control);
 
-	return guest->engine->ops->run(guest->engine, &control) == ENGINE_LIMIT;
-}
-
-static bool in_code(const struct guest *guest, uint64_t rip)
-{
-	return oracle_segment_base(guest->mode) + rip - ORACLE_BASE - ORACLE_CODE_PAGE < 4096;
-}
-
-static void run_engine(struct guest *guest, const struct oracle_state *in,
-		       struct oracle_state *ret_out)
-{
-	struct cpu *cpu = machine_current(guest->machine);
-	bool running = true;
-
-	guest->engine->ops->flush(guest->engine);
-	do
-		running = step(guest);
-	while (running && cpu->cpl == 3 && (cpu->rip == in->rip || !in_code(guest, cpu->rip)));
-	save_user_state(cpu, ret_out);
-	if (cpu->cpl == 0)
+	save_user_state(machine_current(guest->machine), ret_out);
+	if (why == ENGINE_HALTED)
 		read_frame(guest, ret_out);
-	if (!running)
+	else
 		ret_out->vector = VECTOR_DF;
 }
 
@@ -306,7 +307,7 @@ void guest_run(struct guest *guest, const struct oracle_state *in, struct oracle
 {
 	load_user_state(guest, in);
 	if (guest->engine)
-		run_engine(guest, in, ret_out);
+		run_engine(guest, ret_out);
 	else
 		run_directly(guest, ret_out);
 }
