@@ -180,6 +180,64 @@ FUNCTION native_x87_run
 	.size native_x87_run, . - native_x87_run
 
 /*
+ * The three short ways of native.h. Each starts with the exceptions clear and under the guest's control
+ * word, (%r8), and ends with an empty stack and the default one. The code reads its memory operand, if
+ * any, at (%rdx).
+ */
+	.macro X87_ENTER
+	fnclex
+	cmpw $0x37f, (%r8)
+	je 1f
+	fldcw (%r8)
+1:
+	.endm
+
+	.macro X87_LEAVE
+	cmpw $0x37f, (%r8)
+	je 2f
+	fldcw default_fcw(%rip)
+2:
+	movzwl %ax, %eax
+	ret
+	.endm
+
+/* unsigned native_x87_combine(st0, sti, memory, code, fcw) */
+FUNCTION native_x87_combine
+	X87_ENTER
+	fldt (%rsi)
+	fldt (%rdi)
+	call *%rcx
+	fnstsw %ax
+	fstpt (%rdi)
+	fstpt (%rsi)
+	X87_LEAVE
+	.size native_x87_combine, . - native_x87_combine
+
+/* unsigned native_x87_load(st0, unused, memory, code, fcw) */
+FUNCTION native_x87_load
+	X87_ENTER
+	call *%rcx
+	fnstsw %ax
+	fstpt (%rdi)
+	X87_LEAVE
+	.size native_x87_load, . - native_x87_load
+
+/* unsigned native_x87_store(st0, unused, memory, code, fcw): the code pops */
+FUNCTION native_x87_store
+	X87_ENTER
+	fldt (%rdi)
+	call *%rcx
+	fnstsw %ax
+	X87_LEAVE
+	.size native_x87_store, . - native_x87_store
+
+	.section .rodata
+	.p2align 1
+default_fcw:
+	.short 0x37f
+	.text
+
+/*
  * unsigned native_string_compare(const void *code, const void *source, struct native_string *operands)
  *
  * The code reads RAX, RDX, xmm0 and (%rsi), writes RCX or xmm0, and the flags.

@@ -92,6 +92,17 @@ static inline kernel_fn *native_mmx_kernel(const struct insn *insn)
  */
 unsigned native_x87_run(struct fx_state *image, const void *code, void *memory, unsigned flags);
 
+/*
+ * Short ways for instructions that cannot meet an empty register or a full stack, under a control
+ * word that masks every exception. Registers are 10 bytes; memory is the memory operand or NULL;
+ * each returns FSW: the exceptions and C1 are the instruction's. combine  code works on ST(0) and
+ * ST(1), which are *st0 and *sti, and pops nothing load     code pushes one register, which becomes
+ * *st0 store    code pops one register, which is *st0
+ */
+typedef unsigned native_x87_fn(void *st0, void *sti, void *memory, const void *code,
+			       const uint16_t *fcw);
+native_x87_fn native_x87_combine, native_x87_load, native_x87_store;
+
 /* Operands of PCMPxSTRx. */
 struct native_string_operands {
 	uint8_t first[16];
