@@ -121,7 +121,7 @@ static bool tamper_event(enum tamper tamper, struct event *event, bool *done)
 	if (tamper == TAMPER_INTERRUPT && event->kind == EVENT_INTERRUPT)
 		event->delivery.vector ^= 1;
 	else if (tamper == TAMPER_MOVE && event->kind == EVENT_INTERRUPT)
-		event->icount -= 1;
+		event->icount += 1;
 	else if (tamper == TAMPER_INPUT && event->kind == EVENT_INPUT)
 		event->input.value ^= 1;
 	else if (tamper != TAMPER_DROP_INPUT || event->kind != EVENT_INPUT)
@@ -163,9 +163,9 @@ static void test_tampered(void)
 	} cases[] = {
 		{"nothing changed", "time", TAMPER_NONE, ""},
 		{"changed random value", "random", TAMPER_INPUT, "digest"},
-		{"missing input", "random", TAMPER_DROP_INPUT, "read"},
+		{"missing input", "random", TAMPER_DROP_INPUT, "RDRAND"},
 		{"changed vector", "time", TAMPER_INTERRUPT, ""},
-		{"interrupt moved", "time", TAMPER_MOVE, ""},
+		{"interrupt moved", "time", TAMPER_MOVE, "stands still"},
 	};
 	static struct recording recording;
 	static struct replaying replaying;
