@@ -73,8 +73,6 @@ struct uart16550 {
 	uint8_t fifo[FIFO_BYTES]; /* oldest first; one byte of it without FIFO mode */
 	uint8_t n_fifo;
 	bool transmit_pending, timeout_pending;
-	bool mcr_written; /* the guest has set up modem control */
-	bool polled;      /* the guest has looked for input */
 };
 
 static bool fifo_mode(const struct uart16550 *uart)
@@ -166,7 +164,6 @@ static void clear_receiver(struct uart16550 *uart)
 
 static uint8_t read_data(struct uart16550 *uart)
 {
-	uart->polled = true;
 	if (!uart->n_fifo)
 		return 0;
 	uint8_t byte = uart->fifo[0];
@@ -229,7 +226,6 @@ static uint8_t modem_signals(const struct uart16550 *uart)
 static void write_mcr(struct uart16550 *uart, uint8_t value)
 {
 	uart->mcr = value & MCR_ALL;
-	uart->mcr_written = true;
 	uint8_t signals = modem_signals(uart);
 	uint8_t changed = signals ^ (uart->msr & ~MSR_DELTAS);
 	if (signals & MSR_RING)
@@ -241,7 +237,6 @@ static void write_mcr(struct uart16550 *uart, uint8_t value)
 static uint8_t read_lsr(struct uart16550 *uart)
 {
 	uint8_t value = line_status(uart);
-	uart->polled = true;
 	uart->line_errors = 0;
 	update_irq(uart);
 	return value;
@@ -321,23 +316,9 @@ const struct window_ops uart16550_window_ops = {
 	.write = uart16550_write,
 };
 
-/*
- * Whether the other end may send. A driver that opens the port clears the receiver first, so bytes
- * given to a closed port would be lost: the other end honours RTS. A program that never sets modem
- * control counts as listening from its first look at the receiver on.
- */
-static bool listening(const struct uart16550 *uart)
-{
-	if (uart->mcr & MCR_LOOP)
-		return false;
-	if (uart->ier & IER_RECEIVED)
-		return true;
-	return uart->mcr_written ? uart->mcr & MCR_RTS : uart->polled;
-}
-
 void uart16550_poll_input(struct uart16550 *uart)
 {
-	if (!uart->backend.read || uart->n_fifo >= capacity(uart) || !listening(uart))
+	if (!uart->backend.read || uart->n_fifo >= capacity(uart) || (uart->mcr & MCR_LOOP))
 		return;
 	size_t n = uart->backend.read(uart->backend.ctx, uart->fifo + uart->n_fifo,
 				      capacity(uart) - uart->n_fifo);
@@ -355,7 +336,6 @@ void uart16550_reset(struct uart16550 *uart)
 	uart->msr = MSR_CONNECTED;
 	uart->divisor = 12; /* 9600 baud, as firmware leaves it */
 	uart->transmit_pending = false;
-	uart->mcr_written = uart->polled = false;
 	clear_receiver(uart);
 	update_irq(uart);
 }
@@ -396,8 +376,6 @@ void uart16550_save(const struct uart16550 *uart, Reprise__UartState *ret_state)
 	ret_state->fifo = (ProtobufCBinaryData){uart->n_fifo, (uint8_t *)uart->fifo};
 	ret_state->transmit_pending = uart->transmit_pending;
 	ret_state->timeout_pending = uart->timeout_pending;
-	ret_state->modem_control_written = uart->mcr_written;
-	ret_state->polled = uart->polled;
 	ret_state->timeout_deadline = uart->timeout.deadline_ns;
 }
 
@@ -428,8 +406,6 @@ int uart16550_restore(struct uart16550 *uart, const Reprise__UartState *state)
 		memcpy(uart->fifo, state->fifo.data, state->fifo.len);
 	uart->transmit_pending = state->transmit_pending;
 	uart->timeout_pending = state->timeout_pending;
-	uart->mcr_written = state->modem_control_written;
-	uart->polled = state->polled;
 	timer_arm(&uart->timeout, state->timeout_deadline);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * A 16550A serial port (TL16C550 data sheet). Transmission takes no time: the transmitter is empty
- * again at once. What the back end sends waits there until the guest shows that it listens.
+ * again at once.
  */
 #ifndef REPRISE_VMM_DEVICES_UART16550_H
 #define REPRISE_VMM_DEVICES_UART16550_H
@@ -24,7 +24,10 @@ void uart16550_reset(struct uart16550 *uart);
 /* UART16550_PORTS registers of one byte. */
 extern const struct window_ops uart16550_window_ops;
 
-/* Moves bytes that have arrived into the receiver, as far as it has room. */
+/*
+ * Moves bytes that have arrived into the receiver, as far as it has room; none in loopback. Whether
+ * the guest listens yet is the back end's concern.
+ */
 void uart16550_poll_input(struct uart16550 *uart);
 
 /* The message borrows from the device until its next change. */

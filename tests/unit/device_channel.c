@@ -1,0 +1,79 @@
+/* The channel of `reprise run`. */
+#include "tests/unit/device_fixture.h"
+
+#include "vmm/devices/channel.h"
+
+static struct channel *channel;
+static struct terminal streams[3];
+static unsigned exits;
+
+static void exited(void *ctx)
+{
+	exits++;
+}
+
+static uint8_t in(unsigned offset)
+{
+	return channel_window_ops.read(channel, offset, 1);
+}
+
+static void out(unsigned offset, uint8_t value)
+{
+	channel_window_ops.write(channel, offset, 1, value);
+}
+
+static void test_streams(void)
+{
+	is_equal(in(CHANNEL_ID), CHANNEL_ID_VALUE, "identification");
+	out(CHANNEL_STDOUT, 'o');
+	out(CHANNEL_STDERR, 'e');
+	tap_ok(streams[1].n_output == 1 && streams[1].output[0] == 'o', "stdout");
+	tap_ok(streams[2].n_output == 1 && streams[2].output[0] == 'e', "stderr");
+
+	terminal_type(&streams[0], "xy");
+	is_equal(in(CHANNEL_STATUS), 0, "nothing waits before the poll");
+	channel_poll_input(channel);
+	is_equal(in(CHANNEL_STATUS), CHANNEL_STATUS_READY, "a byte waits");
+	is_equal(in(CHANNEL_AVAILABLE), 2, "two of them");
+	is_equal(in(CHANNEL_STDIN), 'x', "first");
+	is_equal(in(CHANNEL_STATUS), CHANNEL_STATUS_READY, "not ended while one waits");
+	is_equal(in(CHANNEL_STDIN), 'y', "second");
+	is_equal(in(CHANNEL_STATUS), CHANNEL_STATUS_END, "then the end");
+	is_equal(in(CHANNEL_STDIN), 0, "nothing left");
+}
+
+static void test_window(void)
+{
+	static const uint8_t expected[5] = {0x2c, 0x01, 50, 0, 0};
+	for (unsigned i = 0; i < 5; i++) {
+		out(CHANNEL_WINDOW, i);
+		is_equal(in(CHANNEL_WINDOW), expected[i], "window size byte");
+	}
+}
+
+static void test_exit(void)
+{
+	int status = -1;
+	tap_ok(!channel_exited(channel, &status) && status == -1, "not ended");
+	out(CHANNEL_EXIT, 7);
+	tap_ok(channel_exited(channel, &status) && status == 7, "exit status");
+	out(CHANNEL_EXIT, 8);
+	tap_ok(channel_exited(channel, &status) && status == 7, "the first counts");
+	is_equal(exits, 1, "and is told once");
+	channel_reset(channel);
+	out(CHANNEL_EXIT_SIGNAL, 11);
+	tap_ok(channel_exited(channel, &status) && status == 139, "died by signal 11");
+}
+
+int main(void)
+{
+	struct channel_config config = {.columns = 300, .rows = 50, .exited = exited};
+	for (unsigned i = 0; i < 3; i++)
+		config.stream[i] = terminal_backend(&streams[i]);
+	channel_create(&config, &channel);
+	test_streams();
+	test_window();
+	test_exit();
+	channel_destroy(channel);
+	return tap_done();
+}
