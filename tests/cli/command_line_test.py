@@ -1,0 +1,212 @@
+"""The command line: options, messages, exit statuses, JSON, and files that are no good."""
+
+import json
+import os
+import re
+import subprocess
+
+from harness import Directory, done, dump_events, ok, reprise, same, tool
+from tiny_guest import tiny_guest
+
+COMMANDS = ["run", "record", "replay", "info", "dump", "check"]
+TEXT = b"Hello from a tiny guest.\r\n"
+
+# Arguments, exit status, what stderr says. K stands for a kernel, R for a recording.
+MISTAKES = [
+    ([], 2, "a command is missing"),
+    (["frobnicate"], 2, "'frobnicate' is not a command"),
+    (["--frobnicate"], 2, "unknown option --frobnicate"),
+    (["gdb", "R"], 2, "not a command"),
+    (["record", "--frobnicate"], 2, "unknown option --frobnicate"),
+    (["record", "operand"], 2, "unexpected argument 'operand'"),
+    (["record", "--mem", "lots"], 2, "--mem: 'lots' is not a size"),
+    (["record", "--mem", "1"], 2, "--mem: 1 is out of range"),
+    (["record", "--mem"], 2, "--mem needs a value"),
+    (["record", "--cpus", "0"], 2, "--cpus: 0 is out of range"),
+    (["record", "--clock", "sundial"], 2, "'sundial' is not one of host, virtual"),
+    (["record", "--seed", "x"], 2, "'x' is not a whole number"),
+    (["record", "--engine", "kvm"], 2, "--engine kvm is not in this build"),
+    (["record", "--engine", "jit", "--kernel", "K"], 2, "--engine jit is not in this build"),
+    (["record", "--kernel", "absent"], 125, "kernel absent: No such file"),
+    (["record", "--kernel", "."], 125, r"kernel \.: Is a directory"),
+    (["record", "--kernel", "text", "-o", "x.rpz"], 125, "text"),
+    (["record", "--kernel", "K", "--initrd", "absent"], 125, "initrd absent: No such file"),
+    (["record", "--kernel", "K", "--disk", "absent"], 125, "disk absent: No such file"),
+    (["record", "--kernel", "K", "-o", "absent/x.rpz"], 125, "absent/x.rpz"),
+    (["record", "--kernel", "K", "-o", "."], 125, r"\."),
+    (["replay"], 2, "FILE is missing"),
+    (["replay", "R", "R"], 2, "unexpected argument"),
+    (["replay", "--until", "soon", "R"], 2, "'soon' is not a whole number"),
+    (["replay", "absent"], 125, "absent: .*No such file"),
+    (["replay", "text"], 4, "text: "),
+    (["replay", "empty"], 4, "empty: "),
+    (["info", "text"], 4, "text: byte [0-9]+: "),
+    (["dump", "text"], 4, "text: byte [0-9]+: "),
+    (["check", "text"], 4, "text: byte [0-9]+: "),
+    (["check", "absent"], 125, "absent: "),
+    (["info", "."], 125, r"\.: "),
+    (["run"], 2, "COMMAND… is missing"),
+    (["run", "--file"], 2, "--file needs a value"),
+    (["run", "--", "no-such-command-here"], 127, "no-such-command-here: command not found"),
+    (["run", "--", "./text"], 126, "text: cannot be executed"),
+    (["run", "--", "./absent"], 127, "absent: command not found"),
+    (["run", "--kernel", "absent", "--", "true"], 125, "kernel absent: No such file"),
+    (["run", "--file", "absent", "--kernel", "K", "--", "true"], 125, "absent: .*No such file"),
+    (["info", "bad\033[31mname\n"], 125, r"bad\\x1b\[31mname\\n"),
+]
+
+
+def test_mistakes(names):
+    for arguments, status, pattern in MISTAKES:
+        result = reprise(*[names.get(argument, argument) for argument in arguments])
+        error = result.stderr.decode()
+        good = (result.returncode == status and re.search(pattern, error)
+                and error.startswith("reprise: ") and error.count("\n") == 1
+                and not result.stdout)
+        ok(good, f"mistake: {' '.join(arguments)!r}",
+           f"status {result.returncode}, expected {status}", error, result.stdout)
+
+
+def test_help():
+    for arguments in (["--help"], ["-h"], *([command, "--help"] for command in COMMANDS)):
+        result = reprise(*arguments)
+        text = result.stdout.decode()
+        good = (result.returncode == 0 and text.startswith("Usage: reprise")
+                and not result.stderr and max(map(len, text.splitlines())) <= 100)
+        ok(good, f"help: {' '.join(arguments)}", text)
+    overview = reprise("--help").stdout.decode()
+    listed = re.findall(r"^  (\w+)  ", overview, re.M)
+    same(sorted(listed), sorted(COMMANDS), "help lists the commands that there are")
+    for arguments in (["--version"], *([command, "--version"] for command in COMMANDS)):
+        result = reprise(*arguments)
+        good = result.returncode == 0 and re.fullmatch(rb"reprise \d+\.\d+\.\d+\n", result.stdout)
+        ok(good, f"version: {' '.join(arguments)}", result.stdout, result.stderr)
+
+
+def test_recording():
+    result = reprise("record", "--kernel", "K", "-o", "R", "--mem", "16M")
+    ok(result.returncode == 0, "record: exit status", result.stderr)
+    same(result.stdout, TEXT, "record: the console is on stdout")
+    ok(re.fullmatch(rb"reprise: \S+ after [\d,]+ instructions, .* reprise replay R\n",
+                    result.stderr), "record: one line of summary", result.stderr)
+    result = reprise("replay", "R")
+    ok(result.returncode == 0 and result.stdout == TEXT, "replay: the same console", result)
+    ok(result.stderr.count(b"\n") == 1, "replay: one line of summary", result.stderr)
+    result = reprise("replay", "--quiet", "R")
+    ok(result.returncode == 0 and not result.stdout and not result.stderr, "replay --quiet", result)
+    result = reprise("check", "R")
+    ok(result.returncode == 0 and b"whole" in result.stdout, "check", result)
+
+
+def test_default_name():
+    os.mkdir("names")
+    result = reprise("record", "--kernel", "../K", "--mem", "16M", cwd="names")
+    files = os.listdir("names")
+    ok(result.returncode == 0 and len(files) == 1
+       and re.fullmatch(r"reprise-\d{8}-\d{6}\.rpz", files[0])
+       and files[0].encode() in result.stderr, "record without -o says the name", files, result)
+    result = reprise("record", "--kernel", "K", "--quiet", "-o", "quiet.rpz", "--mem", "16M")
+    ok(result.returncode == 0 and not result.stderr, "record --quiet", result.stderr)
+
+
+def test_json():
+    info = json.loads(reprise("info", "--json", "R").stdout)
+    same((info["vcpus"], info["clock"], info["seeded"], info["is_run"], info["complete"]),
+         (1, "host", False, False, True), "info --json")
+    ok(15 << 20 <= info["ram_bytes"] <= 17 << 20, "info --json: RAM", info)
+    outcome = json.loads(reprise("replay", "--json", "R").stderr)
+    same((outcome["status"], outcome["icount"], outcome["exit_status"]),
+         ("end", info["end_icount"], 0), "replay --json")
+    ok(outcome["digests_checked"] > 0, "replay --json: digests were checked", outcome)
+    events = dump_events("R")
+    same(len(events), info["events"], "dump --json: as many lines as events")
+    kinds = {event["kind"] for event in events}
+    ok({"input", "clock", "digest"} <= kinds, "dump --json: kinds of events", kinds)
+    counts = [event["icount"] for event in events]
+    ok(counts == sorted(counts), "dump --json: counts never decrease")
+    lines = reprise("dump", "R").stdout.splitlines()
+    same(len(lines), len(events), "dump: one line an event")
+    middle = counts[len(counts) // 2]
+    part = reprise("dump", "--json", "--from", middle, "--until", middle, "R").stdout.splitlines()
+    same([json.loads(line) for line in part], [e for e in events if e["icount"] == middle],
+         "dump --from --until")
+
+
+def test_until():
+    end = json.loads(reprise("info", "--json", "R").stdout)["end_icount"]
+    for until in (0, 1, end // 2, end):
+        outcome = json.loads(reprise("replay", "--json", "--until", until, "R").stderr)
+        same(outcome["icount"], until, f"replay --until {until}")
+    result = reprise("record", "--kernel", "K", "--until", 20, "-o", "limit.rpz", "--mem", "16M")
+    info = json.loads(reprise("info", "--json", "limit.rpz").stdout)
+    same((result.returncode, info["end_icount"], info["end_reason"]), (0, 20, "limit"),
+         "record --until")
+
+
+def test_repeatable():
+    for name in ("v1", "v2"):
+        reprise("record", "--kernel", "K", "--clock", "virtual", "--seed", 7, "-o", name, "--mem",
+                "16M")
+    same(dump_events("v1"), dump_events("v2"), "virtual clock and seed: the same events")
+    reprise("record", "--kernel", "K", "--clock", "virtual", "--seed", 8, "-o", "v3", "--mem", "16M")
+    ok(dump_events("v1") != dump_events("v3"), "another seed: other events")
+
+
+def test_closed_output():
+    """A reader that goes away early must not be taken for success, nor crash anything."""
+    command = f"exec '{tool()}' dump --json R > /dev/full"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    ok(result.returncode == 125 and b"standard output" in result.stderr, "dump to a full device",
+       result)
+    result = subprocess.run(["sh", "-c", f"exec '{tool()}' replay R >&-"], capture_output=True,
+                            check=False)
+    ok(result.returncode in (0, 125), "replay with stdout closed", result)
+
+
+def test_damage():
+    """Every damaged file: told with its offset, or the same replay; never anything else."""
+    whole = open("R", "rb").read()
+    wrong = []
+    for cut in {1, 7, 8, 40, *range(100, len(whole), max(1, len(whole) // 60)), len(whole) - 1}:
+        open("D", "wb").write(whole[:cut])
+        result = reprise("replay", "D")
+        good = result.returncode in (0, 4) and TEXT.startswith(result.stdout)
+        good &= result.returncode == 0 or re.search(rb"D: byte \d+: ", result.stderr) is not None
+        if not good:
+            wrong.append((cut, result))
+    ok(not wrong, "replay of cut files", *wrong[:3])
+    wrong = []
+    for at in range(0, len(whole), max(1, len(whole) // 150)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        open("D", "wb").write(flipped)
+        check, replay = reprise("check", "D"), reprise("replay", "D")
+        good = check.returncode in (0, 4) and replay.returncode in (0, 4)
+        good &= TEXT.startswith(replay.stdout)
+        good &= replay.returncode == 4 or replay.stdout == TEXT
+        good &= check.returncode == 0 or re.search(rb"D: byte \d+: ", check.stderr) is not None
+        if not good:
+            wrong.append((at, check, replay))
+    ok(not wrong, "check and replay of files with a flipped bit", *wrong[:3])
+    ok(whole == open("R", "rb").read(), "reading changes nothing")
+
+
+def main():
+    with Directory() as directory:
+        os.chdir(directory)
+        open("K", "wb").write(tiny_guest(TEXT))
+        open("text", "w").write("This is no recording, and no kernel. " * 100)
+        open("empty", "w").close()
+        test_recording()
+        test_mistakes({})
+        test_help()
+        test_default_name()
+        test_json()
+        test_until()
+        test_repeatable()
+        test_closed_output()
+        test_damage()
+    done()
+
+
+main()

@@ -1,0 +1,99 @@
+"""reprise run: a host command in a guest behaves like the command, and replays so."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from harness import Directory, done, ok, reprise, require_kernel, same
+
+# Name, command, stdin, exit status, stdout, stderr.
+CASES = [
+    ("output, errors and status", ["sh", "-c", "echo out; echo err >&2; exit 7"], b"", 7, b"out\n",
+     b"err\n"),
+    ("success", ["true"], b"", 0, b"", b""),
+    ("a signal", ["sh", "-c", "kill -9 $$"], b"", 137, b"", b""),
+    ("an executable of its own", ["/bin/echo", "a  b", "", "*"], b"", 0, b"a  b  *\n", b""),
+    ("stdin to its end", ["cat"], b"one\ntwo\n", 0, b"one\ntwo\n", b""),
+    ("much input", ["wc", "-c"], b"x" * 100000, 0, b"100000\n", b""),
+    ("much output", ["head", "-c", "300000", "/dev/zero"], b"", 0, bytes(300000), b""),
+    ("all byte values", ["cat"], bytes(range(256)), 0, bytes(range(256)), b""),
+    ("a script", ["./script", "x"], b"", 3, b"script x\n", b""),
+    ("a script as an argument", ["sh", "script", "y"], b"", 3, b"script y\n", b""),
+    ("an interpreter that is missing in the guest", ["sh", "-c", "exec ./absent"], b"", 127, b"",
+     None),
+    ("the working directory", ["pwd"], b"", 0, None, b""),
+    ("a variable", ["sh", "-c", "echo $REPRISE_TEST_VARIABLE"], b"", 0, b"value\n", b""),
+    ("a pipe that the reader leaves", ["sh", "-c", "yes | head -n 1"], b"", 0, b"y\n", None),
+    ("a process left behind", ["sh", "-c", "sleep 1000 & echo done"], b"", 0, b"done\n", b""),
+]
+
+
+def test_case(number, case):
+    name, command, data, status, out, err = case
+    file = f"{number}.rpz"
+    files = ["--file", "/usr/bin/yes", "--file", "/usr/bin/head", "--file", "/usr/bin/sleep"]
+    result = reprise("run", "-o", file, *files, "--", *command, input=data)
+    if command == ["pwd"]:
+        out = os.getcwd().encode() + b"\n"
+    ok(result.returncode == status, f"{name}: exit status",
+       f"expected {status}, got {result.returncode}", result.stderr.decode(errors="replace"))
+    if out is not None:
+        ok(result.stdout == out, f"{name}: stdout", result.stdout[:500])
+    if err is not None:
+        ok(result.stderr == err, f"{name}: stderr", result.stderr[:500])
+    replay = reprise("replay", file)
+    same((replay.returncode, replay.stdout, replay.stderr),
+         (result.returncode, result.stdout, result.stderr), f"{name}: the replay is the same")
+
+
+def test_like_native():
+    """The same command with and without a guest."""
+    command = ["sh", "-c", "echo out; echo err >&2; exit 7"]
+    native = subprocess.run(command, capture_output=True, check=False)
+    guest = reprise("run", "-o", "native.rpz", "--", *command)
+    same((guest.returncode, guest.stdout, guest.stderr),
+         (native.returncode, native.stdout, native.stderr), "run behaves like the command")
+
+
+def test_files_and_environment():
+    Path("data/sub").mkdir(parents=True)
+    Path("data/sub/file").write_text("content\n")
+    result = reprise("run", "-o", "f.rpz", "--file", "data", "--", "cat", "data/sub/file")
+    same((result.returncode, result.stdout), (0, b"content\n"), "--file with a directory")
+    result = reprise("run", "-o", "e.rpz", "--clean-env", "--env", "A=b", "--", "env")
+    names = {line.split(b"=")[0] for line in result.stdout.splitlines()}
+    ok(b"A" in names and b"REPRISE_TEST_VARIABLE" not in names, "--clean-env and --env", names)
+
+
+def test_name_and_options():
+    os.mkdir("empty")
+    result = reprise("run", "--", "true", cwd="empty")
+    files = os.listdir("empty")
+    ok(len(files) == 1 and result.stderr == f"reprise: recorded in {files[0]}\n".encode(),
+       "without -o the name is told", files, result.stderr)
+    result = reprise("run", "--verbose", "-o", "v.rpz", "--", "true")
+    ok(b"Linux version" in result.stderr and not result.stdout,
+       "--verbose shows the kernel's console on stderr", result.stderr[-500:])
+    info = json.loads(reprise("info", "--json", "v.rpz").stdout)
+    same((info["is_run"], info["command"], info["exit_status"]), (True, ["true"], 0), "info of a run")
+    result = reprise("run", "-o", "s.rpz", "--clock", "virtual", "--seed", "3", "--", "true")
+    same(result.returncode, 0, "virtual clock and seed")
+
+
+def main():
+    require_kernel()
+    os.environ["REPRISE_TEST_VARIABLE"] = "value"
+    with Directory() as directory:
+        os.chdir(directory)
+        Path("script").write_text('#!/bin/sh\necho "script $1"\nexit 3\n')
+        os.chmod("script", 0o755)
+        test_like_native()
+        for number, case in enumerate(CASES):
+            test_case(number, case)
+        test_files_and_environment()
+        test_name_and_options()
+    done()
+
+
+main()
