@@ -132,7 +132,8 @@ bool exec_convert_from_mmx(struct cpu *cpu, const struct insn *insn)
 }
 
 /*
- * CVT(T)PS2PI, CVT(T)PD2PI: through CVT(T)PS2DQ on the low half and CVT(T)PD2DQ.
+ * CVT(T)PS2PI, CVT(T)PD2PI: through CVT(T)PS2DQ on the low half and CVT(T)PD2DQ. One that raises
+ * #XM has not switched to MMX yet.
  */
 bool exec_convert_to_mmx(struct cpu *cpu, const struct insn *insn)
 {

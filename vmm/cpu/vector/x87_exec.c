@@ -214,7 +214,10 @@ bool exec_fcmov(struct cpu *cpu, const struct insn *insn)
 	return true;
 }
 
-/* FCOMI, FUCOMI and their popping forms. An unmasked invalid operation leaves the flags alone. */
+/*
+ * FCOMI, FUCOMI and their popping forms. An unmasked invalid operation leaves the flags alone (SDM
+ * 2A; AMD's processors set them all the same).
+ */
 bool exec_fcomi(struct cpu *cpu, const struct insn *insn)
 {
 	struct fx_state image;
