@@ -282,6 +282,8 @@ static bool run_case(struct run *run, const struct oracle_template *template, bo
 	guest_run(run->direct, &c.in, &machine);
 	if (lands_on_itself(&c, &machine)) {
 		memory_differs(true, run->direct, true);
+		if (run->engine)
+			memory_differs(true, run->engine, true);
 		return true;
 	}
 	*ret_ran = true;
