@@ -76,13 +76,14 @@ bool chunk_equal(const struct chunk *a, const struct chunk *b)
 /* ---- writing ---- */
 
 /* Compresses into stored, behind room for the frame and the header. */
-static int compress(struct column *stored, const uint8_t *raw, size_t raw_bytes,
+static int compress(struct column *stored, const uint8_t *raw, size_t raw_bytes, int level,
 		    size_t *ret_stored_bytes)
 {
 	LZ4F_preferences_t preferences = {
 		.frameInfo = {.blockSizeID = LZ4F_max1MB,
 			      .blockMode = LZ4F_blockLinked,
 			      .contentSize = raw_bytes},
+		.compressionLevel = level,
 	};
 	size_t room = FORMAT_FRAME_BYTES + FORMAT_CHUNK_HEADER_MAX;
 	size_t bound = LZ4F_compressFrameBound(raw_bytes, &preferences);
@@ -113,10 +114,10 @@ static size_t pack_header(const struct chunk *chunk, size_t stored_bytes, uint64
 }
 
 int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
-		const uint8_t *raw, size_t raw_bytes)
+		const uint8_t *raw, size_t raw_bytes, int level)
 {
 	size_t stored_bytes;
-	int error = compress(stored, raw, raw_bytes, &stored_bytes);
+	int error = compress(stored, raw, raw_bytes, level, &stored_bytes);
 	if (error)
 		return error;
 	uint8_t *payload = stored->data + FORMAT_FRAME_BYTES + FORMAT_CHUNK_HEADER_MAX;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <lz4hc.h>
 #include <xxhash.h>
 
 #include "log-format/chunks.h"
@@ -33,6 +34,15 @@ struct log_writer {
 	struct column raw, stored; /* scratch of the chunk being written */
 };
 
+/*
+ * The initial RAM is written once, before the guest runs, and makes most of a short recording's
+ * bytes: it is worth LZ4 HC. What is written while the guest runs must not slow it down.
+ */
+static int compression_level(const struct log_writer *writer)
+{
+	return writer->image_done ? 0 : LZ4HC_CLEVEL_MIN;
+}
+
 static int fail(struct log_writer *writer, int code, const char *what)
 {
 	if (writer->error.code)
@@ -52,7 +62,8 @@ static int write_chunk(struct log_writer *writer, struct chunk *chunk, const str
 	if (writer->table.n >= FORMAT_CHUNKS_MAX - 1 &&
 	    chunk->kind != REPRISE__CHUNK_KIND__CHUNK_TRAILER)
 		return fail(writer, -EFBIG, "the file has as many chunks as a file may have");
-	int error = chunk_write(&writer->sink, &writer->stored, chunk, raw->data, raw->bytes);
+	int error = chunk_write(&writer->sink, &writer->stored, chunk, raw->data, raw->bytes,
+				compression_level(writer));
 	if (error)
 		return fail_system(writer, error);
 	return chunk_table_add(&writer->table, chunk, &writer->error);
@@ -299,7 +310,7 @@ static int write_index(struct log_writer *writer)
 		return error == -EFBIG ? 0 : fail_system(writer, error);
 	struct chunk chunk = {.kind = REPRISE__CHUNK_KIND__CHUNK_INDEX, .n_items = writer->table.n};
 	error = chunk_write(&writer->sink, &writer->stored, &chunk, writer->raw.data,
-			    writer->raw.bytes);
+			    writer->raw.bytes, 0);
 	if (error)
 		return fail_system(writer, error);
 	uint8_t footer[FORMAT_FOOTER_BYTES];
