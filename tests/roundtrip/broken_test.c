@@ -34,7 +34,21 @@ static void check_replay(const char *what, const char *path, uint64_t at_least_i
 	       replaying.digests_checked);
 }
 
-/* Records in a child that is sent a signal once the file has some size. */
+/* True when the file, still being written, has events beyond the first digest. */
+static bool has_progressed(const char *path)
+{
+	struct log_reader *reader;
+	struct log_error error;
+	bool progressed;
+
+	if (log_reader_open(path, &reader, &error) < 0)
+		return false;
+	progressed = log_reader_last_icount(reader) > 0;
+	log_reader_close(reader);
+	return progressed;
+}
+
+/* Records in a child that is sent a signal once it has cut chunks. */
 static int record_in_child(enum recorder_clock clock, int signal, const char *name,
 			   char path[HARNESS_PATH_BYTES])
 {
@@ -44,6 +58,7 @@ static int record_in_child(enum recorder_clock clock, int signal, const char *na
 	pid_t child;
 
 	harness_path(name, path);
+	unlink(path);
 	child = fork();
 	if (child == 0) {
 		static struct recording recording;
@@ -51,7 +66,9 @@ static int record_in_child(enum recorder_clock clock, int signal, const char *na
 		harness_record(&request, name, &recording);
 		_exit(recording.code || strcmp(recording.result.end_reason, "interrupted") ? 1 : 0);
 	}
-	usleep(2600000);
+	for (int i = 0; i < 1200 && !has_progressed(path) && !waitpid(child, &status, WNOHANG); i++)
+		usleep(50000);
+	usleep(50000); /* not just after the cut */
 	kill(child, signal);
 	waitpid(child, &status, 0);
 	return status;
