@@ -22,8 +22,7 @@
 #define CONTROL_SLP_EN    0x2000u
 #define CONTROL_KEPT      0x1c02u /* SLP_TYP, BM_RLD */
 
-#define TIMER_HALF_SHIFT 31 /* ticks between changes of the timer's highest bit, as a power of 2   \
-			     */
+#define TIMER_HALF_SHIFT 31 /* the timer's highest bit changes every 2^31 ticks */
 
 struct acpi_pm {
 	struct irq_line sci;
