@@ -37,6 +37,7 @@
 struct guest {
 	struct machine *machine;
 	struct engine *engine;
+	unsigned engine_runs;
 	enum oracle_mode mode;
 };
 
@@ -163,8 +164,6 @@ int guest_create(const struct engine_ops *engine, struct guest **ret_guest)
 	load_system_state(machine_current(guest->machine));
 	for (uint32_t i = 0; i < 4096; i++)
 		guest_load(guest, ORACLE_CODE_PAGE + i, "\xcc", 1);
-	if (guest->engine)
-		guest->engine->ops->flush(guest->engine);
 	*ret_guest = guest;
 	return 0;
 }
@@ -289,12 +288,20 @@ static void read_frame(struct guest *guest, struct oracle_state *ret_out)
 /* More steps than any case takes. */
 #define STEPS_MAX 10000
 
+/* Branches end on every byte of the code page; this keeps the engine's list of entries there short.
+ */
+#define RUNS_TO_FLUSH 100
+
 /* Runs freely, so that the instruction stands in a block as in real code, up to the handler's HLT.
  */
 static void run_engine(struct guest *guest, struct oracle_state *ret_out)
 {
 	struct run_control control = {.until_icount = guest->machine->icount + STEPS_MAX};
-	enum engine_exit why = guest->engine->ops->run(guest->engine, &control);
+	enum engine_exit why;
+
+	if (guest->engine_runs++ % RUNS_TO_FLUSH == 0)
+		guest->engine->ops->flush(guest->engine);
+	why = guest->engine->ops->run(guest->engine, &control);
 
 	save_user_state(machine_current(guest->machine), ret_out);
 	if (why == ENGINE_HALTED)
