@@ -42,6 +42,7 @@ struct table_info {
 	uint8_t level;   /* 0: not tracked */
 	uint8_t entry_bytes;
 	bool ambiguous; /* walked for more than one range or level */
+	bool mixed;     /* walked with entries of both sizes: what a byte belongs to is unclear */
 	uint8_t writes;
 };
 
@@ -194,6 +195,11 @@ static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const ui
 		untrack(mmu, info, gpa);
 		return;
 	}
+	if (info->mixed) {
+		if (memcmp(old, new_bytes, n) != 0)
+			flush_spaces_of(mmu, info);
+		return;
+	}
 	unsigned size = info->entry_bytes;
 	uint32_t first = gpa % PAGE_BYTES, page_start = first & ~(size - 1);
 	const uint8_t *page = old - first;
@@ -339,8 +345,7 @@ static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t 
 	} else if (info->level != step->level || info->linear != start ||
 		   info->entry_bytes != step->entry_bytes) {
 		info->ambiguous = true;
-		if (info->entry_bytes > step->entry_bytes)
-			info->entry_bytes = step->entry_bytes;
+		info->mixed |= info->entry_bytes != step->entry_bytes;
 	}
 	info->spaces |= 1u << (mmu->current - mmu->spaces);
 	info->writes = 0;
@@ -374,6 +379,9 @@ static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum t
 	struct tlb *tlb = &mmu->current->tlb[variant];
 	uint64_t page = linear & PAGE_MASK;
 
+	/* Whoever hits a cached translation is spared the check of the address. */
+	if (cpu_long_mode(cpu) && !address_is_canonical(linear))
+		return;
 	for (unsigned i = 0; i < walk->n_steps; i++)
 		if (memory_page_number(cpu->machine->memory, walk->step[i].entry_gpa) == UINT32_MAX ||
 		    !(walk->step[i].entry & PTE_A))
@@ -427,10 +435,12 @@ bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 
 bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
-	uint64_t pdpte[4];
+	const uint8_t *page = memory_page(cpu->machine->memory, cr3 & UINT64_C(0xffffffe0));
+	uint64_t pdpte[4] = {0}; /* entries outside RAM and ROM read as 0 */
 	uint64_t reserved = ~(((UINT64_C(1) << GPA_BITS) - 1) & PAGE_MASK) & ~UINT64_C(0xe19);
 
-	memory_read(cpu->machine->memory, cr3 & UINT64_C(0xffffffe0), pdpte, sizeof(pdpte));
+	if (page)
+		memcpy(pdpte, page + (cr3 & UINT64_C(0xfe0)), sizeof(pdpte));
 	for (unsigned i = 0; i < 4; i++)
 		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
 			return false;
