@@ -2,11 +2,12 @@
 # Makes an initial RAM file system from Debian's static busybox that loads the virtio drivers, runs a
 # shell script on the console and powers off. The same input gives the same bytes.
 #
-#   make-initramfs.sh [-k KERNEL] [-m MODULE]... -o FILE SCRIPT
+#   make-initramfs.sh [-k KERNEL] [-m MODULE]... [-f FILE:PATH]... -o FILE SCRIPT
 #
 #   -k KERNEL   a /boot/vmlinuz-VERSION; its modules are taken from /lib/modules/VERSION
 #               (default: the newest cloud kernel, or else the newest kernel)
 #   -m MODULE   another module to load, after virtio_mmio, virtio_blk and virtio-rng
+#   -f FILE:PATH  a file of the host, and where it lies in the guest
 set -eu
 
 fail()
@@ -18,16 +19,18 @@ fail()
 kernel=
 output=
 modules='virtio_mmio virtio_blk virtio-rng'
-while getopts k:m:o: option; do
+files=
+while getopts k:m:f:o: option; do
 	case $option in
 	k) kernel=$OPTARG ;;
 	m) modules="$modules $OPTARG" ;;
+	f) files="$files $OPTARG" ;;
 	o) output=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# = 1 ] && [ -n "$output" ] || fail "usage: make-initramfs.sh [-k KERNEL] [-m MODULE]... -o FILE SCRIPT"
+[ $# = 1 ] && [ -n "$output" ] || fail "usage: make-initramfs.sh [-k KERNEL] [-m MODULE]... [-f FILE:PATH]... -o FILE SCRIPT"
 script=$1
 
 newest()
@@ -51,6 +54,10 @@ mkdir -p "$root/bin" "$root/modules" "$root/dev" "$root/proc" "$root/sys" "$root
 cp "$busybox" "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
 cp "$script" "$root/script"
+for file in $files; do
+	mkdir -p "$root/$(dirname "${file#*:}")"
+	cp "${file%%:*}" "$root/${file#*:}"
+done
 
 # The lines of modules.dep are "FILE: DEPENDENCY...", the one to be loaded first at the right. In names
 # of modules - and _ are the same.

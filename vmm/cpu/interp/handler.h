@@ -2,6 +2,8 @@
 #ifndef REPRISE_VMM_CPU_INTERP_HANDLER_H
 #define REPRISE_VMM_CPU_INTERP_HANDLER_H
 
+#include <string.h>
+
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/interp/interp.h"
 #include "vmm/machine.h"
@@ -62,36 +64,17 @@ ALWAYS_INLINE uint64_t uop_linear(const struct cpu *cpu, const struct uop *uop)
 	return uop_offset(cpu, uop) + cpu->seg[uop->seg].base;
 }
 
+/* Guest addresses need no alignment; the copies become single moves. */
 ALWAYS_INLINE uint64_t host_get(const uint8_t *host, unsigned size)
 {
-	switch (size) {
-	case 1:
-		return *host;
-	case 2:
-		return *(const uint16_t *)host;
-	case 4:
-		return *(const uint32_t *)host;
-	default:
-		return *(const uint64_t *)host;
-	}
+	uint64_t value = 0;
+	memcpy(&value, host, size);
+	return value;
 }
 
 ALWAYS_INLINE void host_set(uint8_t *host, unsigned size, uint64_t value)
 {
-	switch (size) {
-	case 1:
-		*host = (uint8_t)value;
-		break;
-	case 2:
-		*(uint16_t *)host = (uint16_t)value;
-		break;
-	case 4:
-		*(uint32_t *)host = (uint32_t)value;
-		break;
-	default:
-		*(uint64_t *)host = value;
-		break;
-	}
+	memcpy(host, &value, size);
 }
 
 /* Makes cpu->rip, next_rip, icount and the count of crossings those of this operation's instruction. */

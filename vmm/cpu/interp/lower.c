@@ -96,11 +96,12 @@ static bool lower_address(const struct insn *insn, uint32_t mode, struct uop *uo
 {
 	bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
 	bool based = insn->seg == SEG_FS || insn->seg == SEG_GS;
+	bool flat = insn->seg != SEG_CS && !based; /* a code segment cannot be written */
 	int64_t disp = insn->disp;
 
 	if (code64 ? insn->addr_size != 8 :
 		     (mode & MODE_CODE_MASK) != MODE_CODE32 || !(mode & MODE_FLAT) ||
-			     insn->addr_size != 4 || based)
+			     insn->addr_size != 4 || !flat)
 		return false;
 	uop->base = insn->base;
 	if (insn->base == INSN_BASE_RIP) {

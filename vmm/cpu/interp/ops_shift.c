@@ -52,7 +52,8 @@ ALWAYS_INLINE uint64_t shift(struct cpu *cpu, enum shift_op op, unsigned size, u
 	static const struct uop *op##_ri_##size(struct cpu *cpu, const struct uop *uop)            \
 	{                                                                                          \
 		reg_set(cpu, uop->dst, size,                                                       \
-			shift(cpu, op, size, reg_get(cpu, uop->dst, size), (unsigned)uop->imm));   \
+			shift(cpu, op, size, reg_get(cpu, uop->dst, size),                         \
+			      uop->imm & (8 * size - 1)));                                         \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct uop *op##_rc_##size(struct cpu *cpu, const struct uop *uop)            \
