@@ -642,6 +642,30 @@ static void test_not_canonical(void)
 	rig_destroy(&rig);
 }
 
+/* More address spaces than are kept: one that makes room leaves nothing behind. */
+static void test_many_spaces(void)
+{
+	struct rig rig;
+	bool good = true;
+
+	rig_create(&rig, PAGING_32, 1);
+	for (uint32_t i = 0; i < 40; i++) {
+		uint32_t directory = PTE(90 + i, 7), table = PTE(130 + i, 7), number = i;
+		poke(&rig, (50 + i) * PAGE_BYTES, &directory, 4);
+		poke(&rig, (90 + i) * PAGE_BYTES + 4, &table, 4);
+		poke(&rig, (130 + i) * PAGE_BYTES, &number, 4);
+	}
+	for (uint32_t i = 0; i < 200; i++) {
+		uint32_t space = i * 7 % 40, number = 0;
+		rig.cpu->cr3 = (50 + space) * PAGE_BYTES;
+		cpu_update_mode(rig.cpu);
+		good &= linear_read(rig.cpu, LINEAR, &number, 4, PRIVILEGE_CURRENT) &&
+			number == space;
+	}
+	tap_ok(good, "forty address spaces in turn");
+	rig_destroy(&rig);
+}
+
 static void test_peek(void)
 {
 	struct rig rig;
@@ -663,6 +687,7 @@ int main(void)
 	test_both_sizes();
 	test_pdptes();
 	test_not_canonical();
+	test_many_spaces();
 	test_peek();
 	for (enum paging paging = PAGING_NONE; paging < PAGING_COUNT; paging++)
 		test_random(paging);
