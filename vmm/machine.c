@@ -172,8 +172,8 @@ static void start_up(struct cpu *cpu, uint8_t vector)
 
 static void reset(struct machine *machine)
 {
+	mmu_flush(machine->mmu); /* first: clearing page tables would drop them one by one */
 	memory_clear(machine->memory);
-	mmu_flush(machine->mmu);
 	machine->current = 0;
 	machine->crossing.n_answers = 0;
 	machine->crossing.n_used = 0;

@@ -50,14 +50,16 @@ static bool map_is_valid(const struct memory_region *regions, unsigned n)
 	return true;
 }
 
+/* All pages hold zeros; whoever watches a page still does. */
 static void mark_all_clean(struct memory *memory)
 {
 	for (unsigned i = 0; i < memory->n_regions; i++) {
 		const struct memory_region *r = &memory->regions[i];
-		if (region_has_pages(r))
-			memset(memory->flags + memory->backing[i].first,
-			       PAGE_CLEAN | (r->kind == REGION_ROM ? PAGE_ROM : 0),
-			       r->bytes / PAGE_BYTES);
+		if (!region_has_pages(r))
+			continue;
+		uint8_t *flags = memory->flags + memory->backing[i].first;
+		for (uint64_t n = 0; n < r->bytes / PAGE_BYTES; n++)
+			flags[n] |= PAGE_CLEAN | (r->kind == REGION_ROM ? PAGE_ROM : 0);
 	}
 	memory->n_dirty = 0;
 	memory->digest = 0;
@@ -288,8 +290,28 @@ void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t
 	write_pages(memory, gpa, data, n, true);
 }
 
+/* Announces zeros for each page that may hold something else. */
+static void announce_clear(struct memory *memory, const struct memory_region *region,
+			   const struct backing *backing)
+{
+	static const uint8_t zeros[PAGE_BYTES];
+
+	for (uint64_t offset = 0; offset < region->bytes; offset += PAGE_BYTES) {
+		uint32_t page = backing->first + (uint32_t)(offset >> PAGE_SHIFT);
+		if ((memory->flags[page] & PAGE_CLEAN) && !memory->hashes[page])
+			continue;
+		announce_write(memory, page, region->gpa + offset, backing->host + offset, zeros,
+			       PAGE_BYTES);
+		if (!memory->flags[page])
+			tell_protected(memory, region->gpa + offset);
+	}
+}
+
 void memory_clear(struct memory *memory)
 {
+	for (unsigned i = 0; i < memory->n_regions; i++)
+		if (memory->backing[i].host)
+			announce_clear(memory, &memory->regions[i], &memory->backing[i]);
 	for (unsigned i = 0; i < memory->n_regions; i++)
 		if (memory->backing[i].host)
 			madvise(memory->backing[i].host, memory->regions[i].bytes, MADV_DONTNEED);

@@ -105,7 +105,7 @@ void memory_write(struct memory *memory, uint64_t gpa, const void *data, uint64_
 /* As memory_write, but fills ROM too; for loaders and for restoring state. */
 void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
 
-/* Sets all RAM and ROM to 0, giving the pages back to the host. */
+/* Sets all RAM and ROM to 0, telling the listeners and giving the pages back to the host. */
 void memory_clear(struct memory *memory);
 
 /*

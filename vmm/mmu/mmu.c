@@ -219,6 +219,7 @@ static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const ui
 			drop_linear_page(mmu, info, info->linear + (page_index << PAGE_SHIFT));
 		} else {
 			flush_spaces_of(mmu, info);
+			return; /* nothing is left that another entry could change */
 		}
 	}
 }
