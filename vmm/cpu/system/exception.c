@@ -106,26 +106,40 @@ static void shut_down(struct cpu *cpu)
 }
 
 /*
- * Delivers, and what comes of it, until a handler is reached or the vCPU shuts down. first_class is
- * of the event that delivery stands for; double_fault: it is a #DF already.
+ * The longest way to #DF that ends by itself has four deliveries. Beyond it the vCPU repeats
+ * itself, as when #AC comes again of pushing its own frame; hardware would hang there.
+ */
+#define MAX_DELIVERIES 8
+
+/* One more fault, met while delivering: what is to be delivered now. */
+static struct delivery delivery_after(struct cpu *cpu, enum fault_class *class)
+{
+	struct fault fault = cpu->fault;
+
+	note_detection(cpu, &fault);
+	if (makes_double_fault(*class, fault_class(fault.vector)))
+		fault = (struct fault){.vector = VECTOR_DF, .has_error = true};
+	*class = fault_class(fault.vector);
+	return delivery_of_fault(cpu, &fault);
+}
+
+/*
+ * Delivers, and what comes of it, until a handler is reached or the vCPU shuts down. class is that
+ * of the event that delivery stands for.
  */
 static void deliver_until_taken(struct cpu *cpu, struct delivery delivery, enum fault_class class)
 {
-	while (!delivery_run(cpu, &delivery)) {
+	for (unsigned n = 1; !delivery_run(cpu, &delivery); n++) {
 		/*
 		 * Descriptor tables or stacks in device memory cannot be waited for here: nothing
 		 * sensible lies there, and a delivery is one step.
 		 */
-		if (cpu->stop == CPU_STOP_CROSSING || delivery.vector == VECTOR_DF) {
+		if (cpu->stop == CPU_STOP_CROSSING || delivery.vector == VECTOR_DF ||
+		    n == MAX_DELIVERIES) {
 			shut_down(cpu);
 			return;
 		}
-		struct fault fault = cpu->fault;
-		note_detection(cpu, &fault);
-		if (makes_double_fault(class, fault_class(fault.vector)))
-			fault = (struct fault){.vector = VECTOR_DF, .has_error = true};
-		class = fault_class(fault.vector);
-		delivery = delivery_of_fault(cpu, &fault);
+		delivery = delivery_after(cpu, &class);
 	}
 	cpu->rip = cpu->next_rip;
 }
