@@ -1,10 +1,10 @@
 /*
  * The boundary: everything that can reach the machine from outside, and nothing else.
  *
- * Two vocabularies stand here. A *crossing* is what the machine asks in program order (port, MMIO and
- * device-MSR accesses, random numbers). An *event* is what is written to the log: the answer to a
- * crossing that reads, or something that happens to the machine at an instruction count. The recorder
- * and the replayer each implement struct boundary_ops; run.c drives either.
+ * Two vocabularies stand here. A *crossing* is what the machine asks in program order (port, MMIO
+ * and device-MSR accesses, random numbers). An *event* is what is written to the log: the answer to
+ * a crossing that reads, or something that happens to the machine at an instruction count. The
+ * recorder and the replayer each implement struct boundary_ops; run.c drives either.
  */
 #ifndef REPRISE_VMM_BOUNDARY_H
 #define REPRISE_VMM_BOUNDARY_H
@@ -50,12 +50,12 @@ enum event_kind {
 	EVENT_MEMORY,    /* a device wrote to RAM */
 	EVENT_INTERRUPT, /* maskable interrupt taken by the vCPU that runs */
 	EVENT_NMI,
-	EVENT_INIT,     /* vCPU event.vcpu */
-	EVENT_SIPI,     /* vCPU event.vcpu, start page event.vector */
-	EVENT_SWITCH,   /* vCPU event.vcpu runs from here */
-	EVENT_RESET,    /* vCPUs and RAM as at the start; icount goes on */
+	EVENT_INIT,   /* vCPU event.vcpu */
+	EVENT_SIPI,   /* vCPU event.vcpu, start page event.vector */
+	EVENT_SWITCH, /* vCPU event.vcpu runs from here */
+	EVENT_RESET,  /* vCPUs and RAM as at the start; icount goes on */
 	EVENT_POWER_OFF,
-	EVENT_DIGEST,   /* what the machine's digest is here; changes nothing */
+	EVENT_DIGEST, /* what the machine's digest is here; changes nothing */
 	EVENT_KIND_COUNT,
 };
 
@@ -99,28 +99,30 @@ struct event {
 enum boundary_result {
 	BOUNDARY_GO,       /* run on, up to the plan's limit */
 	BOUNDARY_END,      /* the recording ends here (power-off, end of log, --until) */
-	BOUNDARY_DIVERGED, /* replay only: the log does not fit the machine; details with the replayer */
+	BOUNDARY_DIVERGED, /* replay only: the log does not fit the machine; details with the
+			      replayer */
 	BOUNDARY_FAILED,   /* an error outside the machine; details with the implementation */
 };
 
 /* What the run loop is told by boundary_ops.events. */
 struct boundary_plan {
-	uint64_t until_icount;  /* run no further than this */
-	bool interrupt_window;  /* come back as soon as an interrupt could be delivered */
-	bool nmi_window;        /* … an NMI */
+	uint64_t until_icount; /* run no further than this */
+	bool interrupt_window; /* come back as soon as an interrupt could be delivered */
+	bool nmi_window;       /* … an NMI */
 };
 
 struct boundary_ops {
 	/*
-	 * Called between instructions: at the start, whenever the plan's limit or window is reached,
-	 * when the vCPU halted or shut down, and after every crossing once its instruction retired.
-	 * Applies, with machine_apply_event, what is due at machine->icount, and sets *ret_plan.
-	 * When the vCPU cannot run (halted, waiting for SIPI, shut down) it must bring an event, wait
-	 * for one, or end. Must not touch the machine in any other way. Mandatory.
+	 * Called between instructions: at the start, whenever the plan's limit or window is
+	 * reached, when the vCPU halted or shut down, and after every crossing once its instruction
+	 * retired. Applies, with machine_apply_event, what is due at machine->icount, and sets
+	 * *ret_plan. When the vCPU cannot run (halted, waiting for SIPI, shut down) it must bring
+	 * an event, wait for one, or end. Must not touch the machine in any other way. Mandatory.
 	 */
 	enum boundary_result (*events)(void *ctx, struct machine *machine,
 				       struct boundary_plan *ret_plan);
-	/* Answers a crossing that reads. Called inside an instruction: must not touch the machine. */
+	/* Answers a crossing that reads. Called inside an instruction: must not touch the machine.
+	 */
 	enum boundary_result (*input)(void *ctx, const struct machine *machine,
 				      const struct crossing_request *request, uint64_t *ret_value);
 	/* Takes a crossing that writes. As above. */

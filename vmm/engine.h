@@ -1,7 +1,7 @@
 /*
  * An engine carries the machine from one instruction count towards another. Engines are
- * interchangeable between any two instructions and hold no pointer to the boundary: they run until a
- * limit or an exit, and the run loop (run.c) completes the exit.
+ * interchangeable between any two instructions and hold no pointer to the boundary: they run until
+ * a limit or an exit, and the run loop (run.c) completes the exit.
  */
 #ifndef REPRISE_VMM_ENGINE_H
 #define REPRISE_VMM_ENGINE_H
@@ -37,7 +37,8 @@ struct engine_ops {
 	 * delivered, and is never above until_icount. Mandatory.
 	 */
 	enum engine_exit (*run)(struct engine *engine, const struct run_control *control);
-	/* RAM or vCPUs were changed wholesale (state restored, reset): drop every cache. Mandatory. */
+	/* RAM or vCPUs were changed wholesale (state restored, reset): drop every cache. Mandatory.
+	 */
 	void (*flush)(struct engine *engine);
 };
 

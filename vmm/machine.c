@@ -244,14 +244,15 @@ static void put_words(uint8_t *to, const uint64_t *words, unsigned n)
 
 static void get_words(const uint8_t *from, uint64_t *ret_words, unsigned n)
 {
-	memset(ret_words, 0, 8 * n);
+	memset(ret_words, 0, n * sizeof(*ret_words));
 	for (unsigned i = 0; i < 8 * n; i++)
 		ret_words[i / 8] |= (uint64_t)from[i] << (8 * (i % 8));
 }
 
 static size_t registers_bytes(const struct machine *machine)
 {
-	return 8 * NUMBERED_WORDS + (size_t)machine->config.n_vcpus * cpu_state_bytes;
+	return sizeof(uint64_t) * NUMBERED_WORDS +
+	       (size_t)machine->config.n_vcpus * cpu_state_bytes;
 }
 
 static void encode_registers(const struct machine *machine, uint8_t *buffer)
@@ -293,7 +294,7 @@ void machine_digest(struct machine *machine, struct digest *ret_digest)
 
 size_t machine_state_bytes(const struct machine *machine)
 {
-	return 8 * PREFIX_WORDS + registers_bytes(machine);
+	return sizeof(uint64_t) * PREFIX_WORDS + registers_bytes(machine);
 }
 
 void machine_state_encode(const struct machine *machine, uint8_t *buffer)

@@ -1,6 +1,6 @@
 /*
- * The deterministic machine: vCPU registers, guest RAM, an instruction count. Its next state depends
- * on its state alone; everything else comes through events and crossings (boundary.h).
+ * The deterministic machine: vCPU registers, guest RAM, an instruction count. Its next state
+ * depends on its state alone; everything else comes through events and crossings (boundary.h).
  */
 #ifndef REPRISE_VMM_MACHINE_H
 #define REPRISE_VMM_MACHINE_H
@@ -13,7 +13,7 @@
 #include "vmm/cpu/cpu.h"
 #include "vmm/memory/memory.h"
 
-#define MACHINE_MAX_VCPUS 16
+#define MACHINE_MAX_VCPUS       16
 #define MACHINE_MAX_PORT_RANGES 64
 
 /* The machine clock counts nanoseconds: the guest's TSC runs at 1 GHz. */
@@ -85,8 +85,8 @@ uint64_t machine_clock_now(const struct machine *machine);
 /*
  * Applies an event at machine->icount == event->icount. Returns 0, or -EINVAL when the state cannot
  * take it (interrupt with IF=0 or in a shadow, address outside RAM, unknown vCPU, clock running
- * backwards, …); the machine is then unchanged. EVENT_INPUT is not applied here but by the run loop;
- * EVENT_RESET does the vCPUs and clears RAM: its caller then loads the initial image.
+ * backwards, …); the machine is then unchanged. EVENT_INPUT is not applied here but by the run
+ * loop; EVENT_RESET does the vCPUs and clears RAM: its caller then loads the initial image.
  * EVENT_DIGEST compares nothing and changes nothing.
  */
 int machine_apply_event(struct machine *machine, const struct event *event);

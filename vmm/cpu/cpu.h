@@ -20,8 +20,8 @@ enum gpr_index { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, 
 /* gpr[GPR_ZERO] always holds 0: the base or index of an address that has none. */
 #define GPR_ZERO 16
 
-/* gpr[GPR_BLOCK] is derived: RIP of the first instruction of the block that the interpreter runs, so
- * that RIP-relative addresses need no handlers of their own. */
+/* gpr[GPR_BLOCK] is derived: RIP of the first instruction of the block that the interpreter runs,
+ * so that RIP-relative addresses need no handlers of their own. */
 #define GPR_BLOCK 17
 
 /* Segment registers by their encoding (SDM 2 table 3-1), then the two system segments. */
@@ -31,20 +31,20 @@ enum seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_T
 #define SEG_ZERO SEG_COUNT
 
 /* Bits of segment.attr: bits 8 to 23 of a descriptor's upper half (SDM 3A 3.4.5), shifted to 0. */
-#define SEG_ATTR_TYPE 0x000fu
-#define SEG_ATTR_ACCESSED 0x0001u
-#define SEG_ATTR_RW 0x0002u /* readable code, writable data */
-#define SEG_ATTR_DC 0x0004u /* conforming code, expand-down data */
-#define SEG_ATTR_CODE 0x0008u
-#define SEG_ATTR_S 0x0010u
+#define SEG_ATTR_TYPE      0x000fu
+#define SEG_ATTR_ACCESSED  0x0001u
+#define SEG_ATTR_RW        0x0002u /* readable code, writable data */
+#define SEG_ATTR_DC        0x0004u /* conforming code, expand-down data */
+#define SEG_ATTR_CODE      0x0008u
+#define SEG_ATTR_S         0x0010u
 #define SEG_ATTR_DPL_SHIFT 5
-#define SEG_ATTR_DPL 0x0060u
-#define SEG_ATTR_P 0x0080u
-#define SEG_ATTR_AVL 0x1000u
-#define SEG_ATTR_L 0x2000u
-#define SEG_ATTR_DB 0x4000u
-#define SEG_ATTR_G 0x8000u
-#define SEG_ATTR_NULL 0x10000u /* loaded with a null selector: unusable outside 64-bit mode */
+#define SEG_ATTR_DPL       0x0060u
+#define SEG_ATTR_P         0x0080u
+#define SEG_ATTR_AVL       0x1000u
+#define SEG_ATTR_L         0x2000u
+#define SEG_ATTR_DB        0x4000u
+#define SEG_ATTR_G         0x8000u
+#define SEG_ATTR_NULL      0x10000u /* loaded with a null selector: unusable outside 64-bit mode */
 
 struct segment {
 	uint64_t base;
@@ -94,7 +94,7 @@ enum cpu_stop {
 	CPU_STOP_FAULT,    /* cpu.fault is to be delivered */
 	CPU_STOP_CROSSING, /* machine.crossing.request waits for its answer */
 	CPU_STOP_RESYNC,   /* retired; code or translations changed: look everything up again */
-	CPU_STOP_RETRY, /* not retired, for the same reason: run the instruction again */
+	CPU_STOP_RETRY,    /* not retired, for the same reason: run the instruction again */
 };
 
 struct cpu {
@@ -144,7 +144,8 @@ struct cpu {
 	bool attention;     /* something must be looked at before the next block (interp/loop.c) */
 	uint8_t stop;       /* enum cpu_stop */
 	struct fault fault; /* valid while stop == CPU_STOP_FAULT */
-	uint64_t next_rip;  /* while an exec function runs: the instruction after it; branches set it */
+	uint64_t next_rip; /* while an exec function runs: the instruction after it; branches set it
+			    */
 
 	/* The interpreter's, while it runs (interp/interp.h). */
 	uint64_t block_icount; /* icount before the running block */
@@ -160,34 +161,34 @@ enum mode_bits {
 	MODE_CODE32 = 1,
 	MODE_CODE64 = 2,
 	MODE_CODE_MASK = 3,
-	MODE_STACK32 = 4, /* SS.B: the stack pointer is ESP (64-bit code: RSP, bit clear) */
-	MODE_FLAT = 8,    /* CS DS ES SS: base 0, limit 4 GiB, usable; 64-bit code: always set */
+	MODE_STACK32 = 4,    /* SS.B: the stack pointer is ESP (64-bit code: RSP, bit clear) */
+	MODE_FLAT = 8,       /* CS DS ES SS: base 0, limit 4 GiB, usable; 64-bit code: always set */
 	MODE_PROTECTED = 16, /* CR0.PE=1 and not virtual-8086 */
 	MODE_SSE = 32,       /* SSE instructions run: CR0.EM=0, CR0.TS=0, CR4.OSFXSR=1 */
 	MODE_BITS = 6,
 };
 
 /* RFLAGS (SDM 1 3.4.3). */
-#define FLAG_CF 0x1u
-#define FLAG_FIXED 0x2u
-#define FLAG_PF 0x4u
-#define FLAG_AF 0x10u
-#define FLAG_ZF 0x40u
-#define FLAG_SF 0x80u
-#define FLAG_TF 0x100u
-#define FLAG_IF 0x200u
-#define FLAG_DF 0x400u
-#define FLAG_OF 0x800u
-#define FLAG_IOPL 0x3000u
+#define FLAG_CF         0x1u
+#define FLAG_FIXED      0x2u
+#define FLAG_PF         0x4u
+#define FLAG_AF         0x10u
+#define FLAG_ZF         0x40u
+#define FLAG_SF         0x80u
+#define FLAG_TF         0x100u
+#define FLAG_IF         0x200u
+#define FLAG_DF         0x400u
+#define FLAG_OF         0x800u
+#define FLAG_IOPL       0x3000u
 #define FLAG_IOPL_SHIFT 12
-#define FLAG_NT 0x4000u
-#define FLAG_RF 0x10000u
-#define FLAG_VM 0x20000u
-#define FLAG_AC 0x40000u
-#define FLAG_VIF 0x80000u
-#define FLAG_VIP 0x100000u
-#define FLAG_ID 0x200000u
-#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAG_NT         0x4000u
+#define FLAG_RF         0x10000u
+#define FLAG_VM         0x20000u
+#define FLAG_AC         0x40000u
+#define FLAG_VIF        0x80000u
+#define FLAG_VIP        0x100000u
+#define FLAG_ID         0x200000u
+#define FLAGS_ARITH     (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 #define CR0_PE 0x1u
 #define CR0_MP 0x2u
@@ -201,22 +202,22 @@ enum mode_bits {
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 
-#define CR4_VME 0x1u
-#define CR4_PVI 0x2u
-#define CR4_TSD 0x4u
-#define CR4_DE 0x8u
-#define CR4_PSE 0x10u
-#define CR4_PAE 0x20u
-#define CR4_MCE 0x40u
-#define CR4_PGE 0x80u
-#define CR4_PCE 0x100u
-#define CR4_OSFXSR 0x200u
+#define CR4_VME        0x1u
+#define CR4_PVI        0x2u
+#define CR4_TSD        0x4u
+#define CR4_DE         0x8u
+#define CR4_PSE        0x10u
+#define CR4_PAE        0x20u
+#define CR4_MCE        0x40u
+#define CR4_PGE        0x80u
+#define CR4_PCE        0x100u
+#define CR4_OSFXSR     0x200u
 #define CR4_OSXMMEXCPT 0x400u
-#define CR4_UMIP 0x800u
-#define CR4_FSGSBASE 0x10000u
-#define CR4_OSXSAVE 0x40000u
-#define CR4_SMEP 0x100000u
-#define CR4_SMAP 0x200000u
+#define CR4_UMIP       0x800u
+#define CR4_FSGSBASE   0x10000u
+#define CR4_OSXSAVE    0x40000u
+#define CR4_SMEP       0x100000u
+#define CR4_SMAP       0x200000u
 
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u

@@ -1,6 +1,6 @@
 /*
- * Crossings from inside an instruction: the k-th one finds its answer in machine->crossing, or leaves
- * its request there and stops the instruction, which then runs again from its start.
+ * Crossings from inside an instruction: the k-th one finds its answer in machine->crossing, or
+ * leaves its request there and stops the instruction, which then runs again from its start.
  */
 #include <string.h>
 

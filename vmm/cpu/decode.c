@@ -18,8 +18,7 @@ static void init_decoder(ZydisDecoder *decoder, uint32_t mode)
 		ZYDIS_DECODER_MODE_TZCNT,        ZYDIS_DECODER_MODE_WBNOINVD,
 		ZYDIS_DECODER_MODE_CLDEMOTE,
 	};
-	ZydisStackWidth stack =
-		mode & MODE_STACK32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
+	ZydisStackWidth stack = mode & MODE_STACK32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
 
 	if ((mode & MODE_CODE_MASK) == MODE_CODE64)
 		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
@@ -34,11 +33,11 @@ static void init_decoder(ZydisDecoder *decoder, uint32_t mode)
 /* ---- registers ---- */
 
 static const uint8_t reg_classes[ZYDIS_REGCLASS_MAX_VALUE + 1] = {
-	[ZYDIS_REGCLASS_GPR8] = REG_GPR,     [ZYDIS_REGCLASS_GPR16] = REG_GPR,
-	[ZYDIS_REGCLASS_GPR32] = REG_GPR,    [ZYDIS_REGCLASS_GPR64] = REG_GPR,
-	[ZYDIS_REGCLASS_X87] = REG_ST,       [ZYDIS_REGCLASS_MMX] = REG_MMX,
-	[ZYDIS_REGCLASS_XMM] = REG_XMM,      [ZYDIS_REGCLASS_SEGMENT] = REG_SEG,
-	[ZYDIS_REGCLASS_CONTROL] = REG_CR,   [ZYDIS_REGCLASS_DEBUG] = REG_DR,
+	[ZYDIS_REGCLASS_GPR8] = REG_GPR,   [ZYDIS_REGCLASS_GPR16] = REG_GPR,
+	[ZYDIS_REGCLASS_GPR32] = REG_GPR,  [ZYDIS_REGCLASS_GPR64] = REG_GPR,
+	[ZYDIS_REGCLASS_X87] = REG_ST,     [ZYDIS_REGCLASS_MMX] = REG_MMX,
+	[ZYDIS_REGCLASS_XMM] = REG_XMM,    [ZYDIS_REGCLASS_SEGMENT] = REG_SEG,
+	[ZYDIS_REGCLASS_CONTROL] = REG_CR, [ZYDIS_REGCLASS_DEBUG] = REG_DR,
 };
 
 static void convert_register(ZydisRegister reg, struct operand *operand)
@@ -74,9 +73,9 @@ static void convert_memory(const ZydisDecodedOperandMem *mem, struct insn *insn)
 {
 	insn->base = address_register(mem->base);
 	insn->index = address_register(mem->index);
-	insn->scale = mem->index != ZYDIS_REGISTER_NONE && mem->scale ?
-			      (uint8_t)__builtin_ctz(mem->scale) :
-			      0;
+	insn->scale = mem->index != ZYDIS_REGISTER_NONE && mem->scale
+			      ? (uint8_t)__builtin_ctz(mem->scale)
+			      : 0;
 	insn->seg = segment_register(mem->segment);
 	insn->disp = mem->disp.value;
 }
@@ -147,10 +146,10 @@ static void convert_prefixes(const ZydisDecodedInstruction *from, struct insn *i
 			insn->mandatory = value;
 		if (value == 0xf2 || value == 0xf3)
 			last_repeat = value;
-		insn->prefixes |= value == 0xf3 ? PREFIX_F3 :
-				  value == 0xf2 ? PREFIX_F2 :
-				  value == 0x66 ? PREFIX_OPSIZE :
-						  0;
+		insn->prefixes |= value == 0xf3   ? PREFIX_F3
+				  : value == 0xf2 ? PREFIX_F2
+				  : value == 0x66 ? PREFIX_OPSIZE
+						  : 0;
 	}
 	const struct insn_row *row = insn_row(insn->mnemonic);
 	if (row && (row->flags & ROW_REP) && last_repeat)
@@ -172,8 +171,8 @@ static uint16_t mnemonic_of(const ZydisDecodedInstruction *from)
 }
 
 /*
- * A SIB byte with mod 0 and base 5 has a displacement and no base (SDM 2 table 2-3), whatever REX.B is.
- * Zydis 4.0 takes R13D for the base when REX.B and the address-size prefix stand together.
+ * A SIB byte with mod 0 and base 5 has a displacement and no base (SDM 2 table 2-3), whatever REX.B
+ * is. Zydis 4.0 takes R13D for the base when REX.B and the address-size prefix stand together.
  */
 static bool lacks_base(const ZydisDecodedInstruction *from)
 {
@@ -204,7 +203,8 @@ enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mod
 	insn.addr_size = from.address_width / 8;
 	insn.opcode_map = from.opcode_map <= ZYDIS_OPCODE_MAP_0F3A ? from.opcode_map : 0xff;
 	insn.opcode = from.opcode;
-	insn.modrm = (uint8_t)(from.raw.modrm.mod << 6 | from.raw.modrm.reg << 3 | from.raw.modrm.rm);
+	insn.modrm =
+		(uint8_t)(from.raw.modrm.mod << 6 | from.raw.modrm.reg << 3 | from.raw.modrm.rm);
 	for (unsigned i = 0; i < from.operand_count_visible; i++)
 		convert_visible(&operands[i], &insn);
 	for (unsigned i = from.operand_count_visible; i < from.operand_count; i++)

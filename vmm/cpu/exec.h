@@ -8,9 +8,9 @@
  *    false has changed nothing but accessed and dirty bits;
  *  - returns true when the instruction retires. Branches write next_rip (truncated to the mode's
  *    width, limit and canonicity already checked) instead of rip;
- *  - returns false when it faulted or needs an answer from outside; cpu->stop says which. It is then
- *    called again from the start, after the fault is handled or with the answer at hand.
- * Whoever changes what cpu_update_mode() derives from calls it before returning true.
+ *  - returns false when it faulted or needs an answer from outside; cpu->stop says which. It is
+ * then called again from the start, after the fault is handled or with the answer at hand. Whoever
+ * changes what cpu_update_mode() derives from calls it before returning true.
  */
 #ifndef REPRISE_VMM_CPU_EXEC_H
 #define REPRISE_VMM_CPU_EXEC_H
@@ -21,14 +21,14 @@
 typedef bool exec_fn(struct cpu *cpu, const struct insn *insn);
 
 enum row_flags {
-	ROW_ENDS_BLOCK = 1,  /* changes control flow, mode, IF, TF or mappings */
-	ROW_CPL0 = 2,        /* #GP(0) unless CPL is 0 (always in virtual-8086 mode) */
-	ROW_PROTECTED = 4,   /* #UD in real and virtual-8086 mode */
-	ROW_REP = 8,         /* a string instruction: one call is one iteration */
-	ROW_LOCKABLE = 16,   /* LOCK allowed with a memory destination */
-	ROW_FPU = 32,        /* x87 and MMX checks: #UD/#NM by CR0.EM/TS, pending #MF by the function */
-	ROW_SSE = 64,        /* SSE checks: CR0.EM, CR4.OSFXSR, CR0.TS */
-	ROW_ALIGN16 = 128,   /* a 16-byte memory operand must be aligned: #GP(0) */
+	ROW_ENDS_BLOCK = 1, /* changes control flow, mode, IF, TF or mappings */
+	ROW_CPL0 = 2,       /* #GP(0) unless CPL is 0 (always in virtual-8086 mode) */
+	ROW_PROTECTED = 4,  /* #UD in real and virtual-8086 mode */
+	ROW_REP = 8,        /* a string instruction: one call is one iteration */
+	ROW_LOCKABLE = 16,  /* LOCK allowed with a memory destination */
+	ROW_FPU = 32, /* x87 and MMX checks: #UD/#NM by CR0.EM/TS, pending #MF by the function */
+	ROW_SSE = 64, /* SSE checks: CR0.EM, CR4.OSFXSR, CR0.TS */
+	ROW_ALIGN16 = 128, /* a 16-byte memory operand must be aligned: #GP(0) */
 };
 
 struct insn_row {
@@ -64,8 +64,8 @@ uint64_t insn_offset(const struct cpu *cpu, const struct insn *insn);
 enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 
 /*
- * Segmentation: checks an access of size bytes at seg:offset and gives its linear address. In 64-bit
- * mode: canonical check. Raises #GP(0), or #SS(0) for SS.
+ * Segmentation: checks an access of size bytes at seg:offset and gives its linear address. In
+ * 64-bit mode: canonical check. Raises #GP(0), or #SS(0) for SS.
  */
 bool segment_linear(struct cpu *cpu, unsigned seg, uint64_t offset, uint32_t size,
 		    enum access_kind kind, uint64_t *ret_linear);
@@ -96,8 +96,8 @@ enum privilege {
 
 /*
  * Reads or writes n bytes (at most 4096) at a linear address with paging; may cross pages. A write
- * is checked on all its pages before the first byte is stored. Device memory crosses the boundary in
- * ascending aligned pieces. Returns false with the fault or the crossing recorded.
+ * is checked on all its pages before the first byte is stored. Device memory crosses the boundary
+ * in ascending aligned pieces. Returns false with the fault or the crossing recorded.
  */
 bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enum privilege priv);
 bool linear_write(struct cpu *cpu, uint64_t linear, const void *buffer, uint32_t n,
@@ -124,8 +124,8 @@ bool cross_random(struct cpu *cpu, bool seed, uint64_t *ret_value);
 /* ---- events and exceptions (exception.c) ---- */
 
 /*
- * Delivers cpu->fault through the IDT (nested faults become #DF, then shutdown), as one step: adds 1
- * to icount. Clears cpu->stop. Never fails: a triple fault sets ACTIVITY_SHUTDOWN.
+ * Delivers cpu->fault through the IDT (nested faults become #DF, then shutdown), as one step: adds
+ * 1 to icount. Clears cpu->stop. Never fails: a triple fault sets ACTIVITY_SHUTDOWN.
  */
 void exception_deliver(struct cpu *cpu);
 

@@ -16,11 +16,11 @@
 
 #include "vmm/cpu/cpu.h"
 
-#define CC_CARRY (UINT64_C(1) << 63)
-#define CC_CARRY_IN (UINT64_C(1) << 62)
-#define CC_SIGN_DELTA (UINT64_C(1) << 16)
+#define CC_CARRY        (UINT64_C(1) << 63)
+#define CC_CARRY_IN     (UINT64_C(1) << 62)
+#define CC_SIGN_DELTA   (UINT64_C(1) << 16)
 #define CC_PARITY_SHIFT 8
-#define CC_AF UINT64_C(8)
+#define CC_AF           UINT64_C(8)
 
 static inline uint64_t sign_extend(uint64_t value, unsigned size)
 {
@@ -97,14 +97,16 @@ static inline uint64_t cc_from_carries(uint64_t carries, unsigned size)
 }
 
 /* result need not be truncated. a, b: the operands; result = a + b (+ carry). */
-static inline void flags_add(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t result, unsigned size)
+static inline void flags_add(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t result,
+			     unsigned size)
 {
 	cpu->cc_result = sign_extend(result, size);
 	cpu->cc_aux = cc_from_carries((a & b) | ((a | b) & ~result), size);
 }
 
 /* result = a - b (- borrow). */
-static inline void flags_sub(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t result, unsigned size)
+static inline void flags_sub(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t result,
+			     unsigned size)
 {
 	cpu->cc_result = sign_extend(result, size);
 	cpu->cc_aux = cc_from_carries((~a & b) | ((~a | b) & result), size);

@@ -27,7 +27,8 @@ enum reg_class {
 	REG_XMM,
 };
 
-/* Explicit operands only, in Intel order; what is implicit (RAX of MUL, RSP of PUSH) is not listed. */
+/* Explicit operands only, in Intel order; what is implicit (RAX of MUL, RSP of PUSH) is not listed.
+ */
 struct operand {
 	uint8_t kind;      /* enum operand_kind */
 	uint8_t reg_class; /* enum reg_class */
@@ -45,7 +46,8 @@ enum insn_prefix {
 	PREFIX_F2 = 64,
 };
 
-#define INSN_BASE_RIP 17 /* insn.base: RIP-relative; disp is then relative to the next instruction */
+#define INSN_BASE_RIP                                                                              \
+	17 /* insn.base: RIP-relative; disp is then relative to the next instruction */
 
 /*
  * Zydis has one mnemonic for the string instruction and the SSE2 instruction of the names MOVSD and
@@ -53,7 +55,7 @@ enum insn_prefix {
  */
 #define ZYDIS_MNEMONIC_MOVSD_XMM (ZYDIS_MNEMONIC_MAX_VALUE + 1)
 #define ZYDIS_MNEMONIC_CMPSD_XMM (ZYDIS_MNEMONIC_MAX_VALUE + 2)
-#define INSN_MNEMONIC_COUNT (ZYDIS_MNEMONIC_MAX_VALUE + 3)
+#define INSN_MNEMONIC_COUNT      (ZYDIS_MNEMONIC_MAX_VALUE + 3)
 
 struct insn {
 	uint16_t mnemonic; /* ZydisMnemonic, or one of the above */
@@ -64,15 +66,16 @@ struct insn {
 	uint8_t n_operands;
 	struct operand operand[4];
 
-	/* The memory operand, where there is one. Also for string instructions: seg of the source. */
+	/* The memory operand, where there is one. Also for string instructions: seg of the source.
+	 */
 	uint8_t base, index; /* GPR number, GPR_ZERO when absent, INSN_BASE_RIP */
 	uint8_t scale;       /* shift count 0..3 */
 	uint8_t seg;         /* enum seg_index; the default segment when no override applies */
 	int64_t disp;        /* also the absolute address of MOV moffs */
 
-	uint64_t imm;   /* sign-extended as the instruction says; relative branch: the displacement */
-	uint16_t imm2;  /* ENTER's second immediate, the selector of a far pointer, EXTRQ's … */
-	bool far;       /* far CALL, JMP (ptr16:xx or m16:xx) */
+	uint64_t imm; /* sign-extended as the instruction says; relative branch: the displacement */
+	uint16_t imm2; /* ENTER's second immediate, the selector of a far pointer, EXTRQ's … */
+	bool far;      /* far CALL, JMP (ptr16:xx or m16:xx) */
 
 	/* Encoding, for exec functions that run the same instruction on the host. */
 	uint8_t opcode_map; /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */

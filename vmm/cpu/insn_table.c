@@ -1,4 +1,5 @@
-/* Every instruction the machine has: one row a mnemonic, put together from the three parts' lists. */
+/* Every instruction the machine has: one row a mnemonic, put together from the three parts' lists.
+ */
 #include <Zydis/Mnemonic.h>
 
 #include "vmm/cpu/exec.h"
@@ -6,7 +7,7 @@
 #include "vmm/cpu/system/system.h"
 #include "vmm/cpu/vector/vector.h"
 
-#define ROW(name, function, row_flags) \
+#define ROW(name, function, row_flags)                                                             \
 	[ZYDIS_MNEMONIC_##name] = {.exec = (function), .flags = (row_flags)},
 
 static const struct insn_row rows[INSN_MNEMONIC_COUNT] = {

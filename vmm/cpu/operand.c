@@ -77,7 +77,8 @@ void reg_write(struct cpu *cpu, const struct operand *operand, uint64_t value)
 
 uint64_t insn_offset(const struct cpu *cpu, const struct insn *insn)
 {
-	uint64_t base = insn->base == INSN_BASE_RIP ? cpu->rip + insn->length : cpu->gpr[insn->base];
+	uint64_t base =
+		insn->base == INSN_BASE_RIP ? cpu->rip + insn->length : cpu->gpr[insn->base];
 	uint64_t offset = base + (cpu->gpr[insn->index] << insn->scale) + (uint64_t)insn->disp;
 
 	return zero_extend(offset, insn->addr_size);

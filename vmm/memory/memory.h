@@ -15,9 +15,9 @@
 #define PAGE_SHIFT 12
 
 /* Limits of a machine's map; a file that asks for more is refused. */
-#define MEMORY_MAX_BYTES (UINT64_C(1) << 40)
+#define MEMORY_MAX_BYTES   (UINT64_C(1) << 40)
 #define MEMORY_MAX_REGIONS 64
-#define GPA_BITS 40 /* physical address width, as CPUID says */
+#define GPA_BITS           40 /* physical address width, as CPUID says */
 
 enum region_kind {
 	REGION_UNSPECIFIED,
@@ -62,8 +62,8 @@ struct memory_code_listener {
 };
 
 /*
- * Makes zeroed memory after the map (regions sorted by gpa, not overlapping). Returns 0 or a negative
- * errno: -EINVAL for a bad map, -ENOMEM.
+ * Makes zeroed memory after the map (regions sorted by gpa, not overlapping). Returns 0 or a
+ * negative errno: -EINVAL for a bad map, -ENOMEM.
  */
 int memory_create(const struct memory_region *regions, unsigned n, struct memory **ret_memory);
 void memory_destroy(struct memory *memory);
@@ -76,8 +76,8 @@ void memory_set_code_listener(struct memory *memory, const struct memory_code_li
 const struct memory_region *memory_find_region(const struct memory *memory, uint64_t gpa);
 
 /*
- * Host address of the RAM or ROM page that holds gpa, or NULL. Reading through it is always allowed;
- * writing only when *memory_flags() is 0.
+ * Host address of the RAM or ROM page that holds gpa, or NULL. Reading through it is always
+ * allowed; writing only when *memory_flags() is 0.
  */
 uint8_t *memory_page(const struct memory *memory, uint64_t gpa);
 
@@ -109,8 +109,8 @@ void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t
 void memory_clear(struct memory *memory);
 
 /*
- * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed = page
- * number). Rehashes only the pages written since the last call.
+ * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed =
+ * page number). Rehashes only the pages written since the last call.
  */
 uint64_t memory_digest(struct memory *memory);
 

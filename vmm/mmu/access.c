@@ -1,7 +1,7 @@
 /*
- * Memory accesses at linear addresses: the cached translation when it serves, else page by page. All
- * pages are translated (every fault comes) before anything crosses the boundary, and all crossings are
- * answered before a byte of RAM changes.
+ * Memory accesses at linear addresses: the cached translation when it serves, else page by page.
+ * All pages are translated (every fault comes) before anything crosses the boundary, and all
+ * crossings are answered before a byte of RAM changes.
  */
 #include <string.h>
 
@@ -55,8 +55,8 @@ static bool translate_pieces(struct cpu *cpu, uint64_t linear, uint32_t n, enum 
 }
 
 /*
- * What is looked at only on the slow path, after every page translated: alignment (mmu_select() keeps
- * the caches out of the way while it is checked) and data breakpoints.
+ * What is looked at only on the slow path, after every page translated: alignment (mmu_select()
+ * keeps the caches out of the way while it is checked) and data breakpoints.
  */
 static bool check_access(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind kind,
 			 enum privilege priv)

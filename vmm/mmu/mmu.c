@@ -1,15 +1,15 @@
 /*
  * Cached translations.
  *
- * An address space is what CR3 (with PAE: the PDPTEs) and the paging control bits make; a fixed number
- * of them is kept, the least recently used makes room. Each has one struct tlb per privilege: a user's,
- * a supervisor's, and a supervisor's with SMAP lifted by AC.
+ * An address space is what CR3 (with PAE: the PDPTEs) and the paging control bits make; a fixed
+ * number of them is kept, the least recently used makes room. Each has one struct tlb per
+ * privilege: a user's, a supervisor's, and a supervisor's with SMAP lifted by AC.
  *
- * For every page that a cached walk read as a page table, table_info remembers which linear range it
- * serves and which spaces may hold translations from it. A write to such a page arrives in
- * table_write(): an entry that was not present drops nothing; a leaf-level entry drops one page; any
- * other flushes the spaces concerned. A page written often without being walked is no page table any
- * more and stops being tracked.
+ * For every page that a cached walk read as a page table, table_info remembers which linear range
+ * it serves and which spaces may hold translations from it. A write to such a page arrives in
+ * table_write(): an entry that was not present drops nothing; a leaf-level entry drops one page;
+ * any other flushes the spaces concerned. A page written often without being walked is no page
+ * table any more and stops being tracked.
  */
 #include "vmm/mmu/mmu.h"
 
@@ -20,7 +20,7 @@
 #include "vmm/machine.h"
 #include "vmm/mmu/walk.h"
 
-#define SPACES 16
+#define SPACES     16
 #define SPACE_NONE UINT64_MAX
 
 enum tlb_variant { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_VARIANTS };
@@ -48,7 +48,7 @@ struct table_info {
 
 /* Linear pages through which a page may be in write arrays. */
 #define WRITE_NOWHERE 0
-#define WRITE_MANY 1 /* otherwise: the one linear page, plus 2 */
+#define WRITE_MANY    1 /* otherwise: the one linear page, plus 2 */
 
 struct mmu {
 	struct machine *machine;
@@ -177,8 +177,8 @@ static void untrack(struct mmu *mmu, struct table_info *info, uint64_t gpa)
 }
 
 /*
- * The bytes of a tracked page change: what each entry that changes was, and will be, decides. Entries
- * are looked at whole, so partial writes are merged first.
+ * The bytes of a tracked page change: what each entry that changes was, and will be, decides.
+ * Entries are looked at whole, so partial writes are merged first.
  */
 static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const uint8_t *new_bytes,
 			   uint32_t n)
@@ -242,7 +242,8 @@ int mmu_create(struct machine *machine, struct mmu **ret_mmu)
 	}
 	empty_tlb(&mmu->never);
 	mmu_flush(mmu);
-	memory_set_listener(machine->memory, &(struct memory_listener){on_table_write, on_protect, mmu});
+	memory_set_listener(machine->memory,
+			    &(struct memory_listener){on_table_write, on_protect, mmu});
 	*ret_mmu = mmu;
 	return 0;
 }
@@ -277,7 +278,8 @@ static bool space_matches(const struct space *space, const struct cpu *cpu, uint
 	       (!space_is_pae(bits) || !memcmp(space->pdpte, cpu->pdpte, sizeof(space->pdpte)));
 }
 
-static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t root, uint64_t bits)
+static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t root,
+				uint64_t bits)
 {
 	struct space *oldest = &mmu->spaces[0];
 
@@ -384,7 +386,8 @@ static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum t
 	if (cpu_long_mode(cpu) && !address_is_canonical(linear))
 		return;
 	for (unsigned i = 0; i < walk->n_steps; i++)
-		if (memory_page_number(cpu->machine->memory, walk->step[i].entry_gpa) == UINT32_MAX ||
+		if (memory_page_number(cpu->machine->memory, walk->step[i].entry_gpa) ==
+			    UINT32_MAX ||
 		    !(walk->step[i].entry & PTE_A))
 			return;
 	for (unsigned i = 0; i < walk->n_steps; i++)

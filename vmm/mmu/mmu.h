@@ -1,8 +1,8 @@
 /*
- * Paging with the no-TLB rule (docs/architecture.md): every access behaves as a page walk made at that
- * moment. Translations are cached all the same, in direct-mapped arrays kept per address space across
- * CR3 writes; each holds only what a walk would give now, because writes to the page-table pages they
- * were read from are seen (PAGE_TABLE) and drop what they change.
+ * Paging with the no-TLB rule (docs/architecture.md): every access behaves as a page walk made at
+ * that moment. Translations are cached all the same, in direct-mapped arrays kept per address space
+ * across CR3 writes; each holds only what a walk would give now, because writes to the page-table
+ * pages they were read from are seen (PAGE_TABLE) and drop what they change.
  */
 #ifndef REPRISE_VMM_MMU_MMU_H
 #define REPRISE_VMM_MMU_MMU_H
@@ -13,9 +13,9 @@
 #include "vmm/cpu/exec.h"
 #include "vmm/memory/memory.h"
 
-#define TLB_ENTRIES 1024u
+#define TLB_ENTRIES      1024u
 #define TLB_EXEC_ENTRIES 256u
-#define PAGE_MASK (~(uint64_t)(PAGE_BYTES - 1))
+#define PAGE_MASK        (~(uint64_t)(PAGE_BYTES - 1))
 
 /*
  * A hit for an n-byte access is linear - tag <= PAGE_BYTES - n; the bytes are at linear + addend in
@@ -48,7 +48,8 @@ static inline struct tlb_exec_entry *tlb_exec_slot(struct tlb *tlb, uint64_t lin
 	return &tlb->exec[(linear >> PAGE_SHIFT) % TLB_EXEC_ENTRIES];
 }
 
-/* Host address of n bytes at a linear address when the cached translation serves them, else NULL. */
+/* Host address of n bytes at a linear address when the cached translation serves them, else NULL.
+ */
 static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, uint32_t n)
 {
 	const struct tlb_entry *entry = tlb_slot(entries, linear);

@@ -11,8 +11,8 @@ struct paging {
 	uint8_t levels;      /* tables that are read from memory */
 	uint8_t entry_bytes; /* 4 or 8 */
 	uint8_t index_bits;
-	bool nx;        /* EFER.NXE counts */
-	uint64_t root;  /* guest-physical address of the first table */
+	bool nx;       /* EFER.NXE counts */
+	uint64_t root; /* guest-physical address of the first table */
 	bool root_present;
 };
 
@@ -97,14 +97,13 @@ static bool access_allowed(const struct cpu *cpu, const struct walk *walk, enum 
 
 static uint32_t error_code(const struct cpu *cpu, enum access_kind kind, bool user)
 {
-	bool fetch_bit = (cpu->cr4 & CR4_SMEP) ||
-			 ((cpu->efer & EFER_NXE) && (cpu->cr4 & CR4_PAE));
+	bool fetch_bit = (cpu->cr4 & CR4_SMEP) || ((cpu->efer & EFER_NXE) && (cpu->cr4 & CR4_PAE));
 	return (kind == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
 	       (kind == ACCESS_EXEC && fetch_bit ? PF_FETCH : 0);
 }
 
-bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user, bool smap,
-		 struct walk *ret_walk, uint32_t *ret_error)
+bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user,
+		 bool smap, struct walk *ret_walk, uint32_t *ret_error)
 {
 	struct walk *walk = ret_walk;
 
@@ -160,7 +159,8 @@ void walk_commit(const struct cpu *cpu, struct walk *walk, enum access_kind kind
 		if ((step->entry & wanted) == wanted)
 			continue;
 		step->entry |= wanted;
-		memory_write(cpu->machine->memory, step->entry_gpa, &step->entry, step->entry_bytes);
+		memory_write(cpu->machine->memory, step->entry_gpa, &step->entry,
+			     step->entry_bytes);
 	}
 	if (kind == ACCESS_WRITE)
 		walk->dirty = true;

@@ -4,46 +4,46 @@
 
 #include "vmm/mmu/mmu.h"
 
-#define PTE_P 0x1u
-#define PTE_W 0x2u
-#define PTE_U 0x4u
-#define PTE_A 0x20u
-#define PTE_D 0x40u
+#define PTE_P  0x1u
+#define PTE_W  0x2u
+#define PTE_U  0x4u
+#define PTE_A  0x20u
+#define PTE_D  0x40u
 #define PTE_PS 0x80u
 #define PTE_NX (UINT64_C(1) << 63)
 
 #define WALK_MAX_LEVELS 4
 
 /* Page-fault error code bits (SDM 3A 4.7). */
-#define PF_PRESENT 0x1u
-#define PF_WRITE 0x2u
-#define PF_USER 0x4u
+#define PF_PRESENT  0x1u
+#define PF_WRITE    0x2u
+#define PF_USER     0x4u
 #define PF_RESERVED 0x8u
-#define PF_FETCH 0x10u
+#define PF_FETCH    0x10u
 
 /* One table the walk read. */
 struct walk_step {
 	uint64_t entry_gpa;
 	uint64_t entry;
-	uint8_t level;      /* 1: the table whose entries map 4 KiB pages */
+	uint8_t level;       /* 1: the table whose entries map 4 KiB pages */
 	uint8_t entry_bytes; /* 4 or 8 */
 };
 
 struct walk {
 	unsigned n_steps; /* 0 when paging is off */
 	struct walk_step step[WALK_MAX_LEVELS];
-	uint64_t gpa;      /* of the linear address */
+	uint64_t gpa;                    /* of the linear address */
 	bool user, writable, executable; /* what all levels together allow */
-	bool dirty;        /* D is set in the last entry (true when paging is off) */
+	bool dirty;                      /* D is set in the last entry (true when paging is off) */
 };
 
 /*
- * Walks for an access; user: made with user privilege; smap: SMAP applies if the page is a user page.
- * Returns true when it is allowed. Otherwise *ret_error is the page fault's error code. Reads memory
- * only; walk_commit() sets the bits.
+ * Walks for an access; user: made with user privilege; smap: SMAP applies if the page is a user
+ * page. Returns true when it is allowed. Otherwise *ret_error is the page fault's error code. Reads
+ * memory only; walk_commit() sets the bits.
  */
-bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user, bool smap,
-		 struct walk *ret_walk, uint32_t *ret_error);
+bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user,
+		 bool smap, struct walk *ret_walk, uint32_t *ret_error);
 
 /* Sets A at every level used and, for a write, D in the last. */
 void walk_commit(const struct cpu *cpu, struct walk *walk, enum access_kind kind);

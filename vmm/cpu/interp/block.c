@@ -1,10 +1,10 @@
 /*
  * The cache of decoded blocks.
  *
- * Blocks and their instructions are carved from one arena and never freed one by one: a write to their
- * bytes makes them invalid and unlisted, and when the arena is full everything is dropped at once.
- * Which 128-byte lines of a page hold decoded bytes is kept a bit a line, so that data beside code can
- * be written at the cost of a look at that word.
+ * Blocks and their instructions are carved from one arena and never freed one by one: a write to
+ * their bytes makes them invalid and unlisted, and when the arena is full everything is dropped at
+ * once. Which 128-byte lines of a page hold decoded bytes is kept a bit a line, so that data beside
+ * code can be written at the cost of a look at that word.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 #include "vmm/cpu/interp/ops.h"
 
 #define ARENA_BYTES (UINT64_C(128) << 20)
-#define BUCKETS (1u << 16)
-#define LINE_SHIFT 7
+#define BUCKETS     (1u << 16)
+#define LINE_SHIFT  7
 
 /* Room for the largest block: operations, the closing one, and their instructions. */
 #define BLOCK_MAX_BYTES                                                                            \
@@ -32,7 +32,7 @@ struct block_cache {
 	struct machine *machine;
 	uint8_t *arena;
 	uint64_t used;
-	uint64_t generation; /* counts flushes: pointers to blocks die with each */
+	uint64_t generation;     /* counts flushes: pointers to blocks die with each */
 	struct code_page *pages; /* by page number */
 	struct block *buckets[BUCKETS];
 };
@@ -188,8 +188,7 @@ static int unprotect_page(void *ctx, uint64_t gpa, const uint8_t *page)
 void block_cache_flush(struct block_cache *cache)
 {
 	memory_each_page(cache->machine->memory, unprotect_page, cache);
-	memset(cache->pages, 0,
-	       memory_page_count(cache->machine->memory) * sizeof(*cache->pages));
+	memset(cache->pages, 0, memory_page_count(cache->machine->memory) * sizeof(*cache->pages));
 	memset(cache->buckets, 0, sizeof(cache->buckets));
 	cache->used = 0;
 	cache->generation++;
@@ -209,7 +208,8 @@ static void *carve(struct block_cache *cache, size_t bytes)
 	return at;
 }
 
-/* A block being decoded: its operations lie in the arena already, instructions are kept as needed. */
+/* A block being decoded: its operations lie in the arena already, instructions are kept as needed.
+ */
 struct builder {
 	struct block_cache *cache;
 	struct block *block;
@@ -226,8 +226,8 @@ static bool add_insn(struct builder *builder, const struct insn *decoded)
 	struct insn *insn = &builder->insns[block->n_insns];
 
 	*insn = *decoded;
-	if (block->n_insns && lower_pair(&insn[-1], insn, mode, page_offset,
-					 &block->uops[builder->n_uops - 1])) {
+	if (block->n_insns &&
+	    lower_pair(&insn[-1], insn, mode, page_offset, &block->uops[builder->n_uops - 1])) {
 		block->bytes += insn->length;
 		block->n_insns++;
 		return true;
@@ -251,8 +251,8 @@ static void add_plain(struct builder *builder, uop_fn *fn, uint8_t bytes, bool c
 	uop->fn = fn;
 	uop->n = block->n_insns;
 	uop->off = block->bytes;
-	uop->same_page = (block->mode & MODE_FLAT) &&
-			 block->gpa % PAGE_BYTES + block->bytes < PAGE_BYTES;
+	uop->same_page =
+		(block->mode & MODE_FLAT) && block->gpa % PAGE_BYTES + block->bytes < PAGE_BYTES;
 	block->bytes += bytes;
 	block->n_insns += counts;
 }
@@ -349,8 +349,8 @@ static void keep_insns(struct block_cache *cache, struct block *block, unsigned 
 	}
 }
 
-static struct block *build(struct block_cache *cache, struct cpu *cpu, uint64_t linear, uint64_t gpa,
-			   uint32_t mode)
+static struct block *build(struct block_cache *cache, struct cpu *cpu, uint64_t linear,
+			   uint64_t gpa, uint32_t mode)
 {
 	uint32_t page_offset = gpa % PAGE_BYTES, n = PAGE_BYTES - page_offset;
 	const uint8_t *code = fetch_page(cache, gpa) + page_offset;

@@ -13,7 +13,8 @@
 		NEXT;                                                                              \
 	} while (0)
 
-/* What the row's flags ask for before the exec function may run; what decoding knows is not here. */
+/* What the row's flags ask for before the exec function may run; what decoding knows is not here.
+ */
 static bool check_row(struct cpu *cpu, const struct insn_row *row)
 {
 	if ((row->flags & ROW_CPL0) && cpu->cpl != 0)
@@ -26,7 +27,7 @@ static bool check_row(struct cpu *cpu, const struct insn_row *row)
 const struct uop *uop_exec(struct cpu *cpu, const struct uop *uop)
 {
 	uop_sync(cpu, uop);
-	if (!((exec_fn *)(uintptr_t)uop->imm)(cpu, uop->insn))
+	if (!uop->exec(cpu, uop->insn))
 		return uop;
 	EXEC_NEXT;
 }

@@ -9,7 +9,7 @@
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define ALWAYS_INLINE       static inline __attribute__((always_inline))
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 /* Goes on with the operation that follows. */
@@ -77,7 +77,8 @@ ALWAYS_INLINE void host_set(uint8_t *host, unsigned size, uint64_t value)
 	memcpy(host, &value, size);
 }
 
-/* Makes cpu->rip, next_rip, icount and the count of crossings those of this operation's instruction. */
+/* Makes cpu->rip, next_rip, icount and the count of crossings those of this operation's
+ * instruction. */
 ALWAYS_INLINE void uop_sync(struct cpu *cpu, const struct uop *uop)
 {
 	cpu->rip = (cpu->gpr[GPR_BLOCK] + uop->off) & cpu->address_mask;
@@ -88,13 +89,18 @@ ALWAYS_INLINE void uop_sync(struct cpu *cpu, const struct uop *uop)
 
 /*
  * An access that the cached translations do not serve (miss.c): fills them and runs the operation
- * again, or, when that cannot help (device memory, a page's end, a page that is being watched), runs
- * the instruction's exec function instead. Handlers call it as their last act, having changed nothing.
+ * again, or, when that cannot help (device memory, a page's end, a page that is being watched),
+ * runs the instruction's exec function instead. Handlers call it as their last act, having changed
+ * nothing.
  */
 const struct uop *uop_miss(struct cpu *cpu, const struct uop *uop, uint64_t linear, unsigned size,
 			   enum access_kind kind);
 
-/* Declares host: where size bytes at linear are for reading (writing). Leaves the handler on a miss. */
+/*
+ * Declares host: where size bytes at linear are for reading (writing). Leaves the handler on a
+ * miss.
+ */
+/* NOLINTBEGIN(bugprone-macro-parentheses): host is a name */
 #define HOST_FOR_READ(host, linear, size)                                                          \
 	const uint8_t *host = tlb_lookup(cpu->tlb->read, linear, size);                            \
 	if (UNLIKELY(!host))                                                                       \
@@ -103,5 +109,6 @@ const struct uop *uop_miss(struct cpu *cpu, const struct uop *uop, uint64_t line
 	uint8_t *host = tlb_lookup(cpu->tlb->write, linear, size);                                 \
 	if (UNLIKELY(!host))                                                                       \
 	return uop_miss(cpu, uop, linear, size, ACCESS_WRITE)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

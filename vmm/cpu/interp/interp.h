@@ -3,8 +3,8 @@
  *
  * Guest code is decoded once into blocks: straight runs of instructions inside one guest page, each
  * lowered to an operation (struct uop) with its handler. A handler does its work and calls the next
- * one's as its last act, which the compiler makes a jump; so a block runs without a dispatch loop. It
- * leaves early by returning its own uop with cpu->stop set.
+ * one's as its last act, which the compiler makes a jump; so a block runs without a dispatch loop.
+ * It leaves early by returning its own uop with cpu->stop set.
  *
  * Blocks are indexed by guest-physical address and mode, never by linear address. A block's direct
  * successors inside the same page are linked, since a page's mapping cannot change without a
@@ -22,17 +22,20 @@ typedef const struct uop *uop_fn(struct cpu *cpu, const struct uop *uop);
 
 struct uop {
 	uop_fn *fn;
-	uint64_t imm;            /* immediate; branches: target relative to the block's start */
+	union {
+		uint64_t imm;  /* immediate; branches: target relative to the block's start */
+		exec_fn *exec; /* uop_exec */
+	};
 	const struct insn *insn; /* for what runs, or may have to run, an exec function */
 	int32_t disp;
 	uint8_t dst, src;    /* registers, as byte offsets into cpu->gpr */
 	uint8_t base, index; /* address: register numbers, GPR_ZERO when absent */
 	uint8_t scale;
-	uint8_t seg;   /* index into cpu->seg whose base is added; SEG_ZERO: none */
-	uint8_t n;     /* instructions before this one in the block */
-	uint8_t len;   /* bytes of this operation's instructions */
-	uint16_t off;  /* bytes before it in the block */
-	uint8_t cc;    /* condition code */
+	uint8_t seg;    /* index into cpu->seg whose base is added; SEG_ZERO: none */
+	uint8_t n;      /* instructions before this one in the block */
+	uint8_t len;    /* bytes of this operation's instructions */
+	uint16_t off;   /* bytes before it in the block */
+	uint8_t cc;     /* condition code */
 	bool same_page; /* branches: the target lies in the block's page */
 };
 
@@ -41,12 +44,13 @@ struct uop {
 enum block_link { LINK_NONE, LINK_TAKEN, LINK_NEXT, LINK_COUNT };
 
 struct block {
-	uint64_t gpa;     /* of the first byte */
-	uint32_t mode;    /* cpu->mode it was decoded for, plus BLOCK_SINGLE */
+	uint64_t gpa;  /* of the first byte */
+	uint32_t mode; /* cpu->mode it was decoded for, plus BLOCK_SINGLE */
 	uint16_t bytes;
-	uint8_t n_insns;  /* steps it adds to icount when it runs to its end */
+	uint8_t n_insns; /* steps it adds to icount when it runs to its end */
 	bool valid;
-	uint64_t second_gpa; /* the page that holds the end of an instruction crossing into it, or 0 */
+	uint64_t second_gpa; /* the page that holds the end of an instruction crossing into it, or 0
+			      */
 	struct block *links[LINK_COUNT];
 	struct block *hash_next;
 	struct block *page_next[2]; /* the lists of the pages of gpa and second_gpa */
@@ -66,20 +70,20 @@ void block_cache_flush(struct block_cache *cache);
 uint64_t block_cache_generation(const struct block_cache *cache);
 
 /*
- * The block at cpu's RIP, decoded if need be; single: of one instruction. NULL when the fetch faulted:
- * the fault is recorded.
+ * The block at cpu's RIP, decoded if need be; single: of one instruction. NULL when the fetch
+ * faulted: the fault is recorded.
  */
 struct block *block_find(struct block_cache *cache, struct cpu *cpu, bool single);
 
 /*
- * Lowers one instruction to an operation; lower.c. ret_uop->n and off are already set; insn must live as
- * long as the operation. page_offset: of the block's first byte.
+ * Lowers one instruction to an operation; lower.c. ret_uop->n and off are already set; insn must
+ * live as long as the operation. page_offset: of the block's first byte.
  */
 void lower_insn(const struct insn *insn, uint32_t mode, uint64_t page_offset, struct uop *ret_uop);
 
 /*
- * Makes of *uop, the comparison first, one operation with the conditional jump second after it, where
- * there is a handler for the pair. Returns false and leaves *uop alone otherwise.
+ * Makes of *uop, the comparison first, one operation with the conditional jump second after it,
+ * where there is a handler for the pair. Returns false and leaves *uop alone otherwise.
  */
 bool lower_pair(const struct insn *first, const struct insn *second, uint32_t mode,
 		uint64_t page_offset, struct uop *uop);
@@ -88,8 +92,8 @@ bool lower_pair(const struct insn *first, const struct insn *second, uint32_t mo
 bool insn_ends_block(const struct insn *insn);
 
 /* Operations that need no instruction. */
-uop_fn uop_end;     /* the block's end without a branch */
-uop_fn uop_invalid; /* #UD */
+uop_fn uop_end;      /* the block's end without a branch */
+uop_fn uop_invalid;  /* #UD */
 uop_fn uop_too_long; /* #GP(0) */
 
 #endif

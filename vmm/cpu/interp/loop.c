@@ -109,7 +109,8 @@ static bool suppresses_trap(exec_fn *exec)
  * After an instruction retired: what outlives exactly one instruction ends, a single-step trap
  * becomes pending (SDM 3B 17.3.1.4).
  */
-static void finish_step(struct cpu *cpu, const struct block *block, uint8_t shadow, bool tf, bool rf)
+static void finish_step(struct cpu *cpu, const struct block *block, uint8_t shadow, bool tf,
+			bool rf)
 {
 	if (shadow != SHADOW_NONE && cpu->shadow == shadow)
 		cpu->shadow = SHADOW_NONE;
@@ -120,7 +121,8 @@ static void finish_step(struct cpu *cpu, const struct block *block, uint8_t shad
 	cpu_update_mode(cpu);
 }
 
-/* Carries the machine by one step, looking at everything. Returns false when it waits for a crossing. */
+/* Carries the machine by one step, looking at everything. Returns false when it waits for a
+ * crossing. */
 static bool run_step(struct interp *interp, struct cpu *cpu)
 {
 	uint8_t shadow = cpu->shadow;
@@ -174,7 +176,8 @@ static struct block *next_block(struct interp *interp, struct cpu *cpu, struct b
 	return block;
 }
 
-/* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing. */
+/* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing.
+ */
 static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_control *control)
 {
 	struct machine *machine = cpu->machine;

@@ -61,15 +61,15 @@ static enum form form_of(const struct insn *insn)
 	if (insn->n_operands == 0)
 		return FORM_NONE;
 	if (insn->n_operands == 1)
-		return a_reg ? FORM_R :
-		       a->kind == OPERAND_MEM ? FORM_M :
-		       a->kind == OPERAND_IMM ? FORM_I :
-						FORM_OTHER;
+		return a_reg                    ? FORM_R
+		       : a->kind == OPERAND_MEM ? FORM_M
+		       : a->kind == OPERAND_IMM ? FORM_I
+						: FORM_OTHER;
 	if (a_reg)
-		return b_reg ? FORM_RR :
-		       b->kind == OPERAND_MEM ? FORM_RM :
-		       b->kind == OPERAND_IMM ? FORM_RI :
-						FORM_OTHER;
+		return b_reg                    ? FORM_RR
+		       : b->kind == OPERAND_MEM ? FORM_RM
+		       : b->kind == OPERAND_IMM ? FORM_RI
+						: FORM_OTHER;
 	if (a->kind == OPERAND_MEM)
 		return b_reg ? FORM_MR : b->kind == OPERAND_IMM ? FORM_MI : FORM_OTHER;
 	return FORM_OTHER;
@@ -99,8 +99,8 @@ static bool lower_address(const struct insn *insn, uint32_t mode, struct uop *uo
 	bool flat = insn->seg != SEG_CS && !based; /* a code segment cannot be written */
 	int64_t disp = insn->disp;
 
-	if (code64 ? insn->addr_size != 8 :
-		     (mode & MODE_CODE_MASK) != MODE_CODE32 || !(mode & MODE_FLAT) ||
+	if (code64 ? insn->addr_size != 8
+		   : (mode & MODE_CODE_MASK) != MODE_CODE32 || !(mode & MODE_FLAT) ||
 			     insn->addr_size != 4 || !flat)
 		return false;
 	uop->base = insn->base;
@@ -189,7 +189,7 @@ static void lower_exec(const struct insn *insn, uint32_t mode, struct uop *uop)
 		uop->fn = uop_exec_checked;
 	else
 		uop->fn = uop_exec;
-	uop->imm = (uintptr_t)row->exec;
+	uop->exec = row->exec;
 }
 
 bool insn_ends_block(const struct insn *insn)
@@ -219,9 +219,9 @@ void lower_insn(const struct insn *insn, uint32_t mode, uint64_t page_offset, st
 	ret_uop->len = insn->length;
 	ret_uop->seg = SEG_ZERO;
 	ret_uop->base = ret_uop->index = GPR_ZERO;
-	ret_uop->fn = insn_ends_block(insn) && !(insn_row(insn->mnemonic)->flags & ROW_ENDS_BLOCK) ?
-			      NULL :
-			      select_handler(insn, mode, ret_uop, page_offset);
+	ret_uop->fn = insn_ends_block(insn) && !(insn_row(insn->mnemonic)->flags & ROW_ENDS_BLOCK)
+			      ? NULL
+			      : select_handler(insn, mode, ret_uop, page_offset);
 	if (!ret_uop->fn)
 		lower_exec(insn, mode, ret_uop);
 	else if (!may_miss(insn))

@@ -7,7 +7,19 @@
 #include "vmm/cpu/interp/interp.h"
 
 /* The operands of an instruction, as kinds: register, memory, immediate. */
-enum form { FORM_RR, FORM_RI, FORM_RM, FORM_MR, FORM_MI, FORM_COUNT, FORM_R, FORM_M, FORM_I, FORM_NONE, FORM_OTHER };
+enum form {
+	FORM_RR,
+	FORM_RI,
+	FORM_RM,
+	FORM_MR,
+	FORM_MI,
+	FORM_COUNT,
+	FORM_R,
+	FORM_M,
+	FORM_I,
+	FORM_NONE,
+	FORM_OTHER
+};
 
 static inline unsigned size_index(unsigned size)
 {

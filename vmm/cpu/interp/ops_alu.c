@@ -2,7 +2,18 @@
 #include "vmm/cpu/interp/handler.h"
 #include "vmm/cpu/interp/ops.h"
 
-enum alu_op { ALU_ADD, ALU_ADC, ALU_SUB, ALU_SBB, ALU_AND, ALU_OR, ALU_XOR, ALU_CMP, ALU_TEST, ALU_COUNT };
+enum alu_op {
+	ALU_ADD,
+	ALU_ADC,
+	ALU_SUB,
+	ALU_SBB,
+	ALU_AND,
+	ALU_OR,
+	ALU_XOR,
+	ALU_CMP,
+	ALU_TEST,
+	ALU_COUNT
+};
 
 ALWAYS_INLINE uint64_t alu(struct cpu *cpu, enum alu_op op, unsigned size, uint64_t a, uint64_t b)
 {
@@ -66,14 +77,15 @@ ALWAYS_INLINE bool alu_writes(enum alu_op op)
 	{                                                                                          \
 		uint64_t linear = uop_linear(cpu, uop);                                            \
 		HOST_FOR_READ(host, linear, size);                                                 \
-		uint64_t r = alu(cpu, op, size, reg_get(cpu, uop->dst, size), host_get(host, size)); \
+		uint64_t r =                                                                       \
+			alu(cpu, op, size, reg_get(cpu, uop->dst, size), host_get(host, size));    \
 		if (alu_writes(op))                                                                \
 			reg_set(cpu, uop->dst, size, r);                                           \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct uop *op##_mr_##size(struct cpu *cpu, const struct uop *uop)            \
 	{                                                                                          \
-		uint64_t linear = uop_linear(cpu, uop), b = reg_get(cpu, uop->src, size);             \
+		uint64_t linear = uop_linear(cpu, uop), b = reg_get(cpu, uop->src, size);          \
 		if (alu_writes(op)) {                                                              \
 			HOST_FOR_WRITE(host, linear, size);                                        \
 			host_set(host, size, alu(cpu, op, size, host_get(host, size), b));         \
@@ -85,7 +97,7 @@ ALWAYS_INLINE bool alu_writes(enum alu_op op)
 	}                                                                                          \
 	static const struct uop *op##_mi_##size(struct cpu *cpu, const struct uop *uop)            \
 	{                                                                                          \
-		uint64_t linear = uop_linear(cpu, uop), b = uop->imm;             \
+		uint64_t linear = uop_linear(cpu, uop), b = uop->imm;                              \
 		if (alu_writes(op)) {                                                              \
 			HOST_FOR_WRITE(host, linear, size);                                        \
 			host_set(host, size, alu(cpu, op, size, host_get(host, size), b));         \
@@ -109,10 +121,12 @@ DEFINE_ALU_SIZES(ALU_TEST)
 
 #define ALU_FORMS(op, size)                                                                        \
 	{                                                                                          \
-		[FORM_RR] = op##_rr_##size, [FORM_RI] = op##_ri_##size, [FORM_RM] = op##_rm_##size, \
-		[FORM_MR] = op##_mr_##size, [FORM_MI] = op##_mi_##size,                             \
+		[FORM_RR] = op##_rr_##size, [FORM_RI] = op##_ri_##size,                            \
+		[FORM_RM] = op##_rm_##size, [FORM_MR] = op##_mr_##size,                            \
+		[FORM_MI] = op##_mi_##size,                                                        \
 	}
-#define ALU_SIZES(op) [op] = {ALU_FORMS(op, 1), ALU_FORMS(op, 2), ALU_FORMS(op, 4), ALU_FORMS(op, 8)}
+#define ALU_SIZES(op)                                                                              \
+	[op] = {ALU_FORMS(op, 1), ALU_FORMS(op, 2), ALU_FORMS(op, 4), ALU_FORMS(op, 8)}
 
 static uop_fn *const alu_handlers[ALU_COUNT][4][FORM_COUNT] = {
 	ALU_SIZES(ALU_ADD), ALU_SIZES(ALU_ADC), ALU_SIZES(ALU_SUB),
@@ -189,7 +203,10 @@ DEFINE_UNARY_SIZES(UNARY_NEG)
 DEFINE_UNARY_SIZES(UNARY_NOT)
 
 #define UNARY_SIZES(op)                                                                            \
-	[op] = {{op##_r_1, op##_m_1}, {op##_r_2, op##_m_2}, {op##_r_4, op##_m_4}, {op##_r_8, op##_m_8}}
+	[op] = {{op##_r_1, op##_m_1},                                                              \
+		{op##_r_2, op##_m_2},                                                              \
+		{op##_r_4, op##_m_4},                                                              \
+		{op##_r_8, op##_m_8}}
 
 static uop_fn *const unary_handlers[UNARY_COUNT][4][2] = {
 	UNARY_SIZES(UNARY_INC),
@@ -265,7 +282,7 @@ ALWAYS_INLINE bool compare_holds(const struct cpu *cpu, enum alu_op op, unsigned
 
 /* The pair's off is the comparison's; imm holds the comparison's immediate in its low half and the
  * jump's target, relative to the block, in its high half. */
-#define PAIR_IMM(uop) ((uint64_t)(int32_t)(uop)->imm)
+#define PAIR_IMM(uop)    ((uint64_t)(int32_t)(uop)->imm)
 #define PAIR_TARGET(uop) ((uint64_t)((int64_t)(uop)->imm >> 32))
 
 #define DEFINE_PAIR(op, size, number)                                                              \
@@ -292,12 +309,15 @@ ALWAYS_INLINE const struct uop *pair_jump(struct cpu *cpu, const struct uop *uop
 }
 
 #define DEFINE_PAIRS(op, size)                                                                     \
-	DEFINE_PAIR(op, size, 0) DEFINE_PAIR(op, size, 1) DEFINE_PAIR(op, size, 2)                 \
-	DEFINE_PAIR(op, size, 3) DEFINE_PAIR(op, size, 4) DEFINE_PAIR(op, size, 5)                 \
-	DEFINE_PAIR(op, size, 6) DEFINE_PAIR(op, size, 7) DEFINE_PAIR(op, size, 8)                 \
-	DEFINE_PAIR(op, size, 9) DEFINE_PAIR(op, size, 10) DEFINE_PAIR(op, size, 11)               \
-	DEFINE_PAIR(op, size, 12) DEFINE_PAIR(op, size, 13) DEFINE_PAIR(op, size, 14)              \
-	DEFINE_PAIR(op, size, 15)
+	DEFINE_PAIR(op, size, 0)                                                                   \
+	DEFINE_PAIR(op, size, 1)                                                                   \
+	DEFINE_PAIR(op, size, 2) DEFINE_PAIR(op, size, 3) DEFINE_PAIR(op, size, 4)                 \
+		DEFINE_PAIR(op, size, 5) DEFINE_PAIR(op, size, 6) DEFINE_PAIR(op, size, 7)         \
+			DEFINE_PAIR(op, size, 8) DEFINE_PAIR(op, size, 9)                          \
+				DEFINE_PAIR(op, size, 10) DEFINE_PAIR(op, size, 11)                \
+					DEFINE_PAIR(op, size, 12) DEFINE_PAIR(op, size, 13)        \
+						DEFINE_PAIR(op, size, 14)                          \
+							DEFINE_PAIR(op, size, 15)
 
 DEFINE_PAIRS(ALU_CMP, 1)
 DEFINE_PAIRS(ALU_CMP, 4)
@@ -309,17 +329,18 @@ DEFINE_PAIRS(ALU_TEST, 8)
 #define PAIR_ROW(op, size, form)                                                                   \
 	{                                                                                          \
 		op##_pair_##form##_##size##_0, op##_pair_##form##_##size##_1,                      \
-		op##_pair_##form##_##size##_2, op##_pair_##form##_##size##_3,                      \
-		op##_pair_##form##_##size##_4, op##_pair_##form##_##size##_5,                      \
-		op##_pair_##form##_##size##_6, op##_pair_##form##_##size##_7,                      \
-		op##_pair_##form##_##size##_8, op##_pair_##form##_##size##_9,                      \
-		op##_pair_##form##_##size##_10, op##_pair_##form##_##size##_11,                    \
-		op##_pair_##form##_##size##_12, op##_pair_##form##_##size##_13,                    \
-		op##_pair_##form##_##size##_14, op##_pair_##form##_##size##_15,                    \
+			op##_pair_##form##_##size##_2, op##_pair_##form##_##size##_3,              \
+			op##_pair_##form##_##size##_4, op##_pair_##form##_##size##_5,              \
+			op##_pair_##form##_##size##_6, op##_pair_##form##_##size##_7,              \
+			op##_pair_##form##_##size##_8, op##_pair_##form##_##size##_9,              \
+			op##_pair_##form##_##size##_10, op##_pair_##form##_##size##_11,            \
+			op##_pair_##form##_##size##_12, op##_pair_##form##_##size##_13,            \
+			op##_pair_##form##_##size##_14, op##_pair_##form##_##size##_15,            \
 	}
 #define PAIR_SIZES(op, form)                                                                       \
 	{                                                                                          \
-		[0] = PAIR_ROW(op, 1, form), [2] = PAIR_ROW(op, 4, form), [3] = PAIR_ROW(op, 8, form), \
+		[0] = PAIR_ROW(op, 1, form), [2] = PAIR_ROW(op, 4, form),                          \
+		[3] = PAIR_ROW(op, 8, form),                                                       \
 	}
 
 /* By comparison, form, size index (16 bits: none), condition. */
@@ -333,6 +354,6 @@ uop_fn *select_pair(const struct insn *compare, enum form form, unsigned cc)
 	int op = alu_of(compare->mnemonic);
 	if ((op != ALU_CMP && op != ALU_TEST) || (form != FORM_RR && form != FORM_RI))
 		return NULL;
-	return pair_handlers[op == ALU_TEST][form == FORM_RI]
-			    [size_index(compare->operand[0].size)][cc];
+	return pair_handlers[op == ALU_TEST][form == FORM_RI][size_index(compare->operand[0].size)]
+			    [cc];
 }

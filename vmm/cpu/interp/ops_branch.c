@@ -2,7 +2,8 @@
 #include "vmm/cpu/interp/handler.h"
 #include "vmm/cpu/interp/ops.h"
 
-/* Leaves the block for a target inside the same page: the mapping holds, so blocks may be linked. */
+/* Leaves the block for a target inside the same page: the mapping holds, so blocks may be linked.
+ */
 #define LEAVE_LINKED(target, which)                                                                \
 	do {                                                                                       \
 		cpu->rip = (target);                                                               \
@@ -88,10 +89,13 @@ DEFINE_JCC(13)
 DEFINE_JCC(14)
 DEFINE_JCC(15)
 
-#define JCC_ROW(number) {jcc_far_##number, jcc_page_##number}
+#define JCC_ROW(number)                                                                            \
+	{                                                                                          \
+		jcc_far_##number, jcc_page_##number                                                \
+	}
 static uop_fn *const jcc_handlers[16][2] = {
-	JCC_ROW(0),  JCC_ROW(1),  JCC_ROW(2),  JCC_ROW(3), JCC_ROW(4),  JCC_ROW(5),
-	JCC_ROW(6),  JCC_ROW(7),  JCC_ROW(8),  JCC_ROW(9), JCC_ROW(10), JCC_ROW(11),
+	JCC_ROW(0),  JCC_ROW(1),  JCC_ROW(2),  JCC_ROW(3),  JCC_ROW(4),  JCC_ROW(5),
+	JCC_ROW(6),  JCC_ROW(7),  JCC_ROW(8),  JCC_ROW(9),  JCC_ROW(10), JCC_ROW(11),
 	JCC_ROW(12), JCC_ROW(13), JCC_ROW(14), JCC_ROW(15),
 };
 

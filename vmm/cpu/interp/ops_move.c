@@ -83,16 +83,21 @@ DEFINE_EXTEND(movsx, true, 2, 4)
 DEFINE_EXTEND(movsx, true, 2, 8)
 DEFINE_EXTEND(movsx, true, 4, 8)
 
-#define EXTEND_ROW(name, from, to) {name##_rr_##from##_##to, name##_rm_##from##_##to}
+#define EXTEND_ROW(name, from, to)                                                                 \
+	{                                                                                          \
+		name##_rr_##from##_##to, name##_rm_##from##_##to                                   \
+	}
 /* By signedness, source size index, destination size index, memory source. */
 static uop_fn *const extend_handlers[2][4][4][2] = {
 	{
-		[0] = {[1] = EXTEND_ROW(movzx, 1, 2), [2] = EXTEND_ROW(movzx, 1, 4),
+		[0] = {[1] = EXTEND_ROW(movzx, 1, 2),
+		       [2] = EXTEND_ROW(movzx, 1, 4),
 		       [3] = EXTEND_ROW(movzx, 1, 8)},
 		[1] = {[2] = EXTEND_ROW(movzx, 2, 4), [3] = EXTEND_ROW(movzx, 2, 8)},
 	},
 	{
-		[0] = {[1] = EXTEND_ROW(movsx, 1, 2), [2] = EXTEND_ROW(movsx, 1, 4),
+		[0] = {[1] = EXTEND_ROW(movsx, 1, 2),
+		       [2] = EXTEND_ROW(movsx, 1, 4),
 		       [3] = EXTEND_ROW(movsx, 1, 8)},
 		[1] = {[2] = EXTEND_ROW(movsx, 2, 4), [3] = EXTEND_ROW(movsx, 2, 8)},
 		[2] = {[3] = EXTEND_ROW(movsx, 4, 8)},
@@ -191,13 +196,13 @@ static const struct uop *cwde(struct cpu *cpu, const struct uop *uop)
 
 static const struct uop *cdq(struct cpu *cpu, const struct uop *uop)
 {
-	cpu->gpr[RDX] = (uint32_t)((int32_t)cpu->gpr[RAX] >> 31);
+	cpu->gpr[RDX] = (uint32_t)(sign_extend(cpu->gpr[RAX], 4) >> 32);
 	NEXT;
 }
 
 static const struct uop *cqo(struct cpu *cpu, const struct uop *uop)
 {
-	cpu->gpr[RDX] = (uint64_t)((int64_t)cpu->gpr[RAX] >> 63);
+	cpu->gpr[RDX] = -(cpu->gpr[RAX] >> 63);
 	NEXT;
 }
 

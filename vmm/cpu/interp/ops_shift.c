@@ -5,8 +5,8 @@
 enum shift_op { SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFT_ROL, SHIFT_ROR, SHIFT_COUNT };
 
 /*
- * count is not 0 and below the operand's width. The last bit shifted out is CF; OF is as for a shift by
- * one of the last step (docs/undefined-flags.md); AF is 0.
+ * count is not 0 and below the operand's width. The last bit shifted out is CF; OF is as for a
+ * shift by one of the last step (docs/undefined-flags.md); AF is 0.
  */
 ALWAYS_INLINE uint64_t shift(struct cpu *cpu, enum shift_op op, unsigned size, uint64_t a,
 			     unsigned count)
@@ -53,12 +53,12 @@ ALWAYS_INLINE uint64_t shift(struct cpu *cpu, enum shift_op op, unsigned size, u
 	{                                                                                          \
 		reg_set(cpu, uop->dst, size,                                                       \
 			shift(cpu, op, size, reg_get(cpu, uop->dst, size),                         \
-			      uop->imm & (8 * size - 1)));                                         \
+			      uop->imm &(8 * (size)-1)));                                          \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct uop *op##_rc_##size(struct cpu *cpu, const struct uop *uop)            \
 	{                                                                                          \
-		unsigned count = cpu->gpr[RCX] & (8 * size - 1);                                   \
+		unsigned count = cpu->gpr[RCX] & (8 * (size)-1);                                   \
 		uint64_t a = reg_get(cpu, uop->dst, size);                                         \
 		reg_set(cpu, uop->dst, size, count ? shift(cpu, op, size, a, count) : a);          \
 		NEXT;                                                                              \
@@ -159,9 +159,9 @@ static uop_fn *select_imul(const struct insn *insn, enum form form)
 		return NULL;
 	if (insn->n_operands == 3)
 		return form == FORM_RR ? handlers[size == 8][2] : NULL;
-	return form == FORM_RR ? handlers[size == 8][0] :
-	       form == FORM_RM ? handlers[size == 8][1] :
-				 NULL;
+	return form == FORM_RR   ? handlers[size == 8][0]
+	       : form == FORM_RM ? handlers[size == 8][1]
+				 : NULL;
 }
 
 /* ---- BT of a register: only CF changes (ours: OF too stays) ---- */
@@ -170,13 +170,13 @@ static uop_fn *select_imul(const struct insn *insn, enum form form)
 	static const struct uop *bt_ri_##size(struct cpu *cpu, const struct uop *uop)              \
 	{                                                                                          \
 		uint64_t a = reg_get(cpu, uop->dst, size);                                         \
-		flags_set_cf_of(cpu, (a >> (uop->imm & (8 * size - 1))) & 1, flag_of(cpu));        \
+		flags_set_cf_of(cpu, (a >> (uop->imm & (8 * (size)-1))) & 1, flag_of(cpu));        \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct uop *bt_rr_##size(struct cpu *cpu, const struct uop *uop)              \
 	{                                                                                          \
 		uint64_t a = reg_get(cpu, uop->dst, size), b = reg_get(cpu, uop->src, size);       \
-		flags_set_cf_of(cpu, (a >> (b & (8 * size - 1))) & 1, flag_of(cpu));               \
+		flags_set_cf_of(cpu, (a >> (b & (8 * (size)-1))) & 1, flag_of(cpu));               \
 		NEXT;                                                                              \
 	}
 DEFINE_BT(4)

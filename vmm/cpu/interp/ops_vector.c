@@ -1,4 +1,5 @@
-/* Moves and bitwise operations on XMM registers: what compilers and string functions use all the time. */
+/* Moves and bitwise operations on XMM registers: what compilers and string functions use all the
+ * time. */
 #include <string.h>
 
 #include "vmm/cpu/interp/handler.h"
