@@ -58,12 +58,9 @@ static enum fault_class fault_class(uint8_t vector)
 /* SDM 3A table 6-5. */
 static bool makes_double_fault(enum fault_class first, enum fault_class second)
 {
-	static const bool table[3][3] = {
-		[CLASS_CONTRIBUTORY] = {[CLASS_CONTRIBUTORY] = true},
-		[CLASS_PAGE_FAULT] = {[CLASS_CONTRIBUTORY] = true, [CLASS_PAGE_FAULT] = true},
-	};
-
-	return table[first][second];
+	if (first == CLASS_PAGE_FAULT)
+		return second != CLASS_BENIGN;
+	return first == CLASS_CONTRIBUTORY && second == CLASS_CONTRIBUTORY;
 }
 
 /* What detecting a fault does to registers, whether or not its handler is reached. */
