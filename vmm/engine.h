@@ -12,17 +12,20 @@
 #include "vmm/machine.h"
 
 enum engine_exit {
-	ENGINE_LIMIT,    /* icount == until_icount */
-	ENGINE_CROSSING, /* machine->crossing.request waits; the instruction has not retired */
-	ENGINE_RETIRED,  /* the instruction that crossed has retired */
-	ENGINE_HALTED,   /* the current vCPU is not running (enum activity says how) */
-	ENGINE_WINDOW,   /* an interrupt or NMI that was waited for could be taken now */
+	ENGINE_LIMIT,      /* icount == until_icount */
+	ENGINE_CROSSING,   /* machine->crossing.request waits; the instruction has not retired */
+	ENGINE_RETIRED,    /* the instruction that crossed has retired */
+	ENGINE_HALTED,     /* the current vCPU is not running (enum activity says how) */
+	ENGINE_WINDOW,     /* an interrupt or NMI that was waited for could be taken now */
+	ENGINE_BREAKPOINT, /* a breakpoint lies on the instruction that would be next */
+	ENGINE_WATCHPOINT, /* the last step touched watched memory: memory_watch_hit() */
 };
 
 struct run_control {
 	uint64_t until_icount;
 	bool interrupt_window;
 	bool nmi_window;
+	bool skip_breakpoint; /* a breakpoint on the very first instruction does not count */
 };
 
 struct engine;
@@ -40,6 +43,12 @@ struct engine_ops {
 	/* RAM or vCPUs were changed wholesale (state restored, reset): drop every cache. Mandatory.
 	 */
 	void (*flush)(struct engine *engine);
+	/*
+	 * Replaces the set of breakpoints: linear addresses of instructions, in whatever address
+	 * space. Guest memory is not touched. Returns 0 or -ENOMEM (the old set then stands).
+	 * Mandatory. After memory_set_watches() callers call flush.
+	 */
+	int (*set_breakpoints)(struct engine *engine, const uint64_t *linear, unsigned n);
 };
 
 struct engine {

@@ -65,7 +65,9 @@ static struct memory *make(struct heard *heard)
 		printf("Bail out! no memory\n");
 		exit(1);
 	}
-	memory_set_listener(memory, &(struct memory_listener){on_table_write, on_protect, heard});
+	memory_set_listener(memory, &(struct memory_listener){.table_write = on_table_write,
+							      .protect = on_protect,
+							      .ctx = heard});
 	memory_set_code_listener(memory, &(struct memory_code_listener){on_code_write, heard});
 	*heard = (struct heard){0};
 	return memory;

@@ -7,6 +7,8 @@
 
 #include <xxhash.h>
 
+#include "vmm/memory/watch.h"
+
 /* One RAM or ROM region's pages: [first, first + bytes / PAGE_BYTES) of the page arrays. */
 struct backing {
 	uint8_t *host;
@@ -26,6 +28,7 @@ struct memory {
 	uint32_t n_dirty;
 	struct memory_listener listener;
 	struct memory_code_listener code_listener;
+	struct watch_set watches;
 };
 
 static bool region_has_pages(const struct memory_region *region)
@@ -118,6 +121,7 @@ void memory_destroy(struct memory *memory)
 	for (unsigned i = 0; i < memory->n_regions; i++)
 		if (memory->backing[i].host)
 			munmap(memory->backing[i].host, memory->regions[i].bytes);
+	watch_set_finish(&memory->watches);
 	free(memory->dirty_gpas);
 	free(memory->dirty);
 	free(memory->hashes);
@@ -243,12 +247,20 @@ void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64
 }
 
 /* Everything that must be known about a write inside one page, before it happens. */
+static void note_access(struct memory *memory, uint64_t gpa, uint32_t n, bool write)
+{
+	if (watch_set_access(&memory->watches, gpa, n, write) && memory->listener.watch_hit)
+		memory->listener.watch_hit(memory->listener.ctx);
+}
+
 static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, const uint8_t *old,
 			   const uint8_t *data, uint32_t n)
 {
 	uint8_t flags = memory->flags[page];
 	if ((flags & PAGE_CODE) && memory->code_listener.code_write)
 		memory->code_listener.code_write(memory->code_listener.ctx, gpa, n);
+	if (flags & PAGE_WATCH)
+		note_access(memory, gpa, n, true);
 	if ((flags & PAGE_TABLE) && memory->listener.table_write)
 		memory->listener.table_write(memory->listener.ctx, gpa, old, data, n);
 	if (flags & PAGE_CLEAN) {
@@ -257,6 +269,54 @@ static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, c
 		memory->dirty[memory->n_dirty++] = page;
 	}
 }
+
+/* ---- watchpoints ---- */
+
+static void flag_watched_pages(struct memory *memory, bool on)
+{
+	for (unsigned i = 0; i < memory->watches.n; i++) {
+		const struct memory_watch *watch = &memory->watches.watches[i];
+		uint64_t page = watch->gpa & ~(uint64_t)(PAGE_BYTES - 1);
+		for (; page < watch->gpa + watch->bytes; page += PAGE_BYTES) {
+			if (on)
+				memory_protect(memory, page, PAGE_WATCH);
+			else
+				memory_unprotect(memory, page, PAGE_WATCH);
+		}
+	}
+}
+
+int memory_set_watches(struct memory *memory, const struct memory_watch *watches, unsigned n)
+{
+	flag_watched_pages(memory, false);
+	int r = watch_set_replace(&memory->watches, watches, n);
+	flag_watched_pages(memory, true);
+	return r;
+}
+
+bool memory_is_watched(const struct memory *memory)
+{
+	return memory->watches.n != 0;
+}
+
+void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n)
+{
+	note_access(memory, gpa, n, false);
+}
+
+bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access)
+{
+	if (memory->watches.hit && ret_access)
+		*ret_access = memory->watches.access;
+	return memory->watches.hit;
+}
+
+void memory_clear_watch_hit(struct memory *memory)
+{
+	memory->watches.hit = false;
+}
+
+/* ---- writes ---- */
 
 static void write_pages(struct memory *memory, uint64_t gpa, const void *data, uint64_t n,
 			bool into_rom)
@@ -317,6 +377,7 @@ void memory_clear(struct memory *memory)
 			madvise(memory->backing[i].host, memory->regions[i].bytes, MADV_DONTNEED);
 	memset(memory->hashes, 0, memory->n_pages * sizeof(*memory->hashes));
 	mark_all_clean(memory);
+	flag_watched_pages(memory, true);
 }
 
 static bool page_is_zero(const uint8_t *page)

@@ -38,6 +38,7 @@ enum page_flags {
 	PAGE_CODE = 2,  /* holds decoded or translated code */
 	PAGE_TABLE = 4, /* a cached translation was read from here */
 	PAGE_ROM = 8,
+	PAGE_WATCH = 16, /* a watchpoint lies here: reads take the slow path too */
 };
 
 struct memory;
@@ -52,6 +53,8 @@ struct memory_listener {
 			    uint32_t n);
 	/* A page's flag byte became non-zero: cached write permissions for it must go. */
 	void (*protect)(void *ctx, uint64_t gpa_page);
+	/* A watchpoint was hit: the run is to end after this instruction. Optional. */
+	void (*watch_hit)(void *ctx);
 	void *ctx;
 };
 
@@ -104,6 +107,33 @@ void memory_write(struct memory *memory, uint64_t gpa, const void *data, uint64_
 
 /* As memory_write, but fills ROM too; for loaders and for restoring state. */
 void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
+
+/* ---- watchpoints, for debuggers ---- */
+
+struct memory_watch {
+	uint64_t gpa;
+	uint64_t bytes;
+	bool reads, writes; /* what counts */
+};
+
+struct memory_watch_access {
+	uint64_t gpa; /* the access, which overlaps a watch */
+	uint32_t bytes;
+	bool write;
+};
+
+/* Replaces the set of watchpoints. Cached translations must be dropped afterwards (engine flush).
+ * Returns 0 or -ENOMEM (the old set then stands). */
+int memory_set_watches(struct memory *memory, const struct memory_watch *watches, unsigned n);
+bool memory_is_watched(const struct memory *memory);
+
+/* Tells of a read by the guest of n bytes inside one page. Writes are seen by memory_write(). */
+void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);
+
+/* True when a watchpoint was hit since the last memory_clear_watch_hit(); the first access that
+ * did, where ret_access is not NULL. */
+bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access);
+void memory_clear_watch_hit(struct memory *memory);
 
 /* Sets all RAM and ROM to 0, telling the listeners and giving the pages back to the host. */
 void memory_clear(struct memory *memory);

@@ -109,6 +109,15 @@ static bool device_write(struct cpu *cpu, uint64_t gpa, const uint8_t *data, uin
 	return true;
 }
 
+static void read_piece(struct memory *memory, const struct piece *piece, uint8_t *out)
+{
+	const uint8_t *flags = memory_flags(memory, piece->gpa);
+
+	memory_read(memory, piece->gpa, out, piece->bytes);
+	if (flags && (*flags & PAGE_WATCH))
+		memory_note_read(memory, piece->gpa, piece->bytes);
+}
+
 bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enum privilege priv)
 {
 	const uint8_t *host = tlb_lookup(tlb_of(cpu, priv)->read, linear, n);
@@ -125,7 +134,7 @@ bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enu
 	for (unsigned i = 0; i < pieces.n; i++) {
 		const struct piece *piece = &pieces.piece[i];
 		if (piece->kind != REGION_DEVICE)
-			memory_read(cpu->machine->memory, piece->gpa, out, piece->bytes);
+			read_piece(cpu->machine->memory, piece, out);
 		else if (!device_read(cpu, piece->gpa, out, piece->bytes))
 			return false;
 		out += piece->bytes;

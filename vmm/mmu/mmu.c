@@ -224,6 +224,11 @@ static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const ui
 	}
 }
 
+static void on_watch_hit(void *ctx)
+{
+	request_resync(ctx);
+}
+
 /* ---- creation ---- */
 
 int mmu_create(struct machine *machine, struct mmu **ret_mmu)
@@ -242,8 +247,13 @@ int mmu_create(struct machine *machine, struct mmu **ret_mmu)
 	}
 	empty_tlb(&mmu->never);
 	mmu_flush(mmu);
-	memory_set_listener(machine->memory,
-			    &(struct memory_listener){on_table_write, on_protect, mmu});
+	const struct memory_listener listener = {
+		.table_write = on_table_write,
+		.protect = on_protect,
+		.watch_hit = on_watch_hit,
+		.ctx = mmu,
+	};
+	memory_set_listener(machine->memory, &listener);
 	*ret_mmu = mmu;
 	return 0;
 }
@@ -364,6 +374,8 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 	if (!host)
 		return;
 	struct tlb_entry entry = {page, (uintptr_t)host - page};
+	if (*memory_flags(mmu->machine->memory, gpa) & PAGE_WATCH)
+		return;
 	*tlb_slot(tlb->read, page) = entry;
 	if (!write || !walk->dirty || *memory_flags(mmu->machine->memory, gpa))
 		return;

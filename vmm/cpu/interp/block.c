@@ -34,6 +34,7 @@ struct block_cache {
 	uint64_t used;
 	uint64_t generation;     /* counts flushes: pointers to blocks die with each */
 	struct code_page *pages; /* by page number */
+	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
 	struct block *buckets[BUCKETS];
 };
 
@@ -194,6 +195,22 @@ void block_cache_flush(struct block_cache *cache)
 	cache->generation++;
 }
 
+void block_cache_set_breakpoints(struct block_cache *cache, const uint64_t *linear, unsigned n)
+{
+	memset(cache->breakpoint_offsets, 0, sizeof(cache->breakpoint_offsets));
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t offset = linear[i] % PAGE_BYTES;
+		cache->breakpoint_offsets[offset / 8] |= (uint8_t)(1u << offset % 8);
+	}
+	block_cache_flush(cache);
+}
+
+static bool breakpoint_may_lie(const struct block_cache *cache, uint64_t gpa)
+{
+	uint32_t offset = gpa % PAGE_BYTES;
+	return cache->breakpoint_offsets[offset / 8] >> offset % 8 & 1;
+}
+
 uint64_t block_cache_generation(const struct block_cache *cache)
 {
 	return cache->generation;
@@ -285,6 +302,8 @@ static bool decode_in_page(struct builder *builder, const uint8_t *code, uint32_
 		}
 		if (add_insn(builder, &insn))
 			return true;
+		if (breakpoint_may_lie(builder->cache, block->gpa + block->bytes))
+			break;
 	}
 	add_plain(builder, uop_end, 0, false);
 	return true;
@@ -364,6 +383,7 @@ static struct block *build(struct block_cache *cache, struct cpu *cpu, uint64_t 
 	memset(block, 0, sizeof(*block));
 	block->gpa = gpa;
 	block->mode = mode;
+	block->breakpoint = breakpoint_may_lie(cache, gpa);
 	if (!decode_in_page(&builder, code, n)) {
 		uint64_t second_gpa;
 		if (!fetch_translate(cpu, next_page(cpu, linear), &second_gpa))

@@ -49,6 +49,7 @@ struct block {
 	uint16_t bytes;
 	uint8_t n_insns; /* steps it adds to icount when it runs to its end */
 	bool valid;
+	bool breakpoint;     /* a breakpoint may lie on its first instruction */
 	uint64_t second_gpa; /* the page that holds the end of an instruction crossing into it, or 0
 			      */
 	struct block *links[LINK_COUNT];
@@ -66,6 +67,11 @@ struct block_cache;
 int block_cache_create(struct machine *machine, struct block_cache **ret_cache);
 void block_cache_destroy(struct block_cache *cache);
 void block_cache_flush(struct block_cache *cache);
+/*
+ * Blocks begin at every instruction whose offset in its page is that of one of these linear
+ * addresses, and say so. Drops all blocks.
+ */
+void block_cache_set_breakpoints(struct block_cache *cache, const uint64_t *linear, unsigned n);
 /* Changes whenever blocks found earlier are gone. */
 uint64_t block_cache_generation(const struct block_cache *cache);
 

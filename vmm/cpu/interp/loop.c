@@ -1,6 +1,7 @@
 /* The reference engine: runs blocks until a limit or an exit. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/cpu/interp/handler.h"
 #include "vmm/cpu/system/system.h"
@@ -9,6 +10,8 @@
 struct interp {
 	struct engine engine;
 	struct block_cache *cache;
+	uint64_t *breakpoints; /* linear addresses, ascending */
+	unsigned n_breakpoints;
 };
 
 static int interp_create(struct machine *machine, struct engine **ret_engine)
@@ -33,6 +36,7 @@ static void interp_destroy(struct engine *engine)
 	struct interp *interp = (struct interp *)engine;
 
 	block_cache_destroy(interp->cache);
+	free(interp->breakpoints);
 	free(interp);
 }
 
@@ -45,6 +49,48 @@ static void interp_flush(struct engine *engine)
 	for (uint32_t i = 0; i < engine->machine->config.n_vcpus; i++)
 		cpu_update_mode(&engine->machine->vcpu[i]);
 }
+
+/* ---- breakpoints ---- */
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static int interp_set_breakpoints(struct engine *engine, const uint64_t *linear, unsigned n)
+{
+	struct interp *interp = (struct interp *)engine;
+	uint64_t *copy = NULL;
+
+	if (n) {
+		copy = malloc(n * sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, linear, n * sizeof(*copy));
+		qsort(copy, n, sizeof(*copy), compare_addresses);
+	}
+	free(interp->breakpoints);
+	interp->breakpoints = copy;
+	interp->n_breakpoints = n;
+	block_cache_set_breakpoints(interp->cache, copy, n);
+	return 0;
+}
+
+static uint64_t linear_rip(const struct cpu *cpu)
+{
+	return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
+static bool at_breakpoint(const struct interp *interp, const struct cpu *cpu)
+{
+	uint64_t linear = linear_rip(cpu);
+
+	return interp->n_breakpoints && bsearch(&linear, interp->breakpoints, interp->n_breakpoints,
+						sizeof(linear), compare_addresses);
+}
+
+/* ---- blocks ---- */
 
 enum run_result {
 	RUN_RETIRED,  /* everything up to the new rip */
@@ -69,6 +115,8 @@ static enum run_result run_block(struct cpu *cpu, const struct block *block)
 	enum cpu_stop stop = cpu->stop;
 	cpu->link = LINK_NONE;
 	machine->icount = icount + uop->n;
+	if (stop != CPU_STOP_RESYNC) /* watchpoints are for instructions that retire */
+		memory_clear_watch_hit(machine->memory);
 	if (stop == CPU_STOP_FAULT) {
 		exception_deliver(cpu);
 		cpu->stop = CPU_STOP_NONE;
@@ -92,31 +140,23 @@ static void fetch_fault(struct cpu *cpu)
 	cpu->stop = CPU_STOP_NONE;
 }
 
-static exec_fn *exec_of(const struct block *block)
+/* IRET gives RF a value of its own. */
+static bool is_iret(const struct insn *insn)
 {
-	const struct insn *insn = block->uops[0].insn;
-	return insn ? insn_row(insn->mnemonic)->exec : NULL;
-}
-
-/* Instructions that enter a handler with TF clear are not followed by a single-step trap. */
-static bool suppresses_trap(exec_fn *exec)
-{
-	return exec == exec_int || exec == exec_int1 || exec == exec_int3 || exec == exec_into ||
-	       exec == exec_syscall;
+	return insn && insn_row(insn->mnemonic)->exec == exec_iret;
 }
 
 /*
  * After an instruction retired: what outlives exactly one instruction ends, a single-step trap
  * becomes pending (SDM 3B 17.3.1.4).
  */
-static void finish_step(struct cpu *cpu, const struct block *block, uint8_t shadow, bool tf,
-			bool rf)
+static void finish_step(struct cpu *cpu, const struct insn *insn, uint8_t shadow, bool tf, bool rf)
 {
 	if (shadow != SHADOW_NONE && cpu->shadow == shadow)
 		cpu->shadow = SHADOW_NONE;
-	if (rf && exec_of(block) != exec_iret)
+	if (rf && !is_iret(insn))
 		cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
-	if (tf && !suppresses_trap(exec_of(block)))
+	if (tf && !(insn && debug_step_suppressed(insn)))
 		cpu->pending_db |= DR6_BS;
 	cpu_update_mode(cpu);
 }
@@ -127,18 +167,18 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 {
 	uint8_t shadow = cpu->shadow;
 	bool tf = cpu->rflags_rest & FLAG_TF, rf = cpu->rflags_rest & FLAG_RF;
-	uint64_t linear = cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 
 	if (cpu->pending_db && shadow != SHADOW_SS) {
 		debug_raise_pending(cpu);
 		fetch_fault(cpu);
 		return true;
 	}
-	if (!rf && (cpu->dr7 & DR7_ENABLES) && debug_code_match(cpu, linear)) {
+	if (!rf && (cpu->dr7 & DR7_ENABLES) && debug_code_match(cpu, linear_rip(cpu))) {
 		fetch_fault(cpu);
 		return true;
 	}
 	uint64_t before = cpu->machine->icount, limit = cpu->until_icount;
+	uint64_t pending_db = cpu->pending_db;
 	const struct block *block = block_find(interp->cache, cpu, true);
 	if (!block) {
 		fetch_fault(cpu);
@@ -150,7 +190,9 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 	cpu->until_icount = limit;
 	cpu->link = LINK_NONE;
 	if (result == RUN_RETIRED && cpu->machine->icount != before)
-		finish_step(cpu, block, shadow, tf, rf);
+		finish_step(cpu, block->uops[0].insn, shadow, tf, rf);
+	if (result != RUN_RETIRED) /* breakpoints count for what retires */
+		cpu->pending_db = pending_db;
 	return result != RUN_CROSSING;
 }
 
@@ -176,27 +218,38 @@ static struct block *next_block(struct interp *interp, struct cpu *cpu, struct b
 	return block;
 }
 
+/* Something that run_inner() must look at between blocks has come up. */
+static bool must_look(const struct interp *interp, const struct block *block)
+{
+	const struct cpu *cpu = machine_current(interp->engine.machine);
+
+	return (block->breakpoint && at_breakpoint(interp, cpu)) ||
+	       memory_watch_hit(interp->engine.machine->memory, NULL);
+}
+
 /* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing.
  */
 static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_control *control)
 {
 	struct machine *machine = cpu->machine;
-	bool watch = control->interrupt_window || control->nmi_window;
-	uint64_t generation = block_cache_generation(interp->cache);
+	bool windows = control->interrupt_window || control->nmi_window;
+	bool watching = memory_is_watched(machine->memory);
+	uint64_t generation = block_cache_generation(interp->cache), first = machine->icount;
 	struct block *block = NULL;
 
 	cpu->link = LINK_NONE;
 	while (!cpu->attention) {
-		if (UNLIKELY(watch) && window_open(cpu, control))
+		if (UNLIKELY(windows) && window_open(cpu, control))
 			return true;
 		block = next_block(interp, cpu, block, generation);
 		generation = block_cache_generation(interp->cache);
 		if (UNLIKELY(!block)) {
 			fetch_fault(cpu);
-			if (machine->icount >= control->until_icount)
-				return true;
-			continue;
+			return true;
 		}
+		if (UNLIKELY(block->breakpoint | watching) && machine->icount != first &&
+		    must_look(interp, block))
+			return true;
 		if (machine->icount + block->n_insns > control->until_icount)
 			return true;
 		cpu->stop = CPU_STOP_NONE;
@@ -208,23 +261,33 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 	return true;
 }
 
+/* Completes the instruction whose crossing was answered. */
+static enum engine_exit resume_crossing(struct interp *interp, struct cpu *cpu)
+{
+	if (!run_step(interp, cpu))
+		return ENGINE_CROSSING;
+	cpu->machine->crossing.n_answers = 0;
+	return memory_watch_hit(cpu->machine->memory, NULL) ? ENGINE_WATCHPOINT : ENGINE_RETIRED;
+}
+
 static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 				  const struct run_control *control)
 {
 	struct machine *machine = cpu->machine;
+	uint64_t first = machine->icount;
 
-	if (machine->icount < control->until_icount && machine->crossing.n_answers) {
-		bool done = run_step(interp, cpu);
-		if (!done)
-			return ENGINE_CROSSING;
-		machine->crossing.n_answers = 0;
-		return ENGINE_RETIRED;
-	}
+	if (first < control->until_icount && machine->crossing.n_answers)
+		return resume_crossing(interp, cpu);
 	while (machine->icount < control->until_icount) {
 		if (cpu->activity != ACTIVITY_RUNNING)
 			return ENGINE_HALTED;
+		if (memory_watch_hit(machine->memory, NULL))
+			return ENGINE_WATCHPOINT;
 		if (window_open(cpu, control))
 			return ENGINE_WINDOW;
+		if (interp->n_breakpoints && at_breakpoint(interp, cpu) &&
+		    !(control->skip_breakpoint && machine->icount == first))
+			return ENGINE_BREAKPOINT;
 		uint64_t before = machine->icount;
 		if (!cpu->attention && !run_blocks(interp, cpu, control))
 			return ENGINE_CROSSING;
@@ -233,6 +296,8 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 		if (!run_step(interp, cpu))
 			return ENGINE_CROSSING;
 	}
+	if (memory_watch_hit(machine->memory, NULL))
+		return ENGINE_WATCHPOINT;
 	return cpu->activity != ACTIVITY_RUNNING ? ENGINE_HALTED : ENGINE_LIMIT;
 }
 
@@ -256,4 +321,5 @@ const struct engine_ops interp_engine_ops = {
 	.destroy = interp_destroy,
 	.run = interp_run,
 	.flush = interp_flush,
+	.set_breakpoints = interp_set_breakpoints,
 };

@@ -114,7 +114,6 @@ bool debug_step_suppressed(const struct insn *insn)
 	case ZYDIS_MNEMONIC_INT3:
 	case ZYDIS_MNEMONIC_INTO:
 	case ZYDIS_MNEMONIC_SYSCALL:
-	case ZYDIS_MNEMONIC_SYSENTER:
 		return true;
 	default:
 		return false;
