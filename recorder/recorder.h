@@ -65,11 +65,13 @@ struct recorder_result {
 	const char *end_reason; /* as in the trailer; a static string */
 	int exit_status;        /* `run`: the guest command's */
 	bool has_exit_status;
+	bool file_failed; /* after a failure: it was about the output file */
 };
 
 /*
  * Records. Returns 0 when the recording ended in good order (power-off, shutdown, interrupted, limit);
- * otherwise a negative errno with *ret_error: what failed. What was written until then replays.
+ * otherwise a negative errno with *ret_error: what failed, and ret_result->file_failed. What was
+ * written until then replays.
  */
 int recorder_run(const struct recorder_config *config, struct recorder_result *ret_result,
 		 struct log_error *ret_error);

@@ -137,8 +137,10 @@ static int add_page(void *ctx, uint64_t gpa, const uint8_t *page)
 /* Takes over what stopped the writer. */
 static int take_writer_error(struct recorder *recorder)
 {
-	if (!recorder->error.code)
+	if (!recorder->error.code) {
 		recorder->error = *log_writer_error(recorder->writer);
+		recorder->file_failed = true;
+	}
 	return recorder->error.code;
 }
 
@@ -155,6 +157,7 @@ int recorder_log_create(struct recorder *recorder, const struct machine_config *
 	error = log_writer_create(recorder->config->output_path, &header->header,
 				  recorder->config->sync, &recorder->writer, &recorder->error);
 	free(header);
+	recorder->file_failed = error;
 	if (!error && memory_each_page(recorder->machine->memory, add_page, recorder->writer))
 		error = take_writer_error(recorder);
 	return error;

@@ -7,6 +7,8 @@
 int recorder_load_guest(struct recorder *recorder)
 {
 	struct boot_error reason = {""};
+	const char *path = recorder->config->kernel_path;
+	char text[sizeof(recorder->error.text) + 104];
 	enum boot_kind kind;
 	int error = boot_load(recorder->machine, &recorder->boot, &kind, &reason);
 
@@ -16,7 +18,8 @@ int recorder_load_guest(struct recorder *recorder)
 		snprintf(reason.text, sizeof(reason.text),
 			 "the kernel does not fit into %llu MiB of guest RAM",
 			 (unsigned long long)(recorder->config->ram_bytes >> 20));
-	recorder_fail(recorder, error, reason.text);
+	snprintf(text, sizeof(text), "%.100s: %s", path ? path : "kernel", reason.text);
+	recorder_fail(recorder, error, text);
 	return error;
 }
 

@@ -45,6 +45,7 @@ struct recorder {
 	int exit_status;
 	bool has_exit_status;
 	struct log_error error; /* code set: the recording fails */
+	bool file_failed;       /* the error is the log writer's */
 };
 
 /* The boundary that is answered from platform and world; ctx is a struct recorder. */

@@ -132,7 +132,7 @@ static int choose_exit_status(const struct replay *replay)
 	case REPLAY_DAMAGED:
 		return STATUS_BAD_FILE;
 	case REPLAY_INTERRUPTED:
-		return STATUS_INTERRUPTED;
+		return STATUS_SIGNAL_BASE + *interrupt_flag();
 	case REPLAY_FAILED:
 		return recording_file_status(replayer_error(replay->replayer));
 	case REPLAY_AT_END:

@@ -123,7 +123,7 @@ static int record(struct recording *recording, const struct recording_options *v
 	message("run: the guest ended before the command did: %s", result.end_reason);
 	if (!*interrupt_flag())
 		show_console_tail(console_fd);
-	return *interrupt_flag() ? STATUS_INTERRUPTED : STATUS_FAILED;
+	return *interrupt_flag() ? STATUS_SIGNAL_BASE + *interrupt_flag() : STATUS_FAILED;
 }
 
 static int run_guest(const struct run_options *values, char *const *argv,

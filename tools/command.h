@@ -13,7 +13,7 @@ enum command_status {
 	STATUS_FAILED = 125,         /* reprise could not do its work */
 	STATUS_NOT_EXECUTABLE = 126, /* `run`: the command was found but cannot be executed */
 	STATUS_NOT_FOUND = 127,      /* `run`: there is no such command */
-	STATUS_INTERRUPTED = 130,    /* a replay ended by SIGINT, SIGTERM or SIGHUP */
+	STATUS_SIGNAL_BASE = 128,    /* and a number: a replay or run that this signal ended */
 };
 
 #define COMMAND_MAX_TABLES 2

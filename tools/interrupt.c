@@ -16,6 +16,9 @@ static struct {
 static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT};
 
+/* Not one that the user sends to end the process, which counts how often it came. */
+#define WAKE_SIGNAL SIGUSR1
+
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 static void restore_terminal(void)
@@ -36,6 +39,19 @@ static void on_end(int number)
 	if (state.flag)
 		end_at_once(number);
 	state.flag = number;
+}
+
+/* Whoever read the console has gone; every further byte gives one more of these. */
+static void on_pipe(int number)
+{
+	if (!state.flag)
+		state.flag = number;
+}
+
+/* Does nothing but end the system call that waits. */
+static void on_wake(int number)
+{
+	(void)number;
 }
 
 static void on_stop(int number)
@@ -61,6 +77,8 @@ void interrupt_install(void)
 {
 	for (size_t i = 0; i < LENGTH(end_signals); i++)
 		install(end_signals[i], on_end);
+	install(SIGPIPE, on_pipe);
+	install(WAKE_SIGNAL, on_wake);
 }
 
 const volatile sig_atomic_t *interrupt_flag(void)
@@ -70,10 +88,9 @@ const volatile sig_atomic_t *interrupt_flag(void)
 
 void interrupt_request(void)
 {
-	kill(getpid(), SIGINT);
-	/* SIGINT may be ignored. */
 	if (!state.flag)
 		state.flag = SIGINT;
+	kill(getpid(), WAKE_SIGNAL);
 }
 
 void interrupt_guard_terminal(int fd, const struct termios *normal, const struct termios *raw)

@@ -1,7 +1,8 @@
 /*
  * Signals that end a recording or a replay in good order. The first SIGINT, SIGTERM or SIGHUP
- * raises the flag; a second one ends the process at once. In all cases, and when the tool crashes
- * or is stopped by SIGTSTP, the terminal is set back first.
+ * raises the flag; a second one ends the process at once. SIGPIPE, when nobody reads the console
+ * any more, raises it too. In all cases, and when the tool crashes or is stopped by SIGTSTP, the
+ * terminal is set back first.
  */
 #ifndef REPRISE_TOOLS_INTERRUPT_H
 #define REPRISE_TOOLS_INTERRUPT_H

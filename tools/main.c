@@ -1,7 +1,6 @@
 /* The reprise command: finds the subcommand and hands over. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,9 +80,6 @@ int main(int argc, char **argv)
 
 	if (err)
 		return STATUS_FAILED;
-	/* A reader that went away is an error of write(), so that a recording still ends in order.
-	 */
-	signal(SIGPIPE, SIG_IGN);
 	int status = dispatch(argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		message("standard output: cannot be written");

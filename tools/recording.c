@@ -280,17 +280,22 @@ static void show_progress(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_
 		      text_bytes(bytes, log_bytes));
 }
 
-static void report_error(const struct recording *recording, const struct log_error *error)
+static void report_file_error(const struct recording *recording, const struct log_error *error)
 {
-	const char *hint = NULL;
+	const char *hint = "name another place with -o";
 
-	if (error->code == -ENOMEM)
-		hint = "try a smaller --mem";
-	else if (error->code == -ENOSPC || error->code == -EDQUOT)
+	if (error->code == -ENOSPC || error->code == -EDQUOT || error->code == -EFBIG)
 		hint = "what was written until then replays";
-	else if (error->code == -EACCES || error->code == -EROFS || error->code == -ENOENT)
-		hint = "name another place with -o";
 	message_log_error(recording->output_path, error, hint);
+}
+
+static void report_guest_error(const struct recording *recording, const struct log_error *error)
+{
+	if (error->code == -ENOMEM)
+		message("%s (--mem is %u MiB)", error->text,
+			(unsigned)(recording->config.ram_bytes / MIB));
+	else
+		message("%s", error->text);
 }
 
 int recording_run(struct recording *recording, bool quiet, struct recorder_result *ret_result)
@@ -304,7 +309,10 @@ int recording_run(struct recording *recording, bool quiet, struct recorder_resul
 	if (show)
 		progress_clear();
 	if (err) {
-		report_error(recording, &error);
+		if (ret_result->file_failed)
+			report_file_error(recording, &error);
+		else
+			report_guest_error(recording, &error);
 		return STATUS_FAILED;
 	}
 	return STATUS_OK;

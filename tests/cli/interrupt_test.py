@@ -124,6 +124,22 @@ def test_terminal(keys, name):
     os.close(terminal)
 
 
+def test_reader_gone():
+    """`reprise record | head`: the guest would go on for nobody."""
+    process = start("pipe.rpz")
+    wait_for(process.stdout.fileno(), START)
+    process.stdout.close()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    err = process.stderr.read()
+    process.stderr.close()
+    ok(process.returncode == 0 and b"interrupted after" in err, "the console's reader has gone",
+       process.returncode, err)
+
+
 def test_replay_interrupted():
     process = start("long.rpz")
     seen = wait_for(process.stdout.fileno(), START)
@@ -148,6 +164,7 @@ def main():
             test_signal(number)
         test_kill()
         test_full_disk()
+        test_reader_gone()
         test_terminal(b"\x01x", "Ctrl-A x")
         test_terminal(b"\x03\x01a\x01x", "Ctrl-C goes to the guest")
         test_terminal(None, "SIGTERM on a terminal")
