@@ -62,11 +62,41 @@ static void block_range(const struct block *block, unsigned list, uint32_t *ret_
 	*ret_end = list ? end - PAGE_BYTES : end < PAGE_BYTES ? end : PAGE_BYTES;
 }
 
+static bool lies_in(const struct block *block, unsigned list, uint64_t gpa)
+{
+	return ((list ? block->second_gpa : block->gpa) & PAGE_MASK) == (gpa & PAGE_MASK);
+}
+
+/* Whether the block has bytes in [from, end) of a page; both its pages may be the same. */
+static bool block_meets(const struct block *block, uint64_t gpa, uint32_t from, uint32_t end)
+{
+	for (unsigned list = 0; list <= block->crosses; list++) {
+		uint32_t block_first, block_end;
+		block_range(block, list, &block_first, &block_end);
+		if (lies_in(block, list, gpa) && from < block_end && end > block_first)
+			return true;
+	}
+	return false;
+}
+
 static uint32_t lines_of(uint32_t first, uint32_t end)
 {
 	uint64_t upto = (UINT64_C(2) << ((end - 1) >> LINE_SHIFT)) - 1;
 	uint64_t below = (UINT64_C(1) << (first >> LINE_SHIFT)) - 1;
 	return (uint32_t)(upto & ~below);
+}
+
+/* The lines of a page that hold bytes of the block. */
+static uint32_t lines_in(const struct block *block, uint64_t gpa)
+{
+	uint32_t lines = 0, first, end;
+
+	for (unsigned list = 0; list <= block->crosses; list++) {
+		block_range(block, list, &first, &end);
+		if (lies_in(block, list, gpa))
+			lines |= lines_of(first, end);
+	}
+	return lines;
 }
 
 static struct code_page *page_of(struct block_cache *cache, uint64_t gpa)
@@ -78,14 +108,12 @@ static struct code_page *page_of(struct block_cache *cache, uint64_t gpa)
 static void list_block(struct block_cache *cache, struct block *block, unsigned list, uint64_t gpa)
 {
 	struct code_page *page = page_of(cache, gpa);
-	uint32_t first, end;
 
 	if (!page)
 		return;
-	block_range(block, list, &first, &end);
 	block->page_next[list] = page->blocks;
 	page->blocks = block;
-	page->lines |= lines_of(first, end);
+	page->lines |= lines_in(block, gpa);
 	memory_protect(cache->machine->memory, gpa, PAGE_CODE);
 }
 
@@ -102,7 +130,6 @@ static void unhash_block(struct block_cache *cache, struct block *block)
 static void clean_page(struct block_cache *cache, struct code_page *page, uint64_t gpa)
 {
 	struct block *block = page->blocks, *next;
-	uint32_t first, end;
 
 	page->blocks = NULL;
 	page->lines = 0;
@@ -111,10 +138,9 @@ static void clean_page(struct block_cache *cache, struct code_page *page, uint64
 		next = block->page_next[list];
 		if (!block->valid)
 			continue;
-		block_range(block, list, &first, &end);
 		block->page_next[list] = page->blocks;
 		page->blocks = block;
-		page->lines |= lines_of(first, end);
+		page->lines |= lines_in(block, gpa);
 	}
 	if (!page->blocks)
 		memory_unprotect(cache->machine->memory, gpa, PAGE_CODE);
@@ -124,15 +150,16 @@ static void on_code_write(void *ctx, uint64_t gpa, uint32_t n)
 {
 	struct block_cache *cache = ctx;
 	struct code_page *page = page_of(cache, gpa);
-	uint32_t from = gpa % PAGE_BYTES, first, end;
+	uint32_t from = gpa % PAGE_BYTES;
 	bool dropped = false;
 
+	if (!page->blocks) /* its blocks went with a flush */
+		memory_unprotect(cache->machine->memory, gpa, PAGE_CODE);
 	if (!(page->lines & lines_of(from, from + n)))
 		return;
 	for (struct block *block = page->blocks; block;
 	     block = block->page_next[list_of(block, gpa)]) {
-		block_range(block, list_of(block, gpa), &first, &end);
-		if (!block->valid || from >= end || from + n <= first)
+		if (!block->valid || !block_meets(block, gpa, from, from + n))
 			continue;
 		block->valid = false;
 		unhash_block(cache, block);
@@ -274,10 +301,22 @@ static void add_plain(struct builder *builder, uop_fn *fn, uint8_t bytes, bool c
 	block->n_insns += counts;
 }
 
-/* An undecodable instruction faults; its block still covers its first byte. */
-static void add_fault(struct builder *builder, enum insn_decode_result result)
+/* How many of n bytes decoding must see to come to its result. */
+static uint8_t bytes_seen(const uint8_t *code, uint32_t n, uint32_t mode)
 {
-	add_plain(builder, result == INSN_TOO_LONG ? uop_too_long : uop_invalid, 1, true);
+	uint8_t bytes = 1;
+	struct insn insn;
+
+	while (bytes < n && bytes < INSN_MAX_BYTES &&
+	       insn_decode(code, bytes, mode, &insn) == INSN_TRUNCATED)
+		bytes++;
+	return bytes;
+}
+
+/* An undecodable instruction faults; its block covers the bytes that make it so. */
+static void add_fault(struct builder *builder, enum insn_decode_result result, uint8_t bytes)
+{
+	add_plain(builder, result == INSN_TOO_LONG ? uop_too_long : uop_invalid, bytes, true);
 }
 
 /* Decodes from inside one page until something ends the block. Returns false when the very first
@@ -297,7 +336,8 @@ static bool decode_in_page(struct builder *builder, const uint8_t *code, uint32_
 			break;
 		}
 		if (result != INSN_OK) {
-			add_fault(builder, result);
+			add_fault(builder, result,
+				  bytes_seen(code + block->bytes, n - block->bytes, block->mode));
 			return true;
 		}
 		if (add_insn(builder, &insn))
@@ -326,12 +366,12 @@ static void decode_crossing(struct builder *builder, const uint8_t *code, uint32
 
 	memcpy(bytes, code, n);
 	memcpy(bytes + n, fetch_page(builder->cache, second_gpa), sizeof(bytes) - n);
+	builder->block->crosses = true;
 	builder->block->second_gpa = second_gpa;
 	enum insn_decode_result result =
 		insn_decode(bytes, INSN_MAX_BYTES, builder->block->mode, &insn);
 	if (result != INSN_OK) {
-		add_fault(builder, result);
-		builder->block->bytes = (uint16_t)(n + 1);
+		add_fault(builder, result, bytes_seen(bytes, INSN_MAX_BYTES, builder->block->mode));
 	} else if (!add_insn(builder, &insn)) {
 		add_plain(builder, uop_end, 0, false);
 	}
@@ -353,7 +393,17 @@ static bool fetch_translate(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 static uint64_t next_page(const struct cpu *cpu, uint64_t linear)
 {
 	uint64_t next = (linear & PAGE_MASK) + PAGE_BYTES;
-	return cpu_long_mode(cpu) ? next : (uint32_t)next;
+	return cpu_code64(cpu) ? next : (uint32_t)next;
+}
+
+/* Translates the page after that of linear, for an instruction that ends there. */
+static bool fetch_second(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	uint64_t next = next_page(cpu, linear);
+
+	if (cpu_code64(cpu) && !address_is_canonical(next))
+		return raise_gp(cpu, 0);
+	return fetch_translate(cpu, next, ret_gpa);
 }
 
 /* Moves the instructions that operations still need from the builder's stack into the arena. */
@@ -386,7 +436,7 @@ static struct block *build(struct block_cache *cache, struct cpu *cpu, uint64_t 
 	block->breakpoint = breakpoint_may_lie(cache, gpa);
 	if (!decode_in_page(&builder, code, n)) {
 		uint64_t second_gpa;
-		if (!fetch_translate(cpu, next_page(cpu, linear), &second_gpa))
+		if (!fetch_second(cpu, linear, &second_gpa))
 			return NULL;
 		decode_crossing(&builder, code, n, second_gpa);
 	}
@@ -397,7 +447,7 @@ static struct block *build(struct block_cache *cache, struct cpu *cpu, uint64_t 
 	block->hash_next = *bucket;
 	*bucket = block;
 	list_block(cache, block, 0, gpa);
-	if (block->second_gpa)
+	if (block->crosses)
 		list_block(cache, block, 1, block->second_gpa);
 	return block;
 }
@@ -435,12 +485,14 @@ struct block *block_find(struct block_cache *cache, struct cpu *cpu, bool single
 		block = build(cache, cpu, linear, gpa, mode);
 	if (!block)
 		return NULL;
-	if (block->second_gpa) {
-		if (!fetch_translate(cpu, next_page(cpu, linear), &second_gpa))
+	if (block->crosses) {
+		if (!fetch_second(cpu, linear, &second_gpa))
 			return NULL;
-		if (second_gpa != block->second_gpa) { /* remapped: decode anew */
+		/* Remapped, or overwritten by accessed bits: decode anew. */
+		if (second_gpa != block->second_gpa || !block->valid) {
+			if (block->valid)
+				unhash_block(cache, block);
 			block->valid = false;
-			unhash_block(cache, block);
 			block = build(cache, cpu, linear, gpa, mode);
 			if (!block)
 				return NULL;

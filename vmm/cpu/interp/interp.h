@@ -50,8 +50,8 @@ struct block {
 	uint8_t n_insns; /* steps it adds to icount when it runs to its end */
 	bool valid;
 	bool breakpoint;     /* a breakpoint may lie on its first instruction */
-	uint64_t second_gpa; /* the page that holds the end of an instruction crossing into it, or 0
-			      */
+	bool crosses;        /* one instruction, which ends in another page: */
+	uint64_t second_gpa; /* the page that holds its end */
 	struct block *links[LINK_COUNT];
 	struct block *hash_next;
 	struct block *page_next[2]; /* the lists of the pages of gpa and second_gpa */

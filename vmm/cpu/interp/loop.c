@@ -146,17 +146,30 @@ static bool is_iret(const struct insn *insn)
 	return insn && insn_row(insn->mnemonic)->exec == exec_iret;
 }
 
+/* One iteration of a repeat was done and more follow. */
+static bool is_repeating(const struct cpu *cpu, const struct insn *insn, uint64_t rip)
+{
+	return insn && (insn->prefixes & (PREFIX_REP | PREFIX_REPNE)) && cpu->rip == rip;
+}
+
+/* A software interrupt or SYSCALL that has cleared TF is not followed by a single-step trap. */
+static bool step_is_trapped(const struct cpu *cpu, const struct insn *insn)
+{
+	return (cpu->rflags_rest & FLAG_TF) || !insn || !debug_step_suppressed(insn);
+}
+
 /*
- * After an instruction retired: what outlives exactly one instruction ends, a single-step trap
- * becomes pending (SDM 3B 17.3.1.4).
+ * After the instruction at rip retired: what outlives exactly one instruction ends, a single-step
+ * trap becomes pending (SDM 3B 17.3.1.4).
  */
-static void finish_step(struct cpu *cpu, const struct insn *insn, uint8_t shadow, bool tf, bool rf)
+static void finish_step(struct cpu *cpu, const struct insn *insn, uint64_t rip, uint8_t shadow,
+			bool tf, bool rf)
 {
 	if (shadow != SHADOW_NONE && cpu->shadow == shadow)
 		cpu->shadow = SHADOW_NONE;
-	if (rf && !is_iret(insn))
+	if (rf && !is_iret(insn) && !is_repeating(cpu, insn, rip))
 		cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
-	if (tf && !(insn && debug_step_suppressed(insn)))
+	if (tf && step_is_trapped(cpu, insn))
 		cpu->pending_db |= DR6_BS;
 	cpu_update_mode(cpu);
 }
@@ -178,7 +191,7 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 		return true;
 	}
 	uint64_t before = cpu->machine->icount, limit = cpu->until_icount;
-	uint64_t pending_db = cpu->pending_db;
+	uint64_t pending_db = cpu->pending_db, rip = cpu->rip;
 	const struct block *block = block_find(interp->cache, cpu, true);
 	if (!block) {
 		fetch_fault(cpu);
@@ -190,7 +203,7 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 	cpu->until_icount = limit;
 	cpu->link = LINK_NONE;
 	if (result == RUN_RETIRED && cpu->machine->icount != before)
-		finish_step(cpu, block->uops[0].insn, shadow, tf, rf);
+		finish_step(cpu, block->uops[0].insn, rip, shadow, tf, rf);
 	if (result != RUN_RETIRED) /* breakpoints count for what retires */
 		cpu->pending_db = pending_db;
 	return result != RUN_CROSSING;
@@ -212,7 +225,7 @@ static struct block *next_block(struct interp *interp, struct cpu *cpu, struct b
 	if (link && last->links[link] && last->links[link]->valid)
 		return last->links[link];
 	struct block *block = block_find(interp->cache, cpu, false);
-	if (link && block && !block->second_gpa &&
+	if (link && block && !block->crosses &&
 	    generation == block_cache_generation(interp->cache) && last->valid)
 		last->links[link] = block;
 	return block;
