@@ -1,8 +1,10 @@
 /*
  * Runs the integer oracle (oracle.h): every template in 64-bit, 32-bit and 16-bit code.
  *
- * Usage: oracle [--cases N] [--seed N] [--engine interp] [--only TEXT] [--undefined]
+ * Usage: oracle [--cases N] [--sequences N] [--seed N] [--engine interp] [--only TEXT]
+ * [--undefined]
  *   --cases      cases per template and mode
+ *   --sequences  sequences per mode
  *   --engine     runs each case on that engine, too
  *   --only       templates whose name contains TEXT
  *   --undefined  counts how often undefined flags differ from this host's, and says which
@@ -15,11 +17,12 @@
 #include "tests/cpu/oracle.h"
 #include "tests/tap.h"
 
-#define DEFAULT_CASES 2000
-#define MAX_REPORTS   3
+#define DEFAULT_CASES     1000
+#define DEFAULT_SEQUENCES 30000
+#define MAX_REPORTS       3
 
 struct options {
-	unsigned cases;
+	unsigned cases, sequences;
 	uint64_t seed;
 	bool engine;
 	bool undefined;
@@ -31,8 +34,9 @@ struct run {
 	struct oracle_random random;
 	struct guest *direct, *engine; /* engine may be NULL */
 	enum oracle_mode mode;
-	unsigned reports;       /* differences printed in this test */
-	unsigned undefined[32]; /* differences by flag bit in this test */
+	const struct oracle_sequence *sequence; /* while one runs */
+	unsigned reports;                       /* differences printed in this test */
+	unsigned undefined[32];                 /* differences by flag bit in this test */
 };
 
 static const char *const mode_names[] = {"64-bit", "32-bit", "16-bit"};
@@ -42,19 +46,37 @@ static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rb
 
 /* ---- reports ---- */
 
-static void note_case(struct run *run, const struct oracle_case *c, const char *who)
+static void note_bytes(const char *what, const struct oracle_case *c)
 {
 	char text[64] = "";
 
 	for (unsigned i = 0; i < c->length; i++)
 		snprintf(text + 3 * i, sizeof(text) - 3 * i, "%02x ", c->bytes[i]);
-	tap_note("%s, %s: %s", who, mode_names[run->mode], text);
+	tap_note("%s at %llx: %s", what, (unsigned long long)c->in.rip, text);
+}
+
+static void note_registers(const struct oracle_state *in)
+{
 	for (unsigned i = 0; i < 16; i += 4)
 		tap_note("  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx", gpr_names[i],
-			 (unsigned long long)c->in.gpr[i], gpr_names[i + 1],
-			 (unsigned long long)c->in.gpr[i + 1], gpr_names[i + 2],
-			 (unsigned long long)c->in.gpr[i + 2], gpr_names[i + 3],
-			 (unsigned long long)c->in.gpr[i + 3]);
+			 (unsigned long long)in->gpr[i], gpr_names[i + 1],
+			 (unsigned long long)in->gpr[i + 1], gpr_names[i + 2],
+			 (unsigned long long)in->gpr[i + 2], gpr_names[i + 3],
+			 (unsigned long long)in->gpr[i + 3]);
+	tap_note("  flags %x", in->flags);
+}
+
+static void note_case(struct run *run, const struct oracle_case *c, const char *who)
+{
+	tap_note("%s, %s", who, mode_names[run->mode]);
+	if (run->sequence) {
+		note_registers(&run->sequence->start.in);
+		for (unsigned i = 0; i < run->sequence->n; i++)
+			note_bytes(" ", &run->sequence->part[i]);
+		tap_note("the last of them, and the registers before it:");
+	}
+	note_bytes(" ", c);
+	note_registers(&c->in);
 }
 
 static bool differ(struct run *run, bool quiet, const char *what, uint64_t host, uint64_t machine)
@@ -110,7 +132,7 @@ static bool states_differ(struct run *run, bool quiet, const struct oracle_case 
 	bool both_fault = !retired && machine->vector != ORACLE_RETIRED;
 	bool any_fault = both_fault && either_order(c);
 	bool any = !any_fault && differ(run, quiet, "vector", host->vector, machine->vector);
-	uint32_t mask = FLAGS_ARITH | FLAG_DF;
+	uint32_t mask = ORACLE_FLAGS & ~c->tainted;
 
 	if (c->valid && retired)
 		mask &= ~oracle_undefined_flags(c);
@@ -161,6 +183,18 @@ static bool vendor_difference(const struct oracle_case *c, const struct oracle_s
 	return host->vector == VECTOR_GP && !address_is_canonical(host->rip);
 }
 
+/*
+ * The host checks alignment before it walks the page tables, and each access of an instruction
+ * before the next one's address; in the machine #GP, #SS and page faults come first (SDM 3A table
+ * 6-2).
+ */
+static bool alignment_first(const struct oracle_state *host, const struct oracle_state *machine)
+{
+	return host->vector == VECTOR_AC && host->rip == machine->rip &&
+	       (machine->vector == VECTOR_PF || machine->vector == VECTOR_GP ||
+		machine->vector == VECTOR_SS);
+}
+
 static void count_undefined(struct run *run, const struct oracle_case *c,
 			    const struct oracle_state *host, const struct oracle_state *machine)
 {
@@ -175,7 +209,7 @@ static void count_undefined(struct run *run, const struct oracle_case *c,
 static bool check(struct run *run, const struct oracle_case *c, struct guest *guest,
 		  const char *who, const struct oracle_state *host, struct oracle_state *machine)
 {
-	bool vendor = vendor_difference(c, host, machine);
+	bool vendor = vendor_difference(c, host, machine) || alignment_first(host, machine);
 	bool any_memory =
 		vendor || (c->valid && oracle_undefined_result(c)) || faults_midway(c, host);
 
@@ -239,15 +273,19 @@ static bool fault_left_traces(struct run *run, const struct oracle_case *c,
 	return true;
 }
 
-/* The engine must do exactly what the exec functions do, undefined flags included. */
+/*
+ * The engine must do exactly what the exec functions do, undefined flags included. It runs all in
+ * one go, or by a few steps at a time.
+ */
 static bool engine_differs(struct run *run, const struct oracle_case *c,
-			   const struct oracle_state *machine)
+			   const struct oracle_state *in, const struct oracle_state *machine)
 {
 	struct oracle_state by_engine;
 	bool same_memory = true;
 
-	load_case(run->engine, c);
-	guest_run(run->engine, &c->in, &by_engine);
+	guest_set_stride(run->engine,
+			 oracle_below(&run->random, 2) ? 0 : 1 + oracle_below(&run->random, 4));
+	guest_run(run->engine, in, &by_engine);
 	for (uint32_t page = 0; page < ORACLE_BYTES; page += 4096)
 		if (oracle_pages[page / 4096] >= ORACLE_PAGE_RW)
 			same_memory &= !memcmp(guest_page(run->direct, page),
@@ -288,14 +326,94 @@ static bool run_case(struct run *run, const struct oracle_template *template, bo
 	}
 	*ret_ran = true;
 	same = !fault_left_traces(run, &c, &machine);
-	if (run->engine)
-		same &= !engine_differs(run, &c, &machine);
+	if (run->engine) {
+		load_case(run->engine, &c);
+		same &= !engine_differs(run, &c, &c.in, &machine);
+	}
 	native_run(&c.in, &host);
 	same &= check(run, &c, run->direct, "exec function", &host, &machine);
 	count_undefined(run, &c, &host, &machine);
 	if (run->engine)
 		memory_differs(true, run->engine, true);
 	return same;
+}
+
+/* ---- one sequence ---- */
+
+static uint32_t part_offset(const struct run *run, const struct oracle_case *part)
+{
+	return (uint32_t)(oracle_segment_base(run->mode) + part->in.rip - ORACLE_BASE);
+}
+
+static void load_engine_sequence(struct run *run, const struct oracle_sequence *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		guest_load(run->engine, part_offset(run, &s->part[i]), s->part[i].bytes,
+			   s->part[i].length);
+	guest_load(run->engine, s->start.poke_offset, s->start.poke, sizeof(s->start.poke));
+}
+
+static void load_native_sequence(struct run *run, const struct oracle_sequence *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		memcpy(native_memory() + part_offset(run, &s->part[i]), s->part[i].bytes,
+		       s->part[i].length);
+	memcpy(native_memory() + s->start.poke_offset, s->start.poke, sizeof(s->start.poke));
+}
+
+/* Puts INT3 back where the code was, and makes the guests' data the host's. */
+static void unload_sequence(struct run *run, const struct oracle_sequence *s)
+{
+	uint8_t filler[INSN_MAX_BYTES];
+
+	memset(filler, 0xcc, sizeof(filler));
+	for (unsigned i = 0; i < s->n; i++) {
+		uint32_t at = part_offset(run, &s->part[i]);
+		memset(native_memory() + at, 0xcc, s->part[i].length);
+		guest_load(run->direct, at, filler, s->part[i].length);
+		if (run->engine)
+			guest_load(run->engine, at, filler, s->part[i].length);
+	}
+	memory_differs(true, run->direct, true);
+	if (run->engine)
+		memory_differs(true, run->engine, true);
+}
+
+/* Returns false when a machine differs from the host. *ret_ran: the sequence was usable. */
+static bool run_sequence(struct run *run, bool *ret_ran)
+{
+	struct oracle_sequence s;
+	struct oracle_state host;
+	bool same = true;
+
+	*ret_ran = oracle_sequence_make(&run->random, run->mode, run->direct, &s);
+	run->sequence = &s;
+	if (*ret_ran && run->engine) {
+		load_engine_sequence(run, &s);
+		same = !engine_differs(run, &s.last, &s.start.in, &s.out);
+	}
+	if (*ret_ran) {
+		load_native_sequence(run, &s);
+		native_run(&s.start.in, &host);
+		same &= check(run, &s.last, run->direct, "exec functions", &host, &s.out);
+	}
+	unload_sequence(run, &s);
+	run->sequence = NULL;
+	return same;
+}
+
+static void run_sequences(struct run *run)
+{
+	unsigned n = 0, wrong = 0;
+
+	run->reports = 0;
+	for (unsigned i = 0; n < run->options.sequences && i < 20 * run->options.sequences; i++) {
+		bool ran;
+		wrong += !run_sequence(run, &ran);
+		n += ran;
+	}
+	tap_ok(n >= run->options.sequences && wrong == 0, "%s: %u sequences, %u wrong",
+	       mode_names[run->mode], n, wrong);
 }
 
 /* ---- one template in one mode ---- */
@@ -320,6 +438,8 @@ static void run_template(struct run *run, const struct oracle_template *template
 
 	run->reports = 0;
 	memset(run->undefined, 0, sizeof(run->undefined));
+	if (!run->options.cases)
+		return;
 	for (unsigned i = 0; n < run->options.cases && i < 20 * run->options.cases; i++) {
 		bool ran;
 		wrong += !run_case(run, template, &ran);
@@ -346,19 +466,23 @@ static void run_mode(struct run *run)
 		if (oracle_template_in_mode(template, run->mode) &&
 		    strstr(oracle_template_name(template), run->options.only))
 			run_template(run, template);
+	if (!*run->options.only)
+		run_sequences(run);
 }
 
 static int usage(const char *name)
 {
 	fprintf(stderr,
-		"usage: %s [--cases N] [--seed N] [--engine interp] [--only TEXT] [--undefined]\n",
+		"usage: %s [--cases N] [--sequences N] [--seed N] [--engine interp] [--only TEXT] "
+		"[--undefined]\n",
 		name);
 	return 2;
 }
 
 static bool parse(int argc, char **argv, struct options *ret_options)
 {
-	*ret_options = (struct options){.cases = DEFAULT_CASES, .seed = 1, .only = ""};
+	*ret_options = (struct options){
+		.cases = DEFAULT_CASES, .sequences = DEFAULT_SEQUENCES, .seed = 1, .only = ""};
 	for (int i = 1; i < argc; i++) {
 		const char *argument = i + 1 < argc ? argv[i + 1] : "";
 		if (!strcmp(argv[i], "--undefined")) {
@@ -367,6 +491,8 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 		}
 		if (!strcmp(argv[i], "--cases"))
 			ret_options->cases = (unsigned)strtoul(argument, NULL, 0);
+		else if (!strcmp(argv[i], "--sequences"))
+			ret_options->sequences = (unsigned)strtoul(argument, NULL, 0);
 		else if (!strcmp(argv[i], "--seed"))
 			ret_options->seed = strtoull(argument, NULL, 0);
 		else if (!strcmp(argv[i], "--only"))

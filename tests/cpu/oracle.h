@@ -1,6 +1,6 @@
 /*
- * The integer oracle: one instruction, the same registers and memory, once on the host's processor
- * and once in the machine; what differs is a bug.
+ * The integer oracle: one instruction or a sequence of a few, the same registers and memory, once
+ * on the host's processor and once in the machine; what differs is a bug.
  *
  * The sandbox is 64 KiB at ORACLE_BASE, shared memory in the host and identity-mapped RAM in the
  * guest:
@@ -49,6 +49,10 @@ static inline uint64_t oracle_segment_base(enum oracle_mode mode)
 
 #define ORACLE_RETIRED 255 /* vector: none */
 
+/* The flags that cases set and that are compared. TF would single-step, the others user mode cannot
+ * change. */
+#define ORACLE_FLAGS (FLAGS_ARITH | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID)
+
 struct oracle_state {
 	uint64_t gpr[16];
 	uint64_t rip; /* offset in CS */
@@ -82,7 +86,12 @@ void guest_set_mode(struct guest *guest, enum oracle_mode mode);
 /* Changes the sandbox's bytes, whatever its pages' protection. */
 void guest_load(struct guest *guest, uint32_t offset, const void *data, uint32_t n);
 const uint8_t *guest_page(const struct guest *guest, uint32_t offset);
-/* Runs one instruction, all iterations of a REP. */
+/* An engine stops after every n steps; 0: never. */
+void guest_set_stride(struct guest *guest, unsigned n);
+/*
+ * By exec functions: runs one instruction, all iterations of a REP. By an engine: runs until a
+ * fault or an INT3.
+ */
 void guest_run(struct guest *guest, const struct oracle_state *in, struct oracle_state *ret_out);
 
 /* ---- oracle_case.c: what is run ---- */
@@ -101,6 +110,7 @@ const char *oracle_template_name(const struct oracle_template *template);
 bool oracle_template_in_mode(const struct oracle_template *template, enum oracle_mode mode);
 
 struct oracle_case {
+	const struct oracle_template *template;
 	uint8_t bytes[16];
 	unsigned length;
 	bool valid; /* insn holds the decoded instruction; otherwise it must raise #UD */
@@ -108,16 +118,56 @@ struct oracle_case {
 	struct oracle_state in;
 	uint32_t poke_offset; /* bytes to put into the sandbox first */
 	uint8_t poke[16];
+	uint32_t tainted; /* flags that earlier instructions left undefined and this one does not
+			     set */
 };
 
 /* Makes a case. Returns false when it came out unusable (it would reach outside the sandbox). */
 bool oracle_make(struct oracle_random *random, const struct oracle_template *template,
 		 enum oracle_mode mode, struct oracle_case *ret_case);
 
+/* Registers to start a sequence from; rip is that of ORACLE_CODE. */
+void oracle_start(struct oracle_random *random, enum oracle_mode mode,
+		  struct oracle_case *ret_case);
+
+/*
+ * Makes an instruction that suits the state in which it is going to run, which it takes as it is:
+ * ret_case->in. Returns false when it came out unusable.
+ */
+bool oracle_continue(struct oracle_random *random, const struct oracle_template *template,
+		     enum oracle_mode mode, const struct oracle_state *in,
+		     struct oracle_case *ret_case);
+
+/* Whether the case's instruction may run in the state case->in: it stays within the data pages. */
+bool oracle_may_run(const struct oracle_case *c, enum oracle_mode mode);
+
+/* ---- oracle_sequence.c ---- */
+
+#define ORACLE_SEQUENCE_MAX 8
+
+struct oracle_sequence {
+	struct oracle_case start; /* in, poke: what the first instruction finds */
+	struct oracle_case part[ORACLE_SEQUENCE_MAX]; /* in: when it was placed; in.rip: where */
+	unsigned n;
+	struct oracle_case last; /* the part that ended it, with the state before it */
+	struct oracle_state out; /* what the exec functions came to */
+};
+
+/*
+ * Makes a sequence by running it by exec functions, each instruction chosen for the state that the
+ * ones before it led to; it follows branches. The code and the poke are in the guest's memory
+ * afterwards. Returns false when it led nowhere usable.
+ */
+bool oracle_sequence_make(struct oracle_random *random, enum oracle_mode mode, struct guest *guest,
+			  struct oracle_sequence *ret_sequence);
+
 /* ---- oracle_undefined.c ---- */
 
 /* The flags that the manual leaves undefined after this case. */
 uint32_t oracle_undefined_flags(const struct oracle_case *c);
+/* The arithmetic flags that the case's instruction reads, and those that it sets for certain. */
+void oracle_flag_use(const struct oracle_case *c, enum oracle_mode mode, uint32_t *ret_read,
+		     uint32_t *ret_set);
 /* True when even the result is undefined. */
 bool oracle_undefined_result(const struct oracle_case *c);
 

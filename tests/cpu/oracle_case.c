@@ -85,7 +85,7 @@ struct emitter {
 	enum oracle_mode mode;
 	struct oracle_case *c;
 	unsigned op_size, addr_size;
-	unsigned disp_at, disp_size; /* of a displacement without registers; size 0: none */
+	unsigned disp_at, disp_size; /* of the displacement; size 0: none */
 };
 
 static void emit(struct emitter *e, uint64_t number, unsigned n)
@@ -128,12 +128,10 @@ static void emit_prefixes(struct emitter *e)
 	}
 }
 
-static void emit_disp(struct emitter *e, unsigned n, bool alone)
+static void emit_disp(struct emitter *e, unsigned n)
 {
-	if (alone) {
-		e->disp_at = e->c->length;
-		e->disp_size = n;
-	}
+	e->disp_at = e->c->length;
+	e->disp_size = n;
 	emit(e, oracle_next(e->random), n);
 }
 
@@ -146,9 +144,9 @@ static void emit_address(struct emitter *e, unsigned mod, unsigned rm)
 		return;
 	if (e->addr_size == 2) {
 		if (mod == 1)
-			emit_disp(e, 1, false);
+			emit_disp(e, 1);
 		else if (mod == 2 || rm == 6)
-			emit_disp(e, 2, mod == 0);
+			emit_disp(e, 2);
 		return;
 	}
 	if (rm == 4) {
@@ -157,9 +155,9 @@ static void emit_address(struct emitter *e, unsigned mod, unsigned rm)
 		base = sib & 7;
 	}
 	if (mod == 0 && base == 5)
-		emit_disp(e, 4, true);
+		emit_disp(e, 4);
 	else if (mod != 0)
-		emit_disp(e, mod == 1 ? 1 : 4, false);
+		emit_disp(e, mod == 1 ? 1 : 4);
 }
 
 static void emit_modrm(struct emitter *e)
@@ -179,7 +177,7 @@ static void emit_modrm(struct emitter *e)
 
 static void emit_relative(struct emitter *e, unsigned n)
 {
-	uint64_t here = ORACLE_BASE + ORACLE_CODE + e->c->length + n;
+	uint64_t here = oracle_segment_base(e->mode) + e->c->in.rip + e->c->length + n;
 
 	if (n == 1)
 		emit(e, oracle_next(e->random), 1);
@@ -239,13 +237,17 @@ static bool emit_instruction(struct emitter *e)
 
 /* ---- registers ---- */
 
+static uint32_t choose_flags(struct oracle_random *random)
+{
+	return ((uint32_t)oracle_next(random) & (FLAGS_ARITH | FLAG_ID)) |
+	       (chance(random, 12) ? FLAG_AC : 0) | (chance(random, 24) ? FLAG_NT : 0);
+}
+
 static void choose_registers(struct emitter *e)
 {
 	struct oracle_state *in = &e->c->in;
 
-	memset(in, 0, sizeof(*in));
-	in->rip = ORACLE_BASE + ORACLE_CODE - oracle_segment_base(e->mode);
-	in->flags = (uint32_t)oracle_next(e->random) & FLAGS_ARITH;
+	in->flags = choose_flags(e->random);
 	if ((e->template->flags & STRING) && chance(e->random, 3))
 		in->flags |= FLAG_DF;
 	for (unsigned i = 0; i < 16; i++)
@@ -430,6 +432,11 @@ static void choose_poke(struct emitter *e, uint64_t target)
 	memcpy(e->c->poke, word, sizeof(word));
 }
 
+static bool is_locked(const struct oracle_case *c)
+{
+	return memchr(c->bytes, 0xf0, 6) != NULL;
+}
+
 bool oracle_make(struct oracle_random *random, const struct oracle_template *template,
 		 enum oracle_mode mode, struct oracle_case *ret_case)
 {
@@ -437,6 +444,8 @@ bool oracle_make(struct oracle_random *random, const struct oracle_template *tem
 	uint64_t target = data_address(random);
 
 	memset(ret_case, 0, sizeof(*ret_case));
+	ret_case->template = template;
+	ret_case->in.rip = ORACLE_BASE + ORACLE_CODE - oracle_segment_base(mode);
 	if (!emit_instruction(&e))
 		return false;
 	choose_registers(&e);
@@ -455,6 +464,114 @@ bool oracle_make(struct oracle_random *random, const struct oracle_template *tem
 		ret_case->in.gpr[i] = i < 8 ? (uint32_t)ret_case->in.gpr[i] : 0;
 	choose_poke(&e, target);
 	if (!ret_case->valid)
-		return memchr(ret_case->bytes, 0xf0, 6) != NULL;
+		return is_locked(ret_case);
 	return explicit_is_safe(&e) && implicit_is_safe(&e);
+}
+
+/* ---- in a sequence: the state is what it is ---- */
+
+void oracle_start(struct oracle_random *random, enum oracle_mode mode, struct oracle_case *ret_case)
+{
+	struct emitter e = {.random = random, .mode = mode, .c = ret_case};
+	struct oracle_state *in = &ret_case->in;
+	unsigned width = stack_bytes(mode);
+
+	memset(ret_case, 0, sizeof(*ret_case));
+	in->rip = ORACLE_BASE + ORACLE_CODE - oracle_segment_base(mode);
+	in->flags = choose_flags(random) | (chance(random, 8) ? FLAG_DF : 0);
+	for (unsigned i = 0; i < 16; i++)
+		in->gpr[i] = chance(random, 3)   ? value(random)
+			     : chance(random, 3) ? code_address(random) - oracle_segment_base(mode)
+						 : data_address(random) - oracle_segment_base(mode);
+	if (chance(random, 2))
+		in->gpr[RCX] = oracle_below(random, 20);
+	point(&e, RSP, ORACLE_BASE + 0x3800 + oracle_below(random, 0x1000) / 8 * 8, width);
+	if (chance(random, 2))
+		point(&e, RBP, data_address(random), width);
+	for (unsigned i = 0; mode != ORACLE_64 && i < 16; i++)
+		in->gpr[i] = i < 8 ? (uint32_t)in->gpr[i] : 0;
+	ret_case->poke_offset = (uint32_t)(oracle_segment_base(mode) +
+					   truncated(in->gpr[RSP], width) - ORACLE_BASE);
+	for (unsigned i = 0; i + width <= sizeof(ret_case->poke); i += width) {
+		uint64_t address = code_address(random) - oracle_segment_base(mode);
+		memcpy(ret_case->poke + i, &address, width);
+	}
+}
+
+/* Makes the explicit memory operand lie at target if the displacement can be chosen so. */
+static void aim_displacement(struct emitter *e, uint64_t target)
+{
+	struct oracle_case *c = e->c;
+	uint64_t short_by = target - effective_address(c, e->mode);
+	int64_t disp = (int64_t)truncated((uint64_t)c->insn.disp + short_by, c->insn.addr_size);
+	unsigned unused = 64 - 8 * e->disp_size;
+
+	if (!e->disp_size)
+		return;
+	if (c->insn.addr_size < 8)
+		disp = (int64_t)((uint64_t)disp << (64 - 8 * c->insn.addr_size)) >>
+		       (64 - 8 * c->insn.addr_size);
+	if ((int64_t)((uint64_t)disp << unused) >> unused == disp)
+		memcpy(c->bytes + e->disp_at, &disp, e->disp_size);
+}
+
+bool oracle_continue(struct oracle_random *random, const struct oracle_template *template,
+		     enum oracle_mode mode, const struct oracle_state *in,
+		     struct oracle_case *ret_case)
+{
+	struct emitter e = {.random = random, .template = template, .mode = mode, .c = ret_case};
+
+	memset(ret_case, 0, sizeof(*ret_case));
+	ret_case->template = template;
+	ret_case->in = *in;
+	if (!emit_instruction(&e))
+		return false;
+	ret_case->valid = decode(ret_case, mode);
+	if (ret_case->valid && memory_operand(&ret_case->insn)) {
+		aim_displacement(&e, data_address(random));
+		ret_case->valid = decode(ret_case, mode);
+	}
+	if (!ret_case->valid)
+		return is_locked(ret_case);
+	return oracle_may_run(ret_case, mode);
+}
+
+/* As range_is_safe(), and the code is left alone: it is not yet what it will be. */
+static bool range_is_data(uint64_t address, uint64_t size)
+{
+	return range_is_safe(address, size) && address - ORACLE_BASE >= 0x2000;
+}
+
+static bool stays_in_data(const struct emitter *e)
+{
+	const struct insn *insn = &e->c->insn;
+	const struct operand *memory = memory_operand(insn);
+	const uint64_t *gpr = e->c->in.gpr;
+	uint64_t base = oracle_segment_base(e->mode), address = effective_address(e->c, e->mode);
+
+	if (memory && memory->size && insn->mnemonic != ZYDIS_MNEMONIC_NOP) {
+		if (has_bit_offset(insn))
+			address += (uint64_t)((bit_offset(e->c) >> 3) & ~7);
+		if (!range_is_data(address - 8, 40))
+			return false;
+	}
+	if ((e->template->flags & STRING) &&
+	    (truncated(gpr[RCX], e->addr_size) > 20 ||
+	     !range_is_data(truncated(gpr[RSI], e->addr_size) + base - 0x100, 0x200) ||
+	     !range_is_data(truncated(gpr[RDI], e->addr_size) + base - 0x100, 0x200)))
+		return false;
+	if (insn->mnemonic == ZYDIS_MNEMONIC_XLAT)
+		return range_is_data(truncated(gpr[RBX], e->addr_size) + base, 256);
+	return !(e->template->flags & STACK) ||
+	       (range_is_data(truncated(gpr[RSP], stack_bytes(e->mode)) + base - 0x400, 0x480) &&
+		range_is_data(truncated(gpr[RBP], stack_bytes(e->mode)) + base - 0x200, 0x280));
+}
+
+bool oracle_may_run(const struct oracle_case *c, enum oracle_mode mode)
+{
+	struct oracle_case copy = *c;
+	struct emitter e = {.template = c->template, .mode = mode, .c = &copy};
+
+	e.addr_size = c->insn.addr_size;
+	return !c->valid || (explicit_is_safe(&e) && implicit_is_safe(&e) && stays_in_data(&e));
 }

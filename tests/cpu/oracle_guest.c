@@ -38,6 +38,7 @@ struct guest {
 	struct machine *machine;
 	struct engine *engine;
 	unsigned engine_runs;
+	unsigned stride; /* guest_set_stride() */
 	enum oracle_mode mode;
 };
 
@@ -102,7 +103,7 @@ static const struct segment user_code[ORACLE_MODES] = {
 
 static void load_system_state(struct cpu *cpu)
 {
-	cpu->cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_MP | CR0_ET;
+	cpu->cr0 = CR0_PE | CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_MP | CR0_ET;
 	cpu->cr3 = PML4_GPA;
 	cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	cpu->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
@@ -123,7 +124,7 @@ static void load_user_state(struct guest *guest, const struct oracle_state *in)
 	cpu->seg[SEG_CS] = user_code[guest->mode];
 	cpu->seg[SEG_DS] = cpu->seg[SEG_ES] = cpu->seg[SEG_SS] = user_segment[guest->mode];
 	cpu->cpl = 3;
-	cpu->rflags_rest = FLAG_FIXED | FLAG_IF | (in->flags & FLAG_DF);
+	cpu->rflags_rest = FLAG_FIXED | FLAG_IF | (in->flags & ORACLE_FLAGS & ~FLAGS_ARITH);
 	flags_set_arith(cpu, in->flags);
 	cpu->activity = ACTIVITY_RUNNING;
 	cpu->stop = CPU_STOP_NONE;
@@ -135,7 +136,7 @@ static void save_user_state(const struct cpu *cpu, struct oracle_state *ret_out)
 	memset(ret_out, 0, sizeof(*ret_out));
 	memcpy(ret_out->gpr, cpu->gpr, sizeof(ret_out->gpr));
 	ret_out->rip = cpu->rip;
-	ret_out->flags = flags_arith(cpu) | (uint32_t)(cpu->rflags_rest & FLAG_DF);
+	ret_out->flags = flags_arith(cpu) | (uint32_t)(cpu->rflags_rest & ORACLE_FLAGS);
 	ret_out->vector = ORACLE_RETIRED;
 }
 
@@ -180,6 +181,11 @@ void guest_destroy(struct guest *guest)
 void guest_set_mode(struct guest *guest, enum oracle_mode mode)
 {
 	guest->mode = mode;
+}
+
+void guest_set_stride(struct guest *guest, unsigned n)
+{
+	guest->stride = n;
 }
 
 void guest_load(struct guest *guest, uint32_t offset, const void *data, uint32_t n)
@@ -245,9 +251,9 @@ static bool fetch(struct cpu *cpu)
 static void run_directly(struct guest *guest, struct oracle_state *ret_out)
 {
 	struct cpu *cpu = machine_current(guest->machine);
-	bool retired = run_exec(cpu, guest_page(guest, ORACLE_CODE_PAGE) + ORACLE_CODE -
-					     ORACLE_CODE_PAGE) &&
-		       fetch(cpu);
+	uint64_t at = oracle_segment_base(guest->mode) + cpu->rip - ORACLE_BASE;
+	const uint8_t *code = guest_page(guest, (uint32_t)at & ~4095u) + at % 4096;
+	bool retired = run_exec(cpu, code) && fetch(cpu);
 
 	save_user_state(cpu, ret_out);
 	if (retired)
@@ -274,7 +280,7 @@ static void read_frame(struct guest *guest, struct oracle_state *ret_out)
 	if (STACK_TOP - cpu->gpr[RSP] == 48)
 		ret_out->error = (uint32_t)word[n++];
 	ret_out->rip = word[n];
-	ret_out->flags = (uint32_t)word[n + 2] & (FLAGS_ARITH | FLAG_DF);
+	ret_out->flags = (uint32_t)word[n + 2] & ORACLE_FLAGS;
 	ret_out->gpr[RSP] = word[n + 3];
 	ret_out->address = cpu->cr2;
 	if (ret_out->vector == VECTOR_BP) {
@@ -296,12 +302,16 @@ static void read_frame(struct guest *guest, struct oracle_state *ret_out)
  */
 static void run_engine(struct guest *guest, struct oracle_state *ret_out)
 {
-	struct run_control control = {.until_icount = guest->machine->icount + STEPS_MAX};
-	enum engine_exit why;
+	uint64_t until_icount = guest->machine->icount + STEPS_MAX;
+	enum engine_exit why = ENGINE_LIMIT;
 
 	if (guest->engine_runs++ % RUNS_TO_FLUSH == 0)
 		guest->engine->ops->flush(guest->engine);
-	why = guest->engine->ops->run(guest->engine, &control);
+	while (why == ENGINE_LIMIT && guest->machine->icount < until_icount) {
+		unsigned n = guest->stride ? guest->stride : STEPS_MAX;
+		struct run_control control = {.until_icount = guest->machine->icount + n};
+		why = guest->engine->ops->run(guest->engine, &control);
+	}
 
 	save_user_state(machine_current(guest->machine), ret_out);
 	if (why == ENGINE_HALTED)

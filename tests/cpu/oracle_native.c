@@ -53,7 +53,7 @@ static void load_frame(greg_t *gregs)
 	for (unsigned i = 0; i < 16; i++)
 		gregs[reg_of_gpr[i]] = (greg_t)native.in->gpr[i];
 	gregs[REG_RIP] = (greg_t)native.in->rip;
-	gregs[REG_EFL] = (gregs[REG_EFL] & ~(greg_t)(FLAGS_ARITH | FLAG_DF)) | native.in->flags;
+	gregs[REG_EFL] = (gregs[REG_EFL] & ~(greg_t)ORACLE_FLAGS) | native.in->flags;
 	gregs[REG_CSGSFS] =
 		(greg_t)(((uint64_t)gregs[REG_CSGSFS] & 0x0000ffffffff0000u) | cs | ss << 48);
 }
@@ -67,7 +67,7 @@ static void save_frame(greg_t *gregs)
 		out->gpr[i] = native.mode != ORACLE_64 && i < 8 ? (uint32_t)gregs[reg_of_gpr[i]]
 								: (uint64_t)gregs[reg_of_gpr[i]];
 	out->rip = (uint64_t)gregs[REG_RIP];
-	out->flags = (uint32_t)gregs[REG_EFL] & (FLAGS_ARITH | FLAG_DF);
+	out->flags = (uint32_t)gregs[REG_EFL] & ORACLE_FLAGS;
 	out->vector = (uint8_t)gregs[REG_TRAPNO];
 	out->error = (uint32_t)gregs[REG_ERR];
 	out->address = (uint64_t)gregs[REG_CR2];
@@ -78,10 +78,22 @@ static void save_frame(greg_t *gregs)
 	memcpy(gregs, native.outer, sizeof(native.outer));
 }
 
+static void set_flags(uint64_t rflags)
+{
+	__asm__ volatile("push %0\n\tpopfq" : : "r"(rflags) : "cc", "memory");
+}
+
+/* NT and ID stay for the case to find. */
+static void clear_alignment_check(void)
+{
+	__asm__ volatile("pushfq\n\tandq %0, (%%rsp)\n\tpopfq" : : "i"(~FLAG_AC) : "cc", "memory");
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *frame = context;
 
+	clear_alignment_check(); /* the kernel leaves it */
 	if (!native.in)
 		_exit(2); /* a fault of the test's own */
 	if (!native.inside)
@@ -182,6 +194,9 @@ void native_run(const struct oracle_state *in, struct oracle_state *ret_out)
 {
 	native.in = in;
 	native.out = ret_out;
+	/* Linux's sigreturn leaves NT and ID as they are; AC comes with the frame. */
+	set_flags(in->flags & (FLAG_NT | FLAG_ID));
 	__asm__ volatile("int3" : : : "memory");
+	set_flags(0);
 	native.in = NULL;
 }

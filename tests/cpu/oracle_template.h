@@ -25,6 +25,7 @@ enum template_flags {
 	STACK = 32,  /* uses the stack */
 	JUMP = 64,   /* operands are targets */
 	PLAIN = 128, /* no 66 prefix: it would be another instruction */
+	ALONE = 256, /* not in sequences: it changes what addresses mean, or never goes on */
 };
 
 #define MODRM_NONE (-1)
@@ -38,7 +39,7 @@ struct oracle_template {
 	int8_t modrm;   /* MODRM_NONE, a reg field 0..7, or MODRM_ANY */
 	uint8_t imm;    /* enum immediate */
 	uint8_t prefix; /* mandatory */
-	uint8_t flags;  /* enum template_flags */
+	uint16_t flags; /* enum template_flags */
 };
 
 #endif

@@ -1,5 +1,5 @@
 /* Which flags the manual (SDM 2) leaves undefined, so that a host may differ from the machine. */
-#include <Zydis/Mnemonic.h>
+#include <Zydis/Zydis.h>
 
 #include "tests/cpu/oracle.h"
 
@@ -69,6 +69,49 @@ uint32_t oracle_undefined_flags(const struct oracle_case *c)
 		       (count >= 8u * c->insn.operand[0].size ? undefined[i].beyond_width : 0);
 	}
 	return 0;
+}
+
+/* With a count of 0 these change no flag. */
+static bool may_leave_flags(const struct oracle_case *c)
+{
+	switch (c->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_SHL:
+	case ZYDIS_MNEMONIC_SHR:
+	case ZYDIS_MNEMONIC_SAR:
+	case ZYDIS_MNEMONIC_ROL:
+	case ZYDIS_MNEMONIC_ROR:
+	case ZYDIS_MNEMONIC_RCL:
+	case ZYDIS_MNEMONIC_RCR:
+	case ZYDIS_MNEMONIC_SHLD:
+	case ZYDIS_MNEMONIC_SHRD:
+		return true;
+	default:
+		return c->insn.prefixes & (PREFIX_REP | PREFIX_REPNE);
+	}
+}
+
+void oracle_flag_use(const struct oracle_case *c, enum oracle_mode mode, uint32_t *ret_read,
+		     uint32_t *ret_set)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction decoded;
+
+	*ret_read = *ret_set = 0;
+	if (mode == ORACLE_64)
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	else if (mode == ORACLE_32)
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	else
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+	if (!ZYAN_SUCCESS(
+		    ZydisDecoderDecodeInstruction(&decoder, NULL, c->bytes, c->length, &decoded)) ||
+	    !decoded.cpu_flags)
+		return;
+	*ret_read = (uint32_t)decoded.cpu_flags->tested & ALL;
+	if (!may_leave_flags(c))
+		*ret_set = (uint32_t)(decoded.cpu_flags->modified | decoded.cpu_flags->set_0 |
+				      decoded.cpu_flags->set_1) &
+			   ALL;
 }
 
 bool oracle_undefined_result(const struct oracle_case *c)

@@ -5,6 +5,7 @@
 #include "vmm/cpu/integer/integer.h"
 #include "vmm/cpu/integer/stack.h"
 #include "vmm/cpu/system/system.h"
+#include "vmm/mmu/mmu.h"
 
 static bool is_segment_register(const struct operand *operand)
 {
@@ -146,7 +147,11 @@ static bool enter_check(struct cpu *cpu, const struct enter *enter, uint64_t new
 			return false;
 	}
 	/* The final stack pointer must be writable too, though nothing is written there. */
-	return stack_probe(cpu, new_top, enter->size, ACCESS_WRITE);
+	if (!stack_probe(cpu, new_top, enter->size, ACCESS_WRITE))
+		return false;
+	if (mmu_alignment_checked(cpu) && (cpu->seg[SEG_SS].base + new_top) % enter->size)
+		return raise_fault_error(cpu, VECTOR_AC, 0);
+	return true;
 }
 
 static bool enter_read(struct cpu *cpu, struct enter *enter)
@@ -198,15 +203,13 @@ bool exec_leave(struct cpu *cpu, const struct insn *insn)
 bool exec_bound(struct cpu *cpu, const struct insn *insn)
 {
 	unsigned size = insn->op_size;
-	uint8_t bounds[8];
 	uint64_t lower = 0, upper = 0, linear;
 	int64_t index = (int64_t)sign_extend(reg_read(cpu, &insn->operand[0]), size);
 
 	if (!insn_linear(cpu, insn, 2 * size, ACCESS_READ, &linear) ||
-	    !linear_read(cpu, linear, bounds, 2 * size, PRIVILEGE_CURRENT))
+	    !linear_read(cpu, linear, &lower, size, PRIVILEGE_CURRENT) ||
+	    !linear_read(cpu, (uint32_t)(linear + size), &upper, size, PRIVILEGE_CURRENT))
 		return false;
-	memcpy(&lower, bounds, size);
-	memcpy(&upper, bounds + size, size);
 	if (index < (int64_t)sign_extend(lower, size) || index > (int64_t)sign_extend(upper, size))
 		return raise_fault(cpu, VECTOR_BR);
 	return true;
