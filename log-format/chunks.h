@@ -28,8 +28,9 @@ const char *chunk_misfit(const struct chunk *chunk);
 /* ---- writing ---- */
 
 /*
- * Compresses (LZ4 level: 0 fast, 3 and more HC) and appends a chunk. In: kind, n_items, icounts. Out: offset, bytes, raw_bytes. stored
- * is the caller's scratch memory. Returns 0 or -errno; the sink is then as before.
+ * Compresses (LZ4 level: 0 fast, 3 and more HC) and appends a chunk. In: kind, n_items, icounts.
+ * Out: offset, bytes, raw_bytes. stored is the caller's scratch memory. Returns 0 or -errno; the
+ * sink is then as before.
  */
 int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
 		const uint8_t *raw, size_t raw_bytes, int level);

@@ -25,8 +25,8 @@ struct log_writer;
 
 /*
  * Creates the file (replacing what is there only once the header is on disk) and writes the header.
- * path NULL: does all the work and discards the bytes. sync: fdatasync at the pace of the chunks, off
- * the caller's thread. Returns 0 or a negative errno with *ret_error set.
+ * path NULL: does all the work and discards the bytes. sync: fdatasync at the pace of the chunks,
+ * off the caller's thread. Returns 0 or a negative errno with *ret_error set.
  */
 int log_writer_create(const char *path, const Reprise__Header *header, bool sync,
 		      struct log_writer **ret_writer, struct log_error *ret_error);
@@ -36,8 +36,8 @@ int log_writer_create(const char *path, const Reprise__Header *header, bool sync
  * nothing).
  */
 
-/* Before the first event: a page of the machine's initial RAM (4096 bytes at page-aligned gpa). Pages
- * of zeros are left out. */
+/* Before the first event: a page of the machine's initial RAM (4096 bytes at page-aligned gpa).
+ * Pages of zeros are left out. */
 int log_writer_add_page(struct log_writer *writer, uint64_t gpa, const uint8_t *page);
 /* At any time between chunks. */
 int log_writer_add_attachment(struct log_writer *writer, const char *name, const uint8_t *build_id,
@@ -63,8 +63,8 @@ void log_writer_destroy(struct log_writer *writer);
 struct log_reader;
 
 /*
- * Opens and checks header and index (rebuilding it by a scan when it is missing or wrong). Returns 0,
- * or a negative errno with *ret_error set: the file is not usable at all.
+ * Opens and checks header and index (rebuilding it by a scan when it is missing or wrong). Returns
+ * 0, or a negative errno with *ret_error set: the file is not usable at all.
  */
 int log_reader_open(const char *path, struct log_reader **ret_reader, struct log_error *ret_error);
 void log_reader_close(struct log_reader *reader);
@@ -83,9 +83,11 @@ int log_reader_each_page(struct log_reader *reader,
 			 int (*fn)(void *ctx, uint64_t gpa, const uint8_t *page), void *ctx,
 			 struct log_error *ret_error);
 
-/* The next event: returns 1 and sets *ret_event; 0 at the end of what is there; a negative errno with
- * *ret_error when the file is damaged here. Memory events' data stays valid until the next call. */
-int log_reader_next(struct log_reader *reader, struct event *ret_event, struct log_error *ret_error);
+/* The next event: returns 1 and sets *ret_event; 0 at the end of what is there; a negative errno
+ * with *ret_error when the file is damaged here. Memory events' data stays valid until the next
+ * call. */
+int log_reader_next(struct log_reader *reader, struct event *ret_event,
+		    struct log_error *ret_error);
 
 /* Continues from the first event with event.icount >= icount. */
 int log_reader_seek(struct log_reader *reader, uint64_t icount, struct log_error *ret_error);
@@ -108,7 +110,8 @@ struct log_chunk_info {
 };
 bool log_reader_chunk(const struct log_reader *reader, uint64_t n, struct log_chunk_info *ret_info);
 
-/* Reads and checks every chunk without keeping it. Returns 0 or a negative errno with *ret_error. */
+/* Reads and checks every chunk without keeping it. Returns 0 or a negative errno with *ret_error.
+ */
 int log_reader_verify(struct log_reader *reader, struct log_error *ret_error);
 
 struct log_attachment {

@@ -1,6 +1,6 @@
 /*
- * The recorder: machine + platform + world, writing the log. One call records one guest from its first
- * instruction to its end.
+ * The recorder: machine + platform + world, writing the log. One call records one guest from its
+ * first instruction to its end.
  */
 #ifndef REPRISE_RECORDER_RECORDER_H
 #define REPRISE_RECORDER_RECORDER_H
@@ -17,7 +17,8 @@ enum recorder_clock { RECORDER_CLOCK_HOST, RECORDER_CLOCK_VIRTUAL };
 
 struct recorder_disk {
 	const char *path;
-	bool write_back; /* --disk-write: writes go to the file; otherwise to an overlay in memory */
+	bool write_back; /* --disk-write: writes go to the file; otherwise to an overlay in memory
+			  */
 };
 
 struct recorder_config {
@@ -29,27 +30,29 @@ struct recorder_config {
 	const struct engine_ops *engine;
 	enum recorder_clock clock;
 	uint64_t virtual_ps_per_instruction; /* virtual clock's rate */
-	int64_t epoch_s;  /* RTC at the start; -1: the host's time (host clock), a constant (virtual) */
+	int64_t epoch_s; /* RTC at the start; -1: the host's time (host clock), a constant (virtual)
+			  */
 	bool seeded;
 	uint64_t seed;
 	bool reset_on_shutdown; /* a triple fault resets the guest, as a PC does; else it ends it */
-	uint64_t limit_icount; /* end the recording here; 0: no limit */
+	uint64_t limit_icount;  /* end the recording here; 0: no limit */
 
 	struct boot_config boot;
 	const char *kernel_path; /* for the header */
 	struct recorder_disk disks[8];
 	unsigned n_disks;
 
-	int console_in_fd;  /* bytes for ttyS0; -1: none */
+	int console_in_fd;           /* bytes for ttyS0; -1: none */
 	bool console_in_interactive; /* a terminal: exempt from the virtual clock's input rate */
-	int console_out_fd; /* bytes of ttyS0; -1: thrown away */
-	/* `run`: the channel's streams; -1 where there is none. channel false: no channel device. */
+	int console_out_fd;          /* bytes of ttyS0; -1: thrown away */
+	/* `run`: the channel's streams; -1 where there is none. channel false: no channel device.
+	 */
 	bool channel;
 	int channel_in_fd, channel_out_fd, channel_err_fd;
 	const char *const *command; /* NULL-terminated, for the header; NULL: none */
 
 	const volatile sig_atomic_t *interrupted; /* non-zero: end the recording in good order */
-	bool (*quit_requested)(void *ctx); /* optional: asked where interrupted is */
+	bool (*quit_requested)(void *ctx);        /* optional: asked where interrupted is */
 	void *quit_ctx;
 	/* Optional: called about ten times a second with the progress so far. */
 	void (*progress)(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_t log_bytes);
@@ -69,9 +72,9 @@ struct recorder_result {
 };
 
 /*
- * Records. Returns 0 when the recording ended in good order (power-off, shutdown, interrupted, limit);
- * otherwise a negative errno with *ret_error: what failed, and ret_result->file_failed. What was
- * written until then replays.
+ * Records. Returns 0 when the recording ended in good order (power-off, shutdown, interrupted,
+ * limit); otherwise a negative errno with *ret_error: what failed, and ret_result->file_failed.
+ * What was written until then replays.
  */
 int recorder_run(const struct recorder_config *config, struct recorder_result *ret_result,
 		 struct log_error *ret_error);

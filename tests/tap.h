@@ -1,7 +1,7 @@
 /*
  * Plain TAP output for test programs: call tap_plan() first or not at all, check with tap_ok(), end
- * main with `return tap_done();`, which fails when a check failed, when none ran, or when the plan and
- * the count differ.
+ * main with `return tap_done();`, which fails when a check failed, when none ran, or when the plan
+ * and the count differ.
  */
 #ifndef REPRISE_TESTS_TAP_H
 #define REPRISE_TESTS_TAP_H

@@ -1,7 +1,7 @@
 /*
- * Loaders: put a kernel, its initrd and its parameters into RAM and set the first vCPU's registers so
- * that it starts. Kinds are told apart by content: Linux bzImage (64-bit protocol), ELF with a PVH
- * note (vmlinux), ELF with a multiboot 1 header.
+ * Loaders: put a kernel, its initrd and its parameters into RAM and set the first vCPU's registers
+ * so that it starts. Kinds are told apart by content: Linux bzImage (64-bit protocol), ELF with a
+ * PVH note (vmlinux), ELF with a multiboot 1 header.
  */
 #ifndef REPRISE_VMM_BOOT_BOOT_H
 #define REPRISE_VMM_BOOT_BOOT_H
@@ -36,8 +36,8 @@ struct boot_error {
 };
 
 /*
- * Loads into the machine's cleared RAM and sets vCPU 0. Returns 0; -EINVAL with *ret_error filled in
- * for a kernel that cannot be loaded; -ENOMEM when it does not fit into the guest's RAM.
+ * Loads into the machine's cleared RAM and sets vCPU 0. Returns 0; -EINVAL with *ret_error filled
+ * in for a kernel that cannot be loaded; -ENOMEM when it does not fit into the guest's RAM.
  */
 int boot_load(struct machine *machine, const struct boot_config *config, enum boot_kind *ret_kind,
 	      struct boot_error *ret_error);

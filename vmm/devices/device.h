@@ -13,7 +13,8 @@
 /* ---- register windows ---- */
 
 struct window_ops {
-	/* size is 1, 2, 4 or 8; offset + size never exceeds the window. Values are zero-extended. */
+	/* size is 1, 2, 4 or 8; offset + size never exceeds the window. Values are zero-extended.
+	 */
 	uint64_t (*read)(void *device, uint64_t offset, unsigned size);
 	void (*write)(void *device, uint64_t offset, unsigned size, uint64_t value);
 };
@@ -36,8 +37,9 @@ static inline void irq_line_set(const struct irq_line *line, bool level)
 /* ---- DMA ---- */
 
 /*
- * Guest RAM as devices reach it. Only to be used from a device's service function (below), never from
- * a window's read or write. read gives -EFAULT outside RAM; so does write, with nothing written.
+ * Guest RAM as devices reach it. Only to be used from a device's service function (below), never
+ * from a window's read or write. read gives -EFAULT outside RAM; so does write, with nothing
+ * written.
  */
 struct dma {
 	int (*read)(void *ctx, uint64_t gpa, void *buffer, uint32_t n);

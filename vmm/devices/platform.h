@@ -14,18 +14,19 @@
 struct platform_config {
 	uint32_t n_vcpus;
 	uint64_t ram_bytes;
-	uint64_t epoch_s;             /* the RTC's time at guest time 0, seconds since 1970 UTC */
-	struct char_backend uart[2];  /* ttyS0, ttyS1; functions NULL: nothing connected */
+	uint64_t epoch_s;            /* the RTC's time at guest time 0, seconds since 1970 UTC */
+	struct char_backend uart[2]; /* ttyS0, ttyS1; functions NULL: nothing connected */
 	bool virtio_console;
-	struct char_backend console;  /* hvc0 */
+	struct char_backend console; /* hvc0 */
 	bool virtio_rng;
 	struct random_backend random; /* for virtio-rng */
 	struct block_backend disk[PLATFORM_MAX_DISKS];
 	unsigned n_disks;
-	/* Latency between a request and its completion, guest ns (fixed: the virtual clock needs it). */
+	/* Latency between a request and its completion, guest ns (fixed: the virtual clock needs
+	 * it). */
 	uint64_t disk_latency_ns;
-	bool channel;                     /* the channel device of `reprise run` */
-	struct char_backend channel_stream[3]; /* guest's stdin (read), stdout, stderr (write) */
+	bool channel;                           /* the channel device of `reprise run` */
+	struct char_backend channel_stream[3];  /* guest's stdin (read), stdout, stderr (write) */
 	uint16_t channel_columns, channel_rows; /* of the host's terminal; 0: there is none */
 };
 
@@ -52,8 +53,8 @@ int platform_acpi_tables(const struct platform_config *config, uint8_t **ret_blo
 uint64_t platform_read(struct platform *platform, uint32_t vcpu,
 		       const struct crossing_request *request);
 /* tsc_offset: that vCPU's, for the TSC deadline. */
-void platform_write(struct platform *platform, uint32_t vcpu, const struct crossing_request *request,
-		    uint64_t tsc_offset);
+void platform_write(struct platform *platform, uint32_t vcpu,
+		    const struct crossing_request *request, uint64_t tsc_offset);
 
 /* ---- between instructions ---- */
 
@@ -78,9 +79,9 @@ int platform_take_interrupt(struct platform *platform, uint32_t vcpu);
 
 enum platform_signal {
 	PLATFORM_SIGNAL_NONE,
-	PLATFORM_SIGNAL_NMI,       /* to vcpu */
-	PLATFORM_SIGNAL_INIT,      /* to vcpu */
-	PLATFORM_SIGNAL_SIPI,      /* to vcpu, vector */
+	PLATFORM_SIGNAL_NMI,  /* to vcpu */
+	PLATFORM_SIGNAL_INIT, /* to vcpu */
+	PLATFORM_SIGNAL_SIPI, /* to vcpu, vector */
 	PLATFORM_SIGNAL_RESET,
 	PLATFORM_SIGNAL_POWER_OFF,
 };

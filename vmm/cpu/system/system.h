@@ -81,7 +81,8 @@ bool debug_raise_pending(struct cpu *cpu);
 
 /*
  * True for instructions after which a single-step trap is not due though TF was set before: they
- * clear TF on the way into a handler (INT n, INT3, INTO, INT1; SYSCALL as Linux programs IA32_FMASK).
+ * clear TF on the way into a handler (INT n, INT3, INTO, INT1; SYSCALL as Linux programs
+ * IA32_FMASK).
  */
 bool debug_step_suppressed(const struct insn *insn);
 
