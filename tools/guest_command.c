@@ -19,7 +19,8 @@
 #define SCRIPT_MAX_LINE 256 /* as the kernel reads */
 
 /* agent_blob.S */
-extern const uint8_t agent_blob[], agent_blob_end[];
+extern const uint8_t agent_blob[];
+extern const uint64_t agent_blob_bytes;
 
 /* What the guest has beside the command's own files; those that the host lacks are left out. */
 static const char *const common_files[] = {"/bin/sh", "/etc/ld.so.cache"};
@@ -149,7 +150,7 @@ static size_t read_beginning(const char *path, char text[SCRIPT_MAX_LINE])
 /* Packs the program; of a script its interpreter too, and what /usr/bin/env would start. */
 static int add_program(struct guest_image *image, const char *path, int depth)
 {
-	char text[SCRIPT_MAX_LINE], program[PATH_MAX], *argument;
+	char text[SCRIPT_MAX_LINE] = "", program[PATH_MAX], *argument;
 
 	int status = add_host(image, path);
 	if (status)
@@ -201,8 +202,7 @@ static int add_argument_files(struct guest_image *image, const struct guest_comm
 
 static int add_common_files(struct guest_image *image)
 {
-	int err = guest_image_add_file(image, "/init", 0755, agent_blob,
-				       (size_t)(agent_blob_end - agent_blob));
+	int err = guest_image_add_file(image, "/init", 0755, agent_blob, agent_blob_bytes);
 
 	for (size_t i = 0; i < LENGTH(common_files) && !err; i++) {
 		if (!access(common_files[i], R_OK))

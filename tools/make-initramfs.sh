@@ -4,7 +4,8 @@
 #
 #   make-initramfs.sh [-k KERNEL] [-m MODULE]... [-f FILE:PATH]... -o FILE SCRIPT
 #
-#   -k KERNEL   a /boot/vmlinuz-VERSION; its modules are taken from /lib/modules/VERSION
+#   -k KERNEL   a /boot/vmlinuz-VERSION; its modules are taken from /lib/modules/VERSION; for a
+#               ROOT/boot/vmlinuz-VERSION from ROOT/lib/modules/VERSION
 #               (default: the newest cloud kernel, or else the newest kernel)
 #   -m MODULE   another module to load, after virtio_mmio, virtio_blk and virtio-rng
 #   -f FILE:PATH  a file of the host, and where it lies in the guest
@@ -42,7 +43,10 @@ newest()
 [ -n "$kernel" ] || kernel=$(newest '*cloud*')
 [ -n "$kernel" ] || kernel=$(newest '*')
 [ -n "$kernel" ] || fail "no kernel in /boot; install linux-image-cloud-amd64"
-directory=/lib/modules/${kernel##*/vmlinuz-}
+case $kernel in
+*/boot/vmlinuz-*) directory=${kernel%/boot/vmlinuz-*}/lib/modules/${kernel##*/vmlinuz-} ;;
+*) directory=/lib/modules/${kernel##*/vmlinuz-} ;;
+esac
 [ -r "$directory/modules.dep" ] || fail "no modules of $kernel in $directory"
 busybox=$(command -v busybox) || fail "no busybox; install busybox-static"
 [ -r "$script" ] || fail "$script cannot be read"

@@ -3,6 +3,8 @@
 # missing. The one place where they are listed. Does nothing, and needs no network, when all are there.
 #
 #   packages.sh [build|demo|all]    default: all; each holds the one before
+#   packages.sh strange DIRECTORY   downloads what the guests of tests/strange are made from and unpacks
+#                                   it in DIRECTORY: kernels/, root/, source/; installs nothing of it
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libzydis-dev liblz4-dev libxxhash-dev
@@ -10,12 +12,89 @@ libprotobuf-c-dev protobuf-c-compiler acpica-tools zlib1g-dev liblzma-dev libzst
 demo='linux-image-cloud-amd64 busybox-static cpio e2fsprogs xz-utils zstd kmod'
 test='python3 clang-format clang-tidy cppcheck gdb'
 
+strange_kernels='linux-image-amd64 linux-image-rt-amd64'
+strange_root='memtest86+ stress-ng libapparmor1 libbsd0 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1
+libgles2 libglvnd0 libipsec-mb1 libjpeg62-turbo libjudydebian1 libkmod2 liblzma5 libmd0 libsctp1 libssl3
+libwayland-server0 libxxhash0 libzstd1 zlib1g libc6-i386 libc6-dev-i386 lib32gcc-12-dev'
+strange_source='linux-source-6.1'
+
+# Downloads packages into the folder $1. The package lists are renewed when they are out of date.
+fetch()
+{
+	into=$1
+	shift
+	mkdir -p "$into"
+	(cd "$into" && apt-get download -q "$@" >&2) && return
+	apt-get update -q >&2 || true
+	(cd "$into" && apt-get download -q "$@" >&2)
+}
+
+# The package that a kernel's meta-package stands for.
+kernel_package()
+{
+	apt-cache depends "$1" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+}
+
+# Kernels with their virtio drivers; depmod makes the list that make-initramfs.sh reads.
+unpack_kernels()
+{
+	for name in $strange_kernels; do
+		fetch "$1/deb" "$(kernel_package "$name")"
+	done
+	for package in "$1"/deb/*.deb; do
+		dpkg-deb --fsys-tarfile "$package" | tar -x -C "$1" --wildcards './boot/*' \
+			'./lib/modules/*/modules.*' './lib/modules/*/kernel/drivers/virtio/*' \
+			'./lib/modules/*/kernel/drivers/block/virtio_blk*' \
+			'./lib/modules/*/kernel/drivers/char/hw_random/*'
+	done
+	for modules in "$1"/lib/modules/*; do
+		depmod -b "$1" "${modules##*/}"
+	done
+}
+
+unpack_root()
+{
+	# shellcheck disable=SC2086
+	fetch "$1/deb" $strange_root
+	for package in "$1"/deb/*.deb; do
+		dpkg-deb -x "$package" "$1"
+	done
+}
+
+# Of Linux's source only the tests of x86.
+unpack_source()
+{
+	fetch "$1/deb" "$strange_source"
+	dpkg-deb --fsys-tarfile "$1"/deb/*.deb | tar -x -O --wildcards '*/linux-source-*.tar.xz' |
+		tar -x -J -C "$1" --strip-components=1 --wildcards '*/tools/testing/selftests/x86/*' \
+			'*/tools/testing/selftests/*.h' '*/tools/testing/selftests/lib.mk'
+}
+
+# Each part is made aside and renamed when it is whole, so that a part that is there is good.
+unpack_strange()
+{
+	mkdir -p "$1"
+	for part in kernels root source; do
+		[ -d "$1/$part" ] && continue
+		echo "Unpacking $part for the strange guests in $1" >&2
+		rm -rf "$1/$part.new"
+		mkdir "$1/$part.new"
+		"unpack_$part" "$1/$part.new"
+		rm -r "$1/$part.new/deb"
+		mv "$1/$part.new" "$1/$part"
+	done
+}
+
 case ${1:-all} in
+strange)
+	unpack_strange "${2:?packages.sh: strange needs a directory}"
+	exit 0
+	;;
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 all) wanted="$build $demo $test" ;;
 *)
-	echo "usage: packages.sh [build|demo|all]" >&2
+	echo "usage: packages.sh [build|demo|all] | strange DIRECTORY" >&2
 	exit 2
 	;;
 esac
