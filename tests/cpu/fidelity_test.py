@@ -1,0 +1,87 @@
+"""Small guests that check the machine against the manuals, on every engine, recorded and replayed.
+
+Usage: fidelity_test.py REPRISE GUEST-DIRECTORY [NAME…]
+
+A guest tells on the serial port how many results it plans, then each one (guests/start.S). A guest
+that reports fewer, or does not end as it should, is a failure.
+"""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
+from harness import done, note, ok, reprise  # noqa: E402
+
+ENGINES = ["interp", "jit", "kvm"]
+
+# What the command is given, and how the recording ends, where that is not the plain case.
+OPTIONS = {
+    "cross_modify": ["--cpus", "2"],
+}
+ENDS = {
+    "triple_fault": "shutdown",
+}
+
+
+def engine_is_there(engine, guest, directory):
+    """Whether this build has the engine and the host can run it."""
+    result = reprise("record", "--quiet", "--kernel", guest, "--clock", "virtual", "--engine", engine,
+                     "--mem", "64M", "-o", directory / "probe.rpz")
+    return result.returncode == 0
+
+
+def take_lines(name, text):
+    """Turns the guest's lines into results."""
+    lines = text.splitlines()
+    planned = None
+    seen = 0
+    for line in lines:
+        if match := re.fullmatch(r"plan ([0-9a-f]{8})", line):
+            planned = int(match[1], 16)
+        elif match := re.fullmatch(r"(not )?ok (.*?)(: got .*|: not reached)?", line):
+            seen += 1
+            ok(not match[1], f"{name}: {match[2]}", match[3] or "")
+        elif line.startswith("lost"):
+            ok(False, f"{name}: no exception but those that were asked for", line)
+    ok(planned is not None and seen == planned and seen > 0,
+       f"{name}: reports what it planned", f"planned {planned}, reported {seen}")
+    ok("done" in lines, f"{name}: says that it is done", text[-500:])
+
+
+def run_guest(engine, guest, directory):
+    """Records, reads the results, replays."""
+    name = f"{engine}: {guest.stem}"
+    path = directory / "guest.rpz"
+    recorded = reprise("record", "--quiet", "--kernel", guest, "--clock", "virtual",
+                       "--engine", engine, "--mem", "64M", "-o", path, *OPTIONS.get(guest.stem, []))
+    if not ok(recorded.returncode == 0, f"{name}: records", recorded.returncode, recorded.stderr):
+        return
+    console = recorded.stdout.decode(errors="replace").replace("\r", "")
+    take_lines(name, console)
+    info = reprise("info", path).stdout.decode(errors="replace")
+    end = ENDS.get(guest.stem, "power-off")
+    ok(re.search(rf"^end\s+{end}$", info, re.M), f"{name}: ends with {end}", info)
+    replayed = reprise("replay", "--engine", engine, path)
+    ok(replayed.returncode == 0, f"{name}: replays", replayed.returncode, replayed.stderr)
+    ok(replayed.stdout == recorded.stdout, f"{name}: replay shows the same console")
+
+
+def main():
+    guests = sorted(Path(sys.argv[2]).glob("*.elf"))
+    if sys.argv[3:]:
+        guests = [guest for guest in guests if guest.stem in sys.argv[3:]]
+    with tempfile.TemporaryDirectory(prefix="reprise-fidelity-") as name:
+        directory = Path(name)
+        engines = [engine for engine in ENGINES if engine_is_there(engine, guests[0], directory)]
+        note(f"engines: {' '.join(engines)}")
+        ok("interp" in engines, "the reference engine is there")
+        for engine in engines:
+            for guest in guests:
+                run_guest(engine, guest, directory)
+    done()
+
+
+if __name__ == "__main__":
+    main()
