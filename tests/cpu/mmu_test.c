@@ -666,6 +666,24 @@ static void test_many_spaces(void)
 	rig_destroy(&rig);
 }
 
+/* Outside 64-bit code linear addresses have 32 bits. */
+static void test_wrap(void)
+{
+	struct rig rig;
+
+	rig_create(&rig, PAGING_LONG, 1);
+	simple_tables(&rig);
+	poke64(&rig, 19 * PAGE_BYTES, PTE(DATA_PAGE, 7));
+	poke64(&rig, 17 * PAGE_BYTES + 8 * 3, PTE(20, 7));
+	poke64(&rig, 20 * PAGE_BYTES + 8 * 511, PTE(21, 7));
+	poke64(&rig, 21 * PAGE_BYTES + 8 * 511, PTE(DATA_PAGE + 1, 7));
+	rig.cpu->seg[SEG_CS].attr = 0xc09b;
+	cpu_update_mode(rig.cpu);
+	tap_ok(touch(&rig, 0xfffffffe, 4, ACCESS_READ) && touch(&rig, 0xfffffffe, 4, ACCESS_WRITE),
+	       "an access of compatibility mode goes on at 0 after 4 GiB");
+	rig_destroy(&rig);
+}
+
 static void test_peek(void)
 {
 	struct rig rig;
@@ -688,6 +706,7 @@ int main(void)
 	test_pdptes();
 	test_not_canonical();
 	test_many_spaces();
+	test_wrap();
 	test_peek();
 	for (enum paging paging = PAGING_NONE; paging < PAGING_COUNT; paging++)
 		test_random(paging);

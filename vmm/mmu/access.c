@@ -27,10 +27,11 @@ static struct tlb *tlb_of(const struct cpu *cpu, enum privilege priv)
 	return priv == PRIVILEGE_CURRENT ? cpu->tlb : mmu_system_tlb(cpu->machine->mmu);
 }
 
-/* Linear addresses outside long mode wrap at 4 GiB. */
-static uint64_t next_linear(const struct cpu *cpu, uint64_t linear, uint32_t n)
+/* Linear addresses of code wrap at 4 GiB outside 64-bit mode, those of tables outside long mode. */
+static uint64_t next_linear(const struct cpu *cpu, uint64_t linear, uint32_t n, enum privilege priv)
 {
-	return cpu_long_mode(cpu) ? linear + n : (uint32_t)(linear + n);
+	bool wide = priv == PRIVILEGE_SYSTEM ? cpu_long_mode(cpu) : cpu_code64(cpu);
+	return wide ? linear + n : (uint32_t)(linear + n);
 }
 
 static bool translate_pieces(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind kind,
@@ -48,7 +49,7 @@ static bool translate_pieces(struct cpu *cpu, uint64_t linear, uint32_t n, enum 
 			memory_find_region(cpu->machine->memory, piece->gpa);
 		piece->kind = region ? region->kind : REGION_UNSPECIFIED;
 		piece->bytes = here;
-		linear = next_linear(cpu, linear, here);
+		linear = next_linear(cpu, linear, here, priv);
 		n -= here;
 	}
 	return true;

@@ -277,8 +277,12 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 /* Completes the instruction whose crossing was answered. */
 static enum engine_exit resume_crossing(struct interp *interp, struct cpu *cpu)
 {
-	if (!run_step(interp, cpu))
-		return ENGINE_CROSSING;
+	uint64_t before = cpu->machine->icount;
+
+	do { /* answers last until the instruction has retired or faulted */
+		if (!run_step(interp, cpu))
+			return ENGINE_CROSSING;
+	} while (cpu->machine->icount == before);
 	cpu->machine->crossing.n_answers = 0;
 	return memory_watch_hit(cpu->machine->memory, NULL) ? ENGINE_WATCHPOINT : ENGINE_RETIRED;
 }
