@@ -215,7 +215,8 @@ static void print_header(const Reprise__Header *header)
 	print_label("machine");
 	printf("%" PRIu32 " x ", header->machine->n_vcpus);
 	text_print_escaped(stdout, header->machine->cpu_model);
-	printf(", %" PRIu64 " MiB RAM\n", ram_bytes(header->machine) >> 20);
+	/* The hole below 1 MiB is not counted: to the nearest MiB. */
+	printf(", %" PRIu64 " MiB RAM\n", (ram_bytes(header->machine) + (1 << 19)) >> 20);
 	print_label("clock");
 	printf("%s", clock_name(header));
 	if (header->clock_mode == REPRISE__CLOCK_MODE__CLOCK_VIRTUAL)
