@@ -55,4 +55,21 @@ const struct divergence *replayer_divergence(const struct replayer *replayer);
 const struct log_error *replayer_error(const struct replayer *replayer);
 uint64_t replayer_digests_checked(const struct replayer *replayer);
 
+/* The whole state of a replay between two instructions: vCPUs, RAM, place in the log. */
+struct replayer_snapshot;
+
+/*
+ * Saves where the last replayer_run_until() ended with REPLAY_AT_ICOUNT or REPLAY_AT_END. The snapshot
+ * is the caller's and holds a copy of all RAM that is not zero. Returns 0 or -ENOMEM.
+ */
+int replayer_save(const struct replayer *replayer, struct replayer_snapshot **ret_snapshot);
+
+/*
+ * Brings a replayer of the same file, this one or another, to the snapshot. Returns 0, or a negative
+ * errno with replayer_error() set; the replayer can then only be destroyed.
+ */
+int replayer_restore(struct replayer *replayer, const struct replayer_snapshot *snapshot);
+/* Accepts NULL. */
+void replayer_snapshot_destroy(struct replayer_snapshot *snapshot);
+
 #endif

@@ -39,6 +39,7 @@ static bool peek(struct replayer *replayer)
 
 	if (replayer->has_next || replayer->log_ended)
 		return true;
+	replayer->next_position = log_reader_position(replayer->reader);
 	found = log_reader_next(replayer->reader, &replayer->next, &replayer->error);
 	replayer->has_next = found > 0;
 	replayer->log_ended = found == 0;

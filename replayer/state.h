@@ -18,6 +18,7 @@ struct replayer {
 	/* The log's next event, while has_next; its memory data is the reader's. */
 	struct event next;
 	bool has_next;
+	struct log_position next_position; /* of next, for reading it again */
 	bool log_ended; /* nothing follows what was read */
 
 	uint64_t end_icount;       /* nothing is recorded beyond */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define STREAMS_MAX   32
 #define STREAM_BUFFER 4096
@@ -87,6 +88,11 @@ void replay_streams_reset(struct replay_streams *streams)
 {
 	for (unsigned i = 0; i < streams->n_streams; i++)
 		streams->stream[i].lcr = streams->stream[i].mcr = 0;
+}
+
+void replay_streams_copy_state(struct replay_streams *to, const struct replay_streams *from)
+{
+	memcpy(to->stream, from->stream, sizeof(to->stream));
 }
 
 static void emit(struct replay_streams *streams, unsigned n, uint8_t byte)

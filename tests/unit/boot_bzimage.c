@@ -320,6 +320,24 @@ static void test_truncation(void)
 	tap_ok(bad == 0, "truncated anywhere: refused");
 }
 
+/* The header counts paragraphs of 16 bytes; the file's last may be incomplete. */
+static void test_last_paragraph(void)
+{
+	uint8_t *image = malloc(IMAGE_BYTES);
+	struct boot_config config = {.kernel = image};
+	struct boot_error error;
+	enum boot_kind kind;
+	int shortest, too_short;
+
+	make_image(image, pack_unknown);
+	config.kernel_bytes = IMAGE_BYTES - 15;
+	shortest = fixture_load(&config, RAM_BYTES, &kind, &error, NULL);
+	config.kernel_bytes = IMAGE_BYTES - 16;
+	too_short = fixture_load(&config, RAM_BYTES, &kind, &error, NULL);
+	tap_ok(shortest == 0 && too_short == -EINVAL, "an incomplete last paragraph is taken");
+	free(image);
+}
+
 /* ---- the real one ---- */
 
 static uint8_t *read_file(const char *path, size_t *ret_bytes)
@@ -410,6 +428,7 @@ int main(void)
 	test_format("unknown format", pack_unknown, KERNEL_GPA + 0x200);
 	test_damage();
 	test_truncation();
+	test_last_paragraph();
 	test_debian();
 	return tap_done();
 }

@@ -55,6 +55,7 @@
 #define LOADER_TYPE_OTHER   0xff
 #define ENTRY_64_OFFSET     0x200u
 #define SECTOR_BYTES        512u
+#define PARAGRAPH_BYTES     16u
 #define SETUP_SECTS_DEFAULT 4u /* what 0 means */
 #define LOAD_GPA_DEFAULT    0x100000u
 
@@ -117,11 +118,14 @@ static int parse_image(const struct loader *loader, struct bzimage *ret_image)
 	sectors = file[SETUP_SECTS] ? file[SETUP_SECTS] : SETUP_SECTS_DEFAULT;
 	code = (sectors + 1) * SECTOR_BYTES;
 	ret_image->file = file;
-	ret_image->code_bytes = get_le(file + SETUP_SYSSIZE, 4) * 16;
-	if (code > bytes || ret_image->code_bytes > bytes - code)
+	ret_image->code_bytes = get_le(file + SETUP_SYSSIZE, 4) * PARAGRAPH_BYTES;
+	if (code > bytes || ret_image->code_bytes > bytes - code + PARAGRAPH_BYTES - 1)
 		return loader_fail(loader, -EINVAL,
 				   "bzImage is truncated: its header names %ju bytes, it has %zu",
 				   (uintmax_t)(code + ret_image->code_bytes), bytes);
+	/* The header counts whole paragraphs; the file may end within the last (memtest86+'s does). */
+	if (ret_image->code_bytes > bytes - code)
+		ret_image->code_bytes = bytes - code;
 	ret_image->code = file + code;
 	payload = get_le(file + SETUP_PAYLOAD, 4);
 	ret_image->payload_bytes = get_le(file + SETUP_PAYLOAD_BYTES, 4);
