@@ -20,12 +20,12 @@
 	.set KERNEL_DS, 0x10
 	.set USER_CS, 0x1b
 	.set USER_DS, 0x23
-	.set KERNEL_CS64, 0x28
-	.set USER_CS64, 0x33
-	.set CS16, 0x38
-	.set DS16, 0x40
-	.set TSS_SEL, 0x48
-	.set FREE_SEL, 0x58
+	.set USER_CS64, 0x2b /* SYSRET wants these three in this order */
+	.set KERNEL_CS64, 0x30 /* and SYSCALL data behind it */
+	.set CS16, 0x40
+	.set TSS_SEL, 0x48 /* two descriptors in long mode */
+	.set DS16, 0x58
+	.set FREE_SEL, 0x60 /* up to 0xf8: a guest's own */
 
 	.set USER_EXIT, 0x40
 

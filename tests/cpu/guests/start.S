@@ -501,11 +501,13 @@ gdt:	.quad 0
 	.quad 0x00cf93000000ffff
 	.quad 0x00cffb000000ffff
 	.quad 0x00cff3000000ffff
-	.quad 0x00af9b000000ffff
 	.quad 0x00affb000000ffff
+	.quad 0x00af9b000000ffff
+	.quad 0x00cf93000000ffff
 	.quad 0x00009b010000ffff /* base LOW */
+	.quad 0, 0
 	.quad 0x000093010000ffff
-	.skip 256 - 9 * 8
+	.skip 256 - 12 * 8
 gdt_pointer:
 	.word 255
 	.long gdt, 0

@@ -54,6 +54,12 @@ bool exec_sysret(struct cpu *cpu, const struct insn *insn)
 		return raise_gp(cpu, 0);
 	cpu->next_rip = target;
 	enter_flat(cpu, 3, (uint16_t)(base + (wide ? 16 : 0)), (uint16_t)(base + 8), wide);
+	/*
+	 * Unlike POPF and IRET, a TF that SYSRET loads traps at once, at the target. No manual says
+	 * so; Linux (entry_64.S) returns by IRET when TF is set because of it.
+	 */
+	if (cpu->gpr[R11] & FLAG_TF)
+		cpu->pending_db |= DR6_BS;
 	cpu_set_rflags(cpu, cpu->gpr[R11] & ~(uint64_t)(FLAG_RF | FLAG_VM));
 	return true;
 }
