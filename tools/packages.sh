@@ -3,6 +3,7 @@
 # missing. The one place where they are listed. Does nothing, and needs no network, when all are there.
 #
 #   packages.sh [build|demo|all]    default: all; each holds the one before
+#   packages.sh bench               demo, and QEMU, which only bench/run sets reprise against
 #   packages.sh strange DIRECTORY   downloads what the guests of tests/strange are made from and unpacks
 #                                   it in DIRECTORY: kernels/, root/, source/; installs nothing of it
 set -eu
@@ -11,6 +12,7 @@ build='meson ninja-build pkg-config gcc libc6-dev libzydis-dev liblz4-dev libxxh
 libprotobuf-c-dev protobuf-c-compiler acpica-tools zlib1g-dev liblzma-dev libzstd-dev'
 demo='linux-image-cloud-amd64 busybox-static cpio e2fsprogs xz-utils zstd kmod'
 test='python3 clang-format clang-tidy cppcheck gdb'
+bench='python3 qemu-system-x86'
 
 strange_kernels='linux-image-amd64 linux-image-rt-amd64'
 strange_root='memtest86+ stress-ng libapparmor1 libbsd0 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1
@@ -92,9 +94,10 @@ strange)
 	;;
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
+bench) wanted="$build $demo $bench" ;;
 all) wanted="$build $demo $test" ;;
 *)
-	echo "usage: packages.sh [build|demo|all] | strange DIRECTORY" >&2
+	echo "usage: packages.sh [build|demo|bench|all] | strange DIRECTORY" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,43 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bench/work/work.h"
+
+#define WORDS ((UINT64_C(64) << 20) / sizeof(uint64_t))
+
+/* Knuth's 64-bit linear congruential step (TAOCP 2, 3.3.4). */
+static uint64_t next_random(uint64_t state)
+{
+	return state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
+/* A turn: one word anywhere in 64 MiB is read, changed and written; what is read decides where
+ * next. */
+int work_integer_memory(uint64_t n, uint64_t *ret_result)
+{
+	uint64_t *words = malloc(WORDS * sizeof(*words));
+	uint64_t state = 1;
+
+	if (!words)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < WORDS; i++)
+		words[i] = i;
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t *word = &words[(state >> 32) % WORDS];
+		*word = (*word ^ state) + i;
+		state = next_random(state ^ *word);
+	}
+	free(words);
+	*ret_result = state;
+	return 0;
+}
+
+/* registers.S: n turns of exactly 8 instructions. */
+uint64_t work_registers_loop(uint64_t n);
+
+/* A turn: 8 instructions that touch no memory. */
+int work_integer_registers(uint64_t n, uint64_t *ret_result)
+{
+	*ret_result = n ? work_registers_loop(n) : 0;
+	return 0;
+}

@@ -1,0 +1,77 @@
+"""The guest work: what is done, how much of it, and the shell script that does it between markers.
+
+The same script and the same programs run natively and in every guest. A marker is a line
+"BENCH phase begin" or "BENCH phase end" on the console; whoever watches it notes the host's time.
+"""
+import dataclasses
+
+INSTRUCTIONS_A_TURN = 8  # of integer-registers; see work/registers.S
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    name: str
+    title: str
+    full: int
+    quick: int
+    unit: str
+    command: str = "bench-work {name} {size}"
+
+    def size(self, quick):
+        return self.quick if quick else self.full
+
+
+TEXT_MIB = {False: 16, True: 2}
+
+WORKS = (
+    Work("integer-memory", "integer, at random over 64 MiB", 10_000_000, 500_000, "words"),
+    Work("integer-registers", "integer, in registers", 100_000_000, 20_000_000,
+         f"turns of {INSTRUCTIONS_A_TURN} instructions"),
+    Work("matrix", "product of matrices of doubles", 200, 60, "rows and columns"),
+    Work("bodies", "n-body, 5 bodies", 200_000, 10_000, "steps"),
+    Work("sha256sum", "sha256sum of a file in tmpfs", 0, 0, "MiB",
+         'busybox sha256sum <"$BENCH_DIR/text" | sed "s/^/RESULT sha256sum /"'),
+    Work("gzip", "gzip of a file in tmpfs", 0, 0, "MiB",
+         'busybox gzip -c <"$BENCH_DIR/text" | wc -c | sed "s/^/RESULT gzip /"'),
+    Work("shell", "shell loop", 100_000, 10_000, "turns",
+         "i=0; while [ $i -lt {size} ]; do i=$((i + 1)); done; echo RESULT shell $i"),
+    Work("exec", "fork and exec", 1_000, 50, "processes"),
+    Work("getppid", "getppid", 1_000_000, 50_000, "calls"),
+    Work("clock", "clock_gettime", 1_000_000, 50_000, "calls"),
+    Work("pipe", "pipe ping-pong of two processes", 20_000, 1_000, "round trips"),
+    Work("faults", "page faults, 32 MiB at a time", 10, 1, "times"),
+    Work("mutex", "4 threads on a mutex", 500_000, 20_000, "turns each"),
+)
+
+# Without kernel messages nothing comes between the markers on a guest's console.
+GUEST_BEGIN = """dmesg -n 1
+mount -t tmpfs tmpfs /tmp
+export BENCH_DIR=/tmp
+"""
+BOOT_MARKER = "echo BENCH boot end\n"
+
+
+def sizes(quick):
+    """How much of each work is done, by name."""
+    of_text = {"sha256sum": TEXT_MIB[quick], "gzip": TEXT_MIB[quick]}
+    return {work.name: of_text.get(work.name, work.size(quick)) for work in WORKS}
+
+
+def script(quick):
+    """The whole work as a shell script; needs BENCH_DIR, a directory in memory."""
+    amounts = sizes(quick)
+    lines = [f'bench-work text {TEXT_MIB[quick]} >"$BENCH_DIR/text" 2>/dev/null']
+    for work in WORKS:
+        lines += [f"echo BENCH {work.name} begin",
+                  work.command.format(name=work.name, size=amounts[work.name]),
+                  f"echo BENCH {work.name} end"]
+    lines += ['rm "$BENCH_DIR/text"', "echo BENCH work end"]
+    return "\n".join(lines) + "\n"
+
+
+def guest_script(quick):
+    return GUEST_BEGIN + BOOT_MARKER + script(quick)
+
+
+def boot_script():
+    return GUEST_BEGIN + BOOT_MARKER
