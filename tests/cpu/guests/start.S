@@ -92,6 +92,7 @@ set_gates:
 #define HAS_ERROR (1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17)
 
 	.balign 16
+	.globl stubs32
 stubs32:
 	.set vector, 0
 	.rept 256
