@@ -131,7 +131,7 @@ bool memory_is_watched(const struct memory *memory);
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);
 
 /* True when a watchpoint was hit since the last memory_clear_watch_hit(); the first access that
- * did, where ret_access is not NULL. */
+ * did, a write before a read, where ret_access is not NULL. */
 bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access);
 void memory_clear_watch_hit(struct memory *memory);
 

@@ -28,7 +28,7 @@ void watch_set_finish(struct watch_set *set)
 
 bool watch_set_access(struct watch_set *set, uint64_t gpa, uint32_t n, bool write)
 {
-	if (set->hit)
+	if (set->hit && (set->access.write || !write))
 		return false;
 	for (unsigned i = 0; i < set->n; i++) {
 		const struct memory_watch *watch = &set->watches[i];

@@ -15,7 +15,8 @@ struct watch_set {
 int watch_set_replace(struct watch_set *set, const struct memory_watch *watches, unsigned n);
 void watch_set_finish(struct watch_set *set);
 
-/* Looks at an access; returns true when it is the first to hit since the hit was cleared. */
+/* Looks at an access; returns true when it is to be remembered: the first to hit since the hit was
+ * cleared, or the first write after reads. */
 bool watch_set_access(struct watch_set *set, uint64_t gpa, uint32_t n, bool write);
 
 #endif

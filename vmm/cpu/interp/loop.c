@@ -12,6 +12,7 @@ struct interp {
 	struct block_cache *cache;
 	uint64_t *breakpoints; /* linear addresses, ascending */
 	unsigned n_breakpoints;
+	bool unfinished; /* an instruction that has set A or D bits is to run again */
 };
 
 static int interp_create(struct machine *machine, struct engine **ret_engine)
@@ -98,8 +99,18 @@ enum run_result {
 	RUN_CROSSING, /* the instruction at rip waits for its crossing's answer */
 };
 
+/* What an instruction that has not retired read does not count for watchpoints; the A and D bits
+ * that it set do. */
+static void forget_read_hit(struct memory *memory)
+{
+	struct memory_watch_access access;
+
+	if (memory_watch_hit(memory, &access) && !access.write)
+		memory_clear_watch_hit(memory);
+}
+
 /* Runs one block and makes rip and icount exact again. Faults are delivered here. */
-static enum run_result run_block(struct cpu *cpu, const struct block *block)
+static enum run_result run_block(struct interp *interp, struct cpu *cpu, const struct block *block)
 {
 	struct machine *machine = cpu->machine;
 
@@ -108,6 +119,7 @@ static enum run_result run_block(struct cpu *cpu, const struct block *block)
 	const struct uop *uop = block->uops[0].fn(cpu, block->uops);
 	uint64_t icount = cpu->block_icount;
 
+	interp->unfinished = false;
 	if (__builtin_expect(cpu->stop == CPU_STOP_NONE, 1)) {
 		machine->icount = icount + block->n_insns;
 		return RUN_RETIRED;
@@ -115,8 +127,8 @@ static enum run_result run_block(struct cpu *cpu, const struct block *block)
 	enum cpu_stop stop = cpu->stop;
 	cpu->link = LINK_NONE;
 	machine->icount = icount + uop->n;
-	if (stop != CPU_STOP_RESYNC) /* watchpoints are for instructions that retire */
-		memory_clear_watch_hit(machine->memory);
+	if (stop != CPU_STOP_RESYNC)
+		forget_read_hit(machine->memory);
 	if (stop == CPU_STOP_FAULT) {
 		exception_deliver(cpu);
 		cpu->stop = CPU_STOP_NONE;
@@ -125,6 +137,7 @@ static enum run_result run_block(struct cpu *cpu, const struct block *block)
 	cpu->stop = CPU_STOP_NONE;
 	if (stop == CPU_STOP_CROSSING)
 		return RUN_CROSSING;
+	interp->unfinished = stop == CPU_STOP_RETRY;
 	if (stop == CPU_STOP_RESYNC) {
 		cpu->rip = cpu->next_rip;
 		machine->icount++;
@@ -199,7 +212,7 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 	}
 	cpu->stop = CPU_STOP_NONE;
 	cpu->until_icount = before + 1; /* of a REP, one iteration */
-	enum run_result result = run_block(cpu, block);
+	enum run_result result = run_block(interp, cpu, block);
 	cpu->until_icount = limit;
 	cpu->link = LINK_NONE;
 	if (result == RUN_RETIRED && cpu->machine->icount != before)
@@ -231,13 +244,18 @@ static struct block *next_block(struct interp *interp, struct cpu *cpu, struct b
 	return block;
 }
 
+/* A watchpoint was hit by what is done now; never inside a step. */
+static bool watch_is_hit(const struct interp *interp)
+{
+	return !interp->unfinished && memory_watch_hit(interp->engine.machine->memory, NULL);
+}
+
 /* Something that run_inner() must look at between blocks has come up. */
 static bool must_look(const struct interp *interp, const struct block *block)
 {
 	const struct cpu *cpu = machine_current(interp->engine.machine);
 
-	return (block->breakpoint && at_breakpoint(interp, cpu)) ||
-	       memory_watch_hit(interp->engine.machine->memory, NULL);
+	return (block->breakpoint && at_breakpoint(interp, cpu)) || watch_is_hit(interp);
 }
 
 /* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing.
@@ -266,9 +284,9 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 		if (machine->icount + block->n_insns > control->until_icount)
 			return true;
 		cpu->stop = CPU_STOP_NONE;
-		if (UNLIKELY(run_block(cpu, block) == RUN_CROSSING))
+		if (UNLIKELY(run_block(interp, cpu, block) == RUN_CROSSING))
 			return false;
-		if (machine->icount >= control->until_icount)
+		if (machine->icount >= control->until_icount || (watching && interp->unfinished))
 			return true;
 	}
 	return true;
@@ -298,22 +316,27 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 	while (machine->icount < control->until_icount) {
 		if (cpu->activity != ACTIVITY_RUNNING)
 			return ENGINE_HALTED;
-		if (memory_watch_hit(machine->memory, NULL))
+		if (watch_is_hit(interp))
 			return ENGINE_WATCHPOINT;
 		if (window_open(cpu, control))
 			return ENGINE_WINDOW;
-		if (interp->n_breakpoints && at_breakpoint(interp, cpu) &&
+		bool unfinished = interp->unfinished && memory_watch_hit(machine->memory, NULL);
+		bool breakpoint = interp->n_breakpoints && at_breakpoint(interp, cpu);
+		if (breakpoint && !unfinished &&
 		    !(control->skip_breakpoint && machine->icount == first))
 			return ENGINE_BREAKPOINT;
 		uint64_t before = machine->icount;
-		if (!cpu->attention && !run_blocks(interp, cpu, control))
+		/* One step: an iteration of a repeat that has a breakpoint; an instruction whose
+		 * accessed bits were a hit already. */
+		bool single = breakpoint || unfinished;
+		if (!cpu->attention && !single && !run_blocks(interp, cpu, control))
 			return ENGINE_CROSSING;
 		if (machine->icount != before || machine->icount >= control->until_icount)
 			continue;
 		if (!run_step(interp, cpu))
 			return ENGINE_CROSSING;
 	}
-	if (memory_watch_hit(machine->memory, NULL))
+	if (watch_is_hit(interp))
 		return ENGINE_WATCHPOINT;
 	return cpu->activity != ACTIVITY_RUNNING ? ENGINE_HALTED : ENGINE_LIMIT;
 }
