@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from harness import Directory, done, dump_events, ok, reprise, same, tool
+from harness import TOOL, Directory, done, dump_events, ok, reprise, same
 from tiny_guest import tiny_guest
 
 COMMANDS = ["run", "record", "replay", "info", "dump", "check"]
@@ -154,11 +154,11 @@ def test_repeatable():
 
 def test_closed_output():
     """A reader that goes away early must not be taken for success, nor crash anything."""
-    command = f"exec '{tool()}' dump --json R > /dev/full"
+    command = f"exec '{TOOL}' dump --json R > /dev/full"
     result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
     ok(result.returncode == 125 and b"standard output" in result.stderr, "dump to a full device",
        result)
-    result = subprocess.run(["sh", "-c", f"exec '{tool()}' replay R >&-"], capture_output=True,
+    result = subprocess.run(["sh", "-c", f"exec '{TOOL}' replay R >&-"], capture_output=True,
                             check=False)
     ok(result.returncode in (0, 125), "replay with stdout closed", result)
 

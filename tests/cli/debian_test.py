@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import Directory, done, note, ok, reprise, require_kernel, same, tool
+from harness import TOOL, Directory, done, note, ok, reprise, require_kernel, same
 
 INITTAB = """::sysinit:/bin/mount -t proc proc /proc
 ttyS0::respawn:/bin/getty -L 115200 ttyS0 vt100
@@ -38,7 +38,7 @@ def make_root(directory):
 def record_to_login(kernel, initrd, image, output):
     """Records until the prompt has come, then ends the recording. Returns status and console."""
     process = subprocess.Popen(
-        [tool(), "record", "--kernel", kernel, "--initrd", initrd, "--disk", image, "--append",
+        [TOOL, "record", "--kernel", kernel, "--initrd", initrd, "--disk", image, "--append",
          "root=/dev/vda rw", "-o", output],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     console = b""

@@ -11,6 +11,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 MAKE_INITRAMFS = SOURCE / "tools" / "make-initramfs.sh"
 
+# The reprise command under test: the first argument, made absolute before a test changes directory.
+TOOL = os.path.abspath(sys.argv[1])
+
 count = 0
 failed = 0
 
@@ -42,16 +45,11 @@ def done():
     sys.exit(1 if failed or not count else 0)
 
 
-def tool():
-    """The reprise command under test: the first argument."""
-    return os.path.abspath(sys.argv[1])
-
-
 def reprise(*arguments, timeout=600, **options):
     """Runs the tool to its end with nothing on stdin unless input is given."""
     if "input" not in options and "stdin" not in options:
         options["stdin"] = subprocess.DEVNULL
-    return subprocess.run([tool(), *map(str, arguments)], capture_output=True, timeout=timeout,
+    return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, timeout=timeout,
                           **options)
 
 

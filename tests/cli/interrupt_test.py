@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from harness import Directory, done, ok, reprise, same, tool
+from harness import TOOL, Directory, done, ok, reprise, same
 from tiny_guest import tiny_guest
 
 START = b"The guest runs.\r\n"
@@ -31,7 +31,7 @@ def wait_for(fd, text, timeout=60):
 
 
 def start(name, **options):
-    return subprocess.Popen([tool(), *RECORD, name], stdin=subprocess.DEVNULL,
+    return subprocess.Popen([TOOL, *RECORD, name], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
@@ -100,7 +100,7 @@ def test_terminal(keys, name):
     """On a terminal: raw while it runs, as it was afterwards."""
     main, terminal = pty.openpty()
     before = termios.tcgetattr(terminal)
-    process = subprocess.Popen([tool(), *RECORD, f"{name}.rpz"], stdin=terminal, stdout=terminal,
+    process = subprocess.Popen([TOOL, *RECORD, f"{name}.rpz"], stdin=terminal, stdout=terminal,
                                stderr=subprocess.PIPE, start_new_session=True,
                                preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))
     wait_for(main, START.rstrip())
@@ -147,7 +147,7 @@ def test_replay_interrupted():
     while time.monotonic() < end:
         seen += os.read(process.stdout.fileno(), 65536)
     finish(process, seen, signal.SIGINT)
-    replay = subprocess.Popen([tool(), "replay", "long.rpz"], stdout=subprocess.PIPE,
+    replay = subprocess.Popen([TOOL, "replay", "long.rpz"], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
     wait_for(replay.stdout.fileno(), START)
     replay.send_signal(signal.SIGINT)
