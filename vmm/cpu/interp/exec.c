@@ -206,8 +206,13 @@ const struct uop *uop_exec_rep(struct cpu *cpu, const struct uop *uop)
 			break;
 		}
 		if (cpu->stop || done >= budget || cpu->attention) {
-			/* One step of this block remains for the loop to count. */
+			/*
+			 * One step of this block remains for the loop to count. Between iterations
+			 * RF is set, for the images that events push there (SDM 3B 17.3.1.1).
+			 */
 			cpu->block_icount += done - 1;
+			cpu->rflags_rest |= FLAG_RF;
+			cpu->attention = true;
 			cpu->next_rip = cpu->rip;
 			cpu->link = LINK_NONE;
 			return uop;

@@ -199,7 +199,9 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 		fetch_fault(cpu);
 		return true;
 	}
-	if (!rf && (cpu->dr7 & DR7_ENABLES) && debug_code_match(cpu, linear_rip(cpu))) {
+	/* A load of SS suppresses the next instruction's breakpoint (SDM 3A 6.8.3). */
+	if (!rf && shadow != SHADOW_SS && (cpu->dr7 & DR7_ENABLES) &&
+	    debug_code_match(cpu, linear_rip(cpu))) {
 		fetch_fault(cpu);
 		return true;
 	}
@@ -305,6 +307,20 @@ static enum engine_exit resume_crossing(struct interp *interp, struct cpu *cpu)
 	return memory_watch_hit(cpu->machine->memory, NULL) ? ENGINE_WATCHPOINT : ENGINE_RETIRED;
 }
 
+/*
+ * RF alone changes nothing while no breakpoint is enabled. Dropped as the next instruction begins,
+ * it lets what was left in the middle of a repeat go on at full speed; leaving it again sets it
+ * again.
+ */
+static void drop_resume_flag(struct cpu *cpu)
+{
+	if ((cpu->rflags_rest & (FLAG_TF | FLAG_RF)) != FLAG_RF || (cpu->dr7 & DR7_ENABLES) ||
+	    cpu->pending_db)
+		return;
+	cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
+	cpu_update_mode(cpu);
+}
+
 static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 				  const struct run_control *control)
 {
@@ -326,6 +342,7 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 		    !(control->skip_breakpoint && machine->icount == first))
 			return ENGINE_BREAKPOINT;
 		uint64_t before = machine->icount;
+		drop_resume_flag(cpu);
 		/* One step: an iteration of a repeat that has a breakpoint; an instruction whose
 		 * accessed bits were a hit already. */
 		bool single = breakpoint || unfinished;
