@@ -56,7 +56,6 @@ static uint64_t returned_flags(const struct cpu *cpu, unsigned size, uint64_t po
 /* Ends every IRET; cpu_set_rflags() brings the mode up to date. */
 static bool finish(struct cpu *cpu, uint64_t rflags)
 {
-	cpu->nmi_blocked = false;
 	cpu_set_rflags(cpu, rflags);
 	return true;
 }
@@ -153,10 +152,7 @@ static bool return_to_task(struct cpu *cpu)
 
 	if (cpu_long_mode(cpu))
 		return raise_gp(cpu, 0);
-	if (!task_find_link(cpu, &how) || !task_switch(cpu, &how))
-		return false;
-	cpu->nmi_blocked = false;
-	return true;
+	return task_find_link(cpu, &how) && task_switch(cpu, &how);
 }
 
 bool exec_iret(struct cpu *cpu, const struct insn *insn)
@@ -164,6 +160,8 @@ bool exec_iret(struct cpu *cpu, const struct insn *insn)
 	struct far_stack stack;
 	uint64_t frame[FRAME_COUNT];
 
+	/* One that faults ends the blocking too (SDM 3A 6.7.1). */
+	cpu->nmi_blocked = false;
 	if (!rflags_check_v8086_iopl(cpu))
 		return false;
 	if (cpu_protected(cpu) && (cpu->rflags_rest & FLAG_NT))
