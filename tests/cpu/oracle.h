@@ -47,6 +47,12 @@ static inline uint64_t oracle_segment_base(enum oracle_mode mode)
 	return mode == ORACLE_16 ? ORACLE_BASE : 0;
 }
 
+/* CS, with Linux's selectors and those that oracle_native.c makes in the LDT. */
+static inline uint16_t oracle_code_selector(enum oracle_mode mode)
+{
+	return mode == ORACLE_64 ? 0x33 : mode == ORACLE_32 ? 0x23 : 0x0f;
+}
+
 #define ORACLE_RETIRED 255 /* vector: none */
 
 /* The flags that cases set and that are compared. TF would single-step, the others user mode cannot
@@ -56,10 +62,12 @@ static inline uint64_t oracle_segment_base(enum oracle_mode mode)
 struct oracle_state {
 	uint64_t gpr[16];
 	uint64_t rip; /* offset in CS */
+	uint64_t gs_base;
 	uint32_t flags;
-	uint8_t vector;   /* of the fault, or ORACLE_RETIRED */
-	uint32_t error;   /* #PF */
-	uint64_t address; /* #PF */
+	uint16_t selector[4]; /* ES, CS, SS, DS; on the way in the mode's own are taken */
+	uint8_t vector;       /* of the fault, or ORACLE_RETIRED */
+	uint32_t error;       /* of the fault, or 0 */
+	uint64_t address;     /* #PF */
 };
 
 /* ---- oracle_native.c: the host ---- */
@@ -71,6 +79,8 @@ int native_open(void);
 uint8_t *native_memory(void);
 /* False when the host cannot run code of this mode. */
 bool native_set_mode(enum oracle_mode mode);
+/* Whether user mode may use RDGSBASE and the like. */
+bool native_has_gs_base(void);
 /* Runs the instruction at in->rip: until it faults, or until the INT3 that follows wherever it
  * goes. */
 void native_run(const struct oracle_state *in, struct oracle_state *ret_out);
@@ -117,7 +127,7 @@ struct oracle_case {
 	struct insn insn;
 	struct oracle_state in;
 	uint32_t poke_offset; /* bytes to put into the sandbox first */
-	uint8_t poke[16];
+	uint8_t poke[40];
 	uint32_t tainted; /* flags that earlier instructions left undefined and this one does not
 			     set */
 };

@@ -101,7 +101,8 @@ static void emit_prefixes(struct emitter *e)
 
 	e->op_size = e->mode == ORACLE_16 ? 2 : 4;
 	e->addr_size = e->mode == ORACLE_64 ? 8 : e->op_size;
-	if (t->flags & LOCK ? chance(e->random, 6) : chance(e->random, 200))
+	if (t->flags & LOCK ? chance(e->random, 6)
+			    : !(t->flags & (SELECTOR | FAR | NO_LOCK)) && chance(e->random, 200))
 		emit(e, 0xf0, 1);
 	if ((t->flags & STRING) && chance(e->random, 2))
 		emit(e, chance(e->random, 2) ? 0xf2 : 0xf3, 1);
@@ -120,8 +121,8 @@ static void emit_prefixes(struct emitter *e)
 	}
 	if (t->prefix)
 		emit(e, t->prefix, 1);
-	if (e->mode == ORACLE_64 && chance(e->random, 2)) {
-		uint8_t rex = 0x40 | oracle_below(e->random, 16);
+	if (e->mode == ORACLE_64 && !(t->flags & NO_REX) && chance(e->random, 2)) {
+		uint8_t rex = 0x40 | oracle_below(e->random, t->flags & NARROW ? 8 : 16);
 		emit(e, rex, 1);
 		if (rex & 8)
 			e->op_size = 8;
@@ -165,7 +166,9 @@ static void emit_modrm(struct emitter *e)
 	const struct oracle_template *t = e->template;
 	unsigned mod, reg, rm = oracle_below(e->random, 8);
 
-	if (t->modrm == MODRM_NONE)
+	if (t->modrm == MODRM_BYTE)
+		emit(e, t->byte, 1);
+	if (t->modrm == MODRM_NONE || t->modrm == MODRM_BYTE)
 		return;
 	mod = oracle_below(e->random, t->flags & MEMORY ? 3 : 4);
 	if (mod != 3 && chance(e->random, 3) && !(t->flags & MEMORY))
@@ -173,6 +176,51 @@ static void emit_modrm(struct emitter *e)
 	reg = t->modrm == MODRM_ANY ? oracle_below(e->random, 8) : (unsigned)t->modrm;
 	emit(e, mod << 6 | reg << 3 | rm, 1);
 	emit_address(e, mod, rm);
+}
+
+/*
+ * A selector of one of the segments that Linux gives user mode, of its own, or of none. Those of
+ * the TSS, the LDT and the processor's number are left out.
+ */
+static uint16_t choose_selector(struct oracle_random *random, enum oracle_mode mode)
+{
+	static const uint16_t own[ORACLE_MODES][2] = {
+		[ORACLE_64] = {0x33, 0x2b}, [ORACLE_32] = {0x23, 0x2b}, [ORACLE_16] = {0x0f, 0x17}};
+	static const uint16_t others[] = {0x00, 0x04, 0x08, 0x0c, 0x10, 0x14, 0x18,
+					  0x1c, 0x20, 0x28, 0x30, 0x60, 0x84, 0xfff0};
+
+	if (chance(random, 2))
+		return own[mode][oracle_below(random, 2)];
+	/* Linux leaves nonsense in the upper half of a 16-bit stack's RSP: 64-bit code is not for
+	 * it. */
+	unsigned n = oracle_below(random, 14);
+	return (mode == ORACLE_16 && others[n] == 0x30 ? 0 : others[n]) |
+	       (chance(random, 2) ? 3 : oracle_below(random, 4));
+}
+
+/* Another selector for those whose descriptors the machine does not have as the host has them. */
+static uint16_t known_selector(uint16_t selector)
+{
+	unsigned index = selector >> 3;
+
+	return !(selector & 4) && ((index >= 7 && index <= 11) || index == 15) ? selector | 0x80
+									       : selector;
+}
+
+/* What FAR instructions find: RIP, CS, RFLAGS, RSP, SS, or the first two only. */
+static void choose_far(struct emitter *e)
+{
+	uint64_t base = oracle_segment_base(e->mode);
+	uint64_t frame[5] = {
+		code_address(e->random) - base,
+		choose_selector(e->random, e->mode),
+		oracle_next(e->random) & (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_RF),
+		data_address(e->random) - base,
+		choose_selector(e->random, e->mode),
+	};
+
+	for (unsigned i = 0; i < 5; i++)
+		memcpy(e->c->poke + i * e->op_size, &frame[i], e->op_size);
 }
 
 static void emit_relative(struct emitter *e, unsigned n)
@@ -209,6 +257,16 @@ static void emit_immediate(struct emitter *e)
 		emit(e, oracle_below(e->random, 0x200), 2);
 		emit(e, chance(e->random, 2) ? 0 : oracle_below(e->random, 256), 1);
 		break;
+	case IMM_FAR:
+		emit(e, code_address(e->random) - oracle_segment_base(e->mode), z);
+		emit(e, choose_selector(e->random, e->mode), 2);
+		break;
+	case IMM_VECTOR:
+		emit(e,
+		     chance(e->random, 2) ? 3 + oracle_below(e->random, 2)
+					  : oracle_below(e->random, 128),
+		     1);
+		break;
 	case IMM_REL8:
 		emit_relative(e, 1);
 		break;
@@ -243,15 +301,29 @@ static uint32_t choose_flags(struct oracle_random *random)
 	       (chance(random, 12) ? FLAG_AC : 0) | (chance(random, 24) ? FLAG_NT : 0);
 }
 
+static uint64_t choose_gs_base(struct oracle_random *random)
+{
+	return native_has_gs_base() ? (uint64_t)(int64_t)(int32_t)oracle_next(random) : 0;
+}
+
 static void choose_registers(struct emitter *e)
 {
 	struct oracle_state *in = &e->c->in;
 
 	in->flags = choose_flags(e->random);
+	in->gs_base = choose_gs_base(e->random);
 	if ((e->template->flags & STRING) && chance(e->random, 3))
 		in->flags |= FLAG_DF;
 	for (unsigned i = 0; i < 16; i++)
 		in->gpr[i] = value(e->random);
+	for (unsigned i = 0; i < 16; i++)
+		if ((e->template->flags & SELECTOR) && chance(e->random, 2))
+			in->gpr[i] = choose_selector(e->random, e->mode) |
+				     (oracle_next(e->random) & ~UINT64_C(0xffff));
+	for (unsigned i = 0; i < 16; i++)
+		if (e->template->flags & SELECTOR)
+			in->gpr[i] = (in->gpr[i] & ~UINT64_C(0xffff)) |
+				     known_selector((uint16_t)in->gpr[i]);
 	for (unsigned i = 0; i < 16; i++)
 		if ((e->template->flags & JUMP) && chance(e->random, 2))
 			in->gpr[i] = code_address(e->random) - oracle_segment_base(e->mode);
@@ -417,24 +489,40 @@ static bool decode(struct oracle_case *c, enum oracle_mode mode)
 	return insn_decode(c->bytes, c->length, oracle_mode_bits(mode), &c->insn) == INSN_OK;
 }
 
+static bool pops_flags(const struct oracle_case *c)
+{
+	return c->valid && (c->insn.mnemonic == ZYDIS_MNEMONIC_POPF ||
+			    c->insn.mnemonic == ZYDIS_MNEMONIC_POPFD ||
+			    c->insn.mnemonic == ZYDIS_MNEMONIC_POPFQ);
+}
+
 /* Interesting bytes where the instruction reads. */
 static void choose_poke(struct emitter *e, uint64_t target)
 {
-	uint64_t word[2] = {value(e->random), value(e->random)};
+	uint64_t word[5];
 
+	for (unsigned i = 0; i < 5; i++)
+		word[i] = value(e->random);
 	if ((e->template->flags & JUMP) && !chance(e->random, 16))
 		word[0] = code_address(e->random) - oracle_segment_base(e->mode);
 	else if (e->template->flags & JUMP)
 		word[0] = e->mode == ORACLE_64 ? not_canonical(e->random) : 0x5000;
 	e->c->poke_offset = (uint32_t)(target - ORACLE_BASE) & (ORACLE_BYTES - 1);
-	if (e->c->poke_offset > ORACLE_BYTES - 16)
-		e->c->poke_offset -= 16;
+	if (e->c->poke_offset > ORACLE_BYTES - sizeof(word))
+		e->c->poke_offset -= sizeof(word);
+	if (e->template->flags & SELECTOR)
+		word[0] = choose_selector(e->random, e->mode);
 	memcpy(e->c->poke, word, sizeof(word));
+	if (e->template->flags & FAR)
+		choose_far(e);
+	else if (pops_flags(e->c))
+		e->c->poke[1] &= (uint8_t) ~(FLAG_TF >> 8);
 }
 
-static bool is_locked(const struct oracle_case *c)
+/* Whether a case that does not decode is worth to be run: it must raise #UD. */
+static bool may_be_invalid(const struct oracle_case *c)
 {
-	return memchr(c->bytes, 0xf0, 6) != NULL;
+	return (c->template->flags & INVALID) || memchr(c->bytes, 0xf0, 6) != NULL;
 }
 
 bool oracle_make(struct oracle_random *random, const struct oracle_template *template,
@@ -464,7 +552,7 @@ bool oracle_make(struct oracle_random *random, const struct oracle_template *tem
 		ret_case->in.gpr[i] = i < 8 ? (uint32_t)ret_case->in.gpr[i] : 0;
 	choose_poke(&e, target);
 	if (!ret_case->valid)
-		return is_locked(ret_case);
+		return may_be_invalid(ret_case);
 	return explicit_is_safe(&e) && implicit_is_safe(&e);
 }
 
@@ -479,6 +567,7 @@ void oracle_start(struct oracle_random *random, enum oracle_mode mode, struct or
 	memset(ret_case, 0, sizeof(*ret_case));
 	in->rip = ORACLE_BASE + ORACLE_CODE - oracle_segment_base(mode);
 	in->flags = choose_flags(random) | (chance(random, 8) ? FLAG_DF : 0);
+	in->gs_base = choose_gs_base(random);
 	for (unsigned i = 0; i < 16; i++)
 		in->gpr[i] = chance(random, 3)   ? value(random)
 			     : chance(random, 3) ? code_address(random) - oracle_segment_base(mode)
@@ -532,7 +621,7 @@ bool oracle_continue(struct oracle_random *random, const struct oracle_template 
 		ret_case->valid = decode(ret_case, mode);
 	}
 	if (!ret_case->valid)
-		return is_locked(ret_case);
+		return may_be_invalid(ret_case);
 	return oracle_may_run(ret_case, mode);
 }
 

@@ -11,6 +11,7 @@
 
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/flags.h"
+#include "vmm/cpu/system/system.h"
 
 #define RAM_BYTES      0x400000u
 #define PML4_GPA       0x1000u
@@ -23,11 +24,11 @@
 #define TSS_GPA        0x101000u
 #define STACK_TOP      0x103000u
 #define GDT_GPA        0x104000u
+#define LDT_GPA        0x105000u
 #define HANDLERS       0x110000u /* of vector v: + 16 * v; a HLT stands there */
 
 #define SELECTOR_KERNEL_CS 0x10
-#define SELECTOR_KERNEL_DS 0x18
-#define SELECTOR_TSS       0x20
+#define SELECTOR_TSS       0x40
 
 #define PTE_P  1u
 #define PTE_W  2u
@@ -69,16 +70,36 @@ static void build_page_tables(struct guest *guest)
 	}
 }
 
+/* The segments as Linux has them in its GDT, and as oracle_native.c makes them in the LDT. */
+static void build_segments(struct guest *guest)
+{
+	static const uint64_t gdt[] = {
+		[1] = 0x00cf9b000000ffff, /* kernel code, 32-bit */
+		[2] = 0x00af9b000000ffff, /* kernel code */
+		[3] = 0x00cf93000000ffff, /* kernel data */
+		[4] = 0x00cffb000000ffff, /* user code, 32-bit */
+		[5] = 0x00cff3000000ffff, /* user data */
+		[6] = 0x00affb000000ffff, /* user code */
+		[8] = 0x00008b0000000067 | (uint64_t)TSS_GPA << 16,
+		[15] = 0,
+	};
+
+	for (unsigned i = 0; i < sizeof(gdt) / sizeof(gdt[0]); i++)
+		store64(guest, GDT_GPA + 8 * i, gdt[i]);
+	store64(guest, LDT_GPA + 8,
+		0x0000fb0000000000 | ORACLE_SEGMENT16_LIMIT | (uint64_t)ORACLE_BASE << 16);
+	store64(guest, LDT_GPA + 16, 0x0000f3000000ffff | (uint64_t)ORACLE_BASE << 16);
+}
+
 /* SDM 3A 7.7 (TSS), 6.14.1 (64-bit interrupt gates). */
 static void build_tables(struct guest *guest)
 {
-	store64(guest, GDT_GPA + SELECTOR_KERNEL_CS, 0x00209b0000000000u);
-	store64(guest, GDT_GPA + SELECTOR_KERNEL_DS, 0x0000930000000000u);
-	store64(guest, GDT_GPA + SELECTOR_TSS, 0x00008b0000000067u | (uint64_t)TSS_GPA << 16);
+	build_segments(guest);
 	store64(guest, TSS_GPA + 4, STACK_TOP);
+	store64(guest, TSS_GPA + 0x60, UINT64_C(0x68) << 48); /* no I/O bitmap */
 	for (uint64_t vector = 0; vector < 32; vector++) {
 		uint64_t handler = HANDLERS + 16 * vector;
-		uint64_t type = vector == VECTOR_BP ? 0xee00 : 0x8e00;
+		uint64_t type = vector == VECTOR_BP || vector == VECTOR_OF ? 0xee00 : 0x8e00;
 		store64(guest, IDT_GPA + 16 * vector,
 			(handler & 0xffff) | SELECTOR_KERNEL_CS << 16 | type << 32 |
 				(handler >> 16) << 48);
@@ -101,13 +122,16 @@ static const struct segment user_code[ORACLE_MODES] = {
 		       .selector = 0x0f},
 };
 
+static const struct segment user_ldt = {
+	.base = LDT_GPA, .limit = 23, .attr = SEG_ATTR_P | 2, .selector = 0x50};
+
 static void load_system_state(struct cpu *cpu)
 {
 	cpu->cr0 = CR0_PE | CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_MP | CR0_ET;
 	cpu->cr3 = PML4_GPA;
-	cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
 	cpu->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
-	cpu->gdtr = (struct table_register){.base = GDT_GPA, .limit = 0x3f};
+	cpu->gdtr = (struct table_register){.base = GDT_GPA, .limit = 0x7f};
 	cpu->idtr = (struct table_register){.base = IDT_GPA, .limit = 0x1ff};
 	cpu->seg[SEG_TR] = (struct segment){
 		.base = TSS_GPA, .limit = 0x67, .attr = 0x8b, .selector = SELECTOR_TSS};
@@ -121,6 +145,9 @@ static void load_user_state(struct guest *guest, const struct oracle_state *in)
 
 	memcpy(cpu->gpr, in->gpr, sizeof(in->gpr));
 	cpu->rip = in->rip;
+	cpu->seg[SEG_GS] = (struct segment){.base = in->gs_base, .attr = SEG_ATTR_NULL};
+	cpu->seg[SEG_LDTR] =
+		guest->mode == ORACLE_16 ? user_ldt : (struct segment){.attr = SEG_ATTR_NULL};
 	cpu->seg[SEG_CS] = user_code[guest->mode];
 	cpu->seg[SEG_DS] = cpu->seg[SEG_ES] = cpu->seg[SEG_SS] = user_segment[guest->mode];
 	cpu->cpl = 3;
@@ -138,6 +165,9 @@ static void save_user_state(const struct cpu *cpu, struct oracle_state *ret_out)
 	ret_out->rip = cpu->rip;
 	ret_out->flags = flags_arith(cpu) | (uint32_t)(cpu->rflags_rest & ORACLE_FLAGS);
 	ret_out->vector = ORACLE_RETIRED;
+	ret_out->gs_base = cpu->seg[SEG_GS].base;
+	for (unsigned i = SEG_ES; i <= SEG_DS; i++)
+		ret_out->selector[i] = cpu->seg[i].selector;
 }
 
 int guest_create(const struct engine_ops *engine, struct guest **ret_guest)
@@ -198,6 +228,29 @@ const uint8_t *guest_page(const struct guest *guest, uint32_t offset)
 	return memory_page(guest->machine->memory, ORACLE_BASE + offset);
 }
 
+/* What the delivery of a fault pushed, lowest address first (SDM 3A 6.14.2). */
+static void read_frame(struct guest *guest, struct oracle_state *ret_out)
+{
+	const struct cpu *cpu = machine_current(guest->machine);
+	uint64_t word[6];
+	unsigned n = 0;
+
+	ret_out->vector = (uint8_t)((cpu->rip - HANDLERS) / 16);
+	memory_read(guest->machine->memory, cpu->gpr[RSP], word, sizeof(word));
+	if (STACK_TOP - cpu->gpr[RSP] == 48)
+		ret_out->error = (uint32_t)word[n++];
+	ret_out->rip = word[n];
+	ret_out->flags = (uint32_t)word[n + 2] & ORACLE_FLAGS;
+	ret_out->gpr[RSP] = word[n + 3];
+	ret_out->selector[SEG_CS] = (uint16_t)word[n + 1];
+	ret_out->selector[SEG_SS] = (uint16_t)word[n + 4];
+	ret_out->address = ret_out->vector == VECTOR_PF ? cpu->cr2 : 0;
+	if (ret_out->vector == VECTOR_BP) {
+		ret_out->vector = ORACLE_RETIRED;
+		ret_out->rip--;
+	}
+}
+
 /* ---- by exec functions ---- */
 
 static bool repeats(const struct insn *insn)
@@ -216,6 +269,8 @@ static bool compares(const struct insn *insn)
 /* SDM 2 "REP/REPE/REPZ/REPNE/REPNZ". */
 static bool run_repeated(struct cpu *cpu, const struct insn *insn)
 {
+	if (!port_check_repeat(cpu, insn))
+		return false;
 	while (gpr_read(cpu, RCX, insn->addr_size) != 0) {
 		if (!insn_row(insn->mnemonic)->exec(cpu, insn))
 			return false;
@@ -234,6 +289,8 @@ static bool run_exec(struct cpu *cpu, const uint8_t *code)
 	if (insn_decode(code, INSN_MAX_BYTES, cpu->mode, &insn) != INSN_OK)
 		return raise_ud(cpu);
 	row = insn_row(insn.mnemonic);
+	if ((row->flags & ROW_CPL0) && cpu->cpl != 0)
+		return raise_gp(cpu, 0);
 	cpu->next_rip = cpu->rip + insn.length;
 	if (repeats(&insn) ? !run_repeated(cpu, &insn) : !row->exec(cpu, &insn))
 		return false;
@@ -253,43 +310,22 @@ static void run_directly(struct guest *guest, struct oracle_state *ret_out)
 	struct cpu *cpu = machine_current(guest->machine);
 	uint64_t at = oracle_segment_base(guest->mode) + cpu->rip - ORACLE_BASE;
 	const uint8_t *code = guest_page(guest, (uint32_t)at & ~4095u) + at % 4096;
-	bool retired = run_exec(cpu, code) && fetch(cpu);
+	bool retired = run_exec(cpu, code) && (cpu->cpl == 0 || fetch(cpu));
 
 	save_user_state(cpu, ret_out);
+	if (retired && cpu->cpl == 0) /* a software interrupt */
+		read_frame(guest, ret_out);
 	if (retired)
 		return;
 	ret_out->vector = cpu->fault.vector;
-	if (cpu->fault.vector == VECTOR_PF) {
+	if (cpu->fault.has_error)
 		ret_out->error = cpu->fault.error;
+	if (cpu->fault.vector == VECTOR_PF)
 		ret_out->address = cpu->fault.address;
-	}
 	cpu->stop = CPU_STOP_NONE;
 }
 
 /* ---- by an engine ---- */
-
-/* What the delivery of a fault pushed, lowest address first (SDM 3A 6.14.2). */
-static void read_frame(struct guest *guest, struct oracle_state *ret_out)
-{
-	const struct cpu *cpu = machine_current(guest->machine);
-	uint64_t word[6];
-	unsigned n = 0;
-
-	ret_out->vector = (uint8_t)((cpu->rip - HANDLERS) / 16);
-	memory_read(guest->machine->memory, cpu->gpr[RSP], word, sizeof(word));
-	if (STACK_TOP - cpu->gpr[RSP] == 48)
-		ret_out->error = (uint32_t)word[n++];
-	ret_out->rip = word[n];
-	ret_out->flags = (uint32_t)word[n + 2] & ORACLE_FLAGS;
-	ret_out->gpr[RSP] = word[n + 3];
-	ret_out->address = cpu->cr2;
-	if (ret_out->vector == VECTOR_BP) {
-		ret_out->vector = ORACLE_RETIRED;
-		ret_out->rip--;
-	}
-	if (ret_out->vector != VECTOR_PF)
-		ret_out->error = ret_out->address = 0;
-}
 
 /* More steps than any case takes. */
 #define STEPS_MAX 10000

@@ -10,10 +10,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#define HWCAP2_FSGSBASE 2 /* Linux's asm/hwcap2.h */
 
 #define USER_CS64  0x33
 #define USER_CS32  0x23
@@ -37,10 +40,18 @@ static struct {
 	uint8_t *alias;
 	enum oracle_mode mode;
 	bool inside;
+	bool has_gs_base;
 	const struct oracle_state *in;
 	struct oracle_state *out;
 	gregset_t outer;
 } native;
+
+/* SDM 3A table 6-1. */
+static bool vector_has_error(uint8_t vector)
+{
+	return vector == VECTOR_AC || vector == VECTOR_DF ||
+	       (vector >= VECTOR_TS && vector <= VECTOR_PF);
+}
 
 static void load_frame(greg_t *gregs)
 {
@@ -71,6 +82,16 @@ static void save_frame(greg_t *gregs)
 	out->vector = (uint8_t)gregs[REG_TRAPNO];
 	out->error = (uint32_t)gregs[REG_ERR];
 	out->address = (uint64_t)gregs[REG_CR2];
+	if (!vector_has_error(out->vector))
+		out->error = 0;
+	if (out->vector != VECTOR_PF)
+		out->address = 0;
+	if (native.has_gs_base)
+		__asm__ volatile("rdgsbase %0" : "=r"(out->gs_base));
+	__asm__ volatile("mov %%es, %0" : "=rm"(out->selector[SEG_ES]));
+	__asm__ volatile("mov %%ds, %0" : "=rm"(out->selector[SEG_DS]));
+	out->selector[SEG_CS] = (uint16_t)gregs[REG_CSGSFS];
+	out->selector[SEG_SS] = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48);
 	if (out->vector == VECTOR_BP) {
 		out->vector = ORACLE_RETIRED;
 		out->rip--;
@@ -140,6 +161,7 @@ int native_open(void)
 	};
 	int error = map_sandbox();
 
+	native.has_gs_base = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
 	if (error)
 		return error;
 	if (sigaltstack(&alternate, NULL) < 0)
@@ -148,6 +170,11 @@ int native_open(void)
 		if (sigaction(signals[i], &action, NULL) < 0)
 			return -errno;
 	return 0;
+}
+
+bool native_has_gs_base(void)
+{
+	return native.has_gs_base;
 }
 
 uint8_t *native_memory(void)
@@ -173,9 +200,16 @@ static bool make_segments16(void)
 	       syscall(SYS_modify_ldt, 1, &data, sizeof(data)) == 0;
 }
 
+/* 64-bit code ignores what DS and ES hold. */
+static void load_data_segments(void)
+{
+	uint32_t selector = native.mode == ORACLE_16 ? LDT_DATA16 : USER_DS;
+
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(selector));
+}
+
 bool native_set_mode(enum oracle_mode mode)
 {
-	uint16_t selector = mode == ORACLE_16 ? LDT_DATA16 : USER_DS;
 	struct oracle_state in = {.rip = ORACLE_BASE + ORACLE_CODE_PAGE}, out;
 
 	if (mode == ORACLE_16) {
@@ -184,8 +218,7 @@ bool native_set_mode(enum oracle_mode mode)
 		in.rip = ORACLE_CODE_PAGE;
 	}
 	native.mode = mode;
-	/* 64-bit code ignores what DS and ES hold. */
-	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((uint32_t)selector));
+	load_data_segments();
 	native_run(&in, &out); /* an INT3 */
 	return out.vector == ORACLE_RETIRED && out.rip == in.rip;
 }
@@ -195,8 +228,12 @@ void native_run(const struct oracle_state *in, struct oracle_state *ret_out)
 	native.in = in;
 	native.out = ret_out;
 	/* Linux's sigreturn leaves NT and ID as they are; AC comes with the frame. */
+	if (native.has_gs_base)
+		__asm__ volatile("wrgsbase %0" : : "r"(in->gs_base));
 	set_flags(in->flags & (FLAG_NT | FLAG_ID));
 	__asm__ volatile("int3" : : : "memory");
 	set_flags(0);
+	if (ret_out->selector[SEG_DS] != ret_out->selector[SEG_ES] || ret_out->selector[SEG_DS] < 4)
+		load_data_segments();
 	native.in = NULL;
 }

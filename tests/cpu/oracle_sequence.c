@@ -46,7 +46,7 @@ static const struct oracle_template *choose_template(struct builder *b)
 				 (t->map == 1 &&
 				  (t->opcode == 0x80 || t->opcode == 0x90 || t->opcode == 0x40));
 		bool arithmetic = t->map == 0 && (t->opcode < 0x40 || (t->opcode & 0xfc) == 0x80);
-		if (!oracle_template_in_mode(t, b->mode) || (t->flags & ALONE))
+		if (!oracle_template_in_mode(t, b->mode) || (t->flags & NOT_IN_SEQUENCES))
 			continue;
 		if (kind > 1 || (kind == 0 ? condition : arithmetic))
 			return t;

@@ -1,6 +1,7 @@
 /* Operations that run exec functions, and what happens when cached translations do not serve. */
 #include <string.h>
 
+#include "vmm/cpu/system/system.h"
 #include "vmm/cpu/vector/vector.h"
 #include "vmm/cpu/interp/handler.h"
 #include "vmm/cpu/interp/ops.h"
@@ -189,8 +190,11 @@ const struct uop *uop_exec_rep(struct cpu *cpu, const struct uop *uop)
 		uint64_t count = cpu->gpr[RCX] & address_size_mask(insn);
 		uint64_t budget = cpu->until_icount - (cpu->block_icount + uop->n);
 		uint64_t done = 1;
-		if (!count)
+		if (!count) {
+			if (!port_check_repeat(cpu, insn))
+				return uop;
 			break;
+		}
 		uint64_t bulk = rep_bulk(cpu, insn, count < budget ? count : budget);
 		if (bulk) {
 			done = bulk;

@@ -17,21 +17,10 @@ struct far_pointer {
 
 static bool read_far_pointer(struct cpu *cpu, const struct insn *insn, struct far_pointer *pointer)
 {
-	unsigned size = insn->op_size;
-	uint8_t bytes[10];
-	uint64_t linear;
-
-	if (insn->operand[0].kind != OPERAND_MEM) {
-		pointer->selector = insn->imm2;
-		pointer->offset = zero_extend(insn->imm, size);
-		return true;
-	}
-	if (!insn_linear(cpu, insn, size + 2, ACCESS_READ, &linear) ||
-	    !linear_read(cpu, linear, bytes, size + 2, PRIVILEGE_CURRENT))
-		return false;
-	pointer->offset = 0;
-	memcpy(&pointer->offset, bytes, size);
-	memcpy(&pointer->selector, bytes + size, 2);
+	if (insn->operand[0].kind == OPERAND_MEM)
+		return segment_read_far_pointer(cpu, insn, &pointer->offset, &pointer->selector);
+	pointer->selector = insn->imm2;
+	pointer->offset = zero_extend(insn->imm, insn->op_size);
 	return true;
 }
 

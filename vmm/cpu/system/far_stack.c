@@ -3,6 +3,7 @@
 
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/system/far_stack.h"
+#include "vmm/mmu/mmu.h"
 
 static unsigned far_stack_width(const struct segment *ss, bool wide)
 {
@@ -93,11 +94,19 @@ bool far_stack_push(struct cpu *cpu, struct far_stack *stack, uint64_t value)
 	return true;
 }
 
+/* Whether each value is an access of its own, because each has to be aligned. */
+static bool values_stand_alone(const struct cpu *cpu, const struct far_stack *stack)
+{
+	return stack->priv == PRIVILEGE_CURRENT && mmu_alignment_checked(cpu);
+}
+
 /* How many pushes from the given one on lie directly below each other. */
-static unsigned run_length(const struct far_stack *stack, unsigned first)
+static unsigned run_length(const struct cpu *cpu, const struct far_stack *stack, unsigned first)
 {
 	unsigned i = first + 1;
 
+	if (values_stand_alone(cpu, stack))
+		return 1;
 	while (i < stack->n && stack->linear[i] + stack->push_bytes == stack->linear[i - 1])
 		i++;
 	return i - first;
@@ -106,7 +115,7 @@ static unsigned run_length(const struct far_stack *stack, unsigned first)
 bool far_stack_probe(struct cpu *cpu, const struct far_stack *stack)
 {
 	for (unsigned i = 0; i < stack->n;) {
-		unsigned run = run_length(stack, i);
+		unsigned run = run_length(cpu, stack, i);
 		if (!linear_probe(cpu, stack->linear[i + run - 1], run * stack->push_bytes,
 				  ACCESS_WRITE, (enum privilege)stack->priv))
 			return false;
@@ -120,7 +129,7 @@ bool far_stack_write(struct cpu *cpu, const struct far_stack *stack)
 	uint8_t bytes[FAR_STACK_MAX_PUSHES * 8];
 
 	for (unsigned i = 0; i < stack->n;) {
-		unsigned run = run_length(stack, i);
+		unsigned run = run_length(cpu, stack, i);
 		for (unsigned k = 0; k < run; k++)
 			memcpy(bytes + (run - 1 - k) * stack->push_bytes, &stack->value[i + k],
 			       stack->push_bytes);
@@ -151,7 +160,7 @@ bool far_stack_pop(struct cpu *cpu, struct far_stack *stack, unsigned n, uint64_
 	uint64_t linear;
 
 	/* One read where the values cannot wrap; the 64-bit IRET frame is the usual case. */
-	if (stack->width == 8 && n <= 16) {
+	if (stack->width == 8 && n <= 16 && !values_stand_alone(cpu, stack)) {
 		if (!far_stack_linear(cpu, stack, stack->sp, total, &linear) ||
 		    !linear_read(cpu, linear, bytes, total, (enum privilege)stack->priv))
 			return false;

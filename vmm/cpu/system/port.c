@@ -157,3 +157,10 @@ bool exec_outs(struct cpu *cpu, const struct insn *insn)
 	advance(cpu, insn, RSI, size);
 	return true;
 }
+
+bool port_check_repeat(struct cpu *cpu, const struct insn *insn)
+{
+	if (insn->opcode_map != 0 || (insn->opcode & 0xfc) != 0x6c)
+		return true;
+	return check_permission(cpu, (uint16_t)cpu->gpr[RDX], string_bytes(insn));
+}

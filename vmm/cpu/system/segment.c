@@ -174,19 +174,32 @@ bool exec_pop_segment(struct cpu *cpu, const struct insn *insn)
 
 /* ---- LDS and its kin ---- */
 
-static bool load_far_pointer(struct cpu *cpu, const struct insn *insn, unsigned seg)
+bool segment_read_far_pointer(struct cpu *cpu, const struct insn *insn, uint64_t *ret_offset,
+			      uint16_t *ret_selector)
 {
 	unsigned size = insn->op_size;
 	uint64_t linear, offset = 0;
-	uint16_t selector;
-	uint8_t bytes[10];
+	uint16_t selector = 0;
 
 	if (!insn_linear(cpu, insn, size + 2, ACCESS_READ, &linear) ||
-	    !linear_read(cpu, linear, bytes, size + 2, PRIVILEGE_CURRENT))
+	    !linear_read(cpu, linear, &offset, size, PRIVILEGE_CURRENT))
 		return false;
-	memcpy(&offset, bytes, size);
-	memcpy(&selector, bytes + size, 2);
-	if (!segment_load(cpu, seg, selector))
+	linear = cpu_code64(cpu) ? linear + size : (uint32_t)(linear + size);
+	if (!linear_read(cpu, linear, &selector, 2, PRIVILEGE_CURRENT))
+		return false;
+	*ret_offset = offset;
+	*ret_selector = selector;
+	return true;
+}
+
+static bool load_far_pointer(struct cpu *cpu, const struct insn *insn, unsigned seg)
+{
+	unsigned size = insn->op_size;
+	uint64_t offset;
+	uint16_t selector;
+
+	if (!segment_read_far_pointer(cpu, insn, &offset, &selector) ||
+	    !segment_load(cpu, seg, selector))
 		return false;
 	gpr_write(cpu, insn->operand[0].reg, size, offset);
 	return true;

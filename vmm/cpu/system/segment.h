@@ -44,4 +44,11 @@ bool segment_load(struct cpu *cpu, unsigned seg, uint16_t selector);
  */
 void segment_drop_privileged(struct cpu *cpu);
 
+/*
+ * Reads the far pointer that the memory operand names, offset and selector each for itself: that is
+ * how they have to be aligned (SDM 3A table 6-7). Returns as exec functions do.
+ */
+bool segment_read_far_pointer(struct cpu *cpu, const struct insn *insn, uint64_t *ret_offset,
+			      uint16_t *ret_selector);
+
 #endif

@@ -108,4 +108,10 @@ void cpuid_query(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_
 bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *ret_value);
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value);
 
+/*
+ * What a repeated string instruction checks even when its count is 0: the permission of INS and
+ * OUTS to use the port. Returns as exec functions do.
+ */
+bool port_check_repeat(struct cpu *cpu, const struct insn *insn);
+
 #endif
