@@ -219,12 +219,33 @@ enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount
 
 	replayer->target_icount = icount;
 	replayer->upkeep_icount = 0;
+	replayer->stopping = false;
+	memory_clear_watch_hit(replayer->machine->memory);
 	replayer->status = REPLAY_FAILED;
 	run_machine(replayer->engine, &boundary);
 	replay_streams_flush(replayer->streams);
 	if (replayer->status == REPLAY_FAILED && !replayer->error.code)
 		fail(&replayer->error, -EINVAL, "an instruction crosses the boundary too often");
 	return replayer->status;
+}
+
+int replayer_set_breakpoints(struct replayer *replayer, const uint64_t *linear, unsigned n)
+{
+	return replayer->engine->ops->set_breakpoints(replayer->engine, linear, n);
+}
+
+int replayer_set_watches(struct replayer *replayer, const struct memory_watch *watches, unsigned n)
+{
+	int error = memory_set_watches(replayer->machine->memory, watches, n);
+
+	if (!error)
+		replayer->engine->ops->flush(replayer->engine);
+	return error;
+}
+
+uint64_t replayer_end_icount(const struct replayer *replayer)
+{
+	return replayer->end_icount;
 }
 
 struct machine *replayer_machine(struct replayer *replayer)

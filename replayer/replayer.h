@@ -26,9 +26,18 @@ struct replayer_config {
 	/* Output bytes of stream n (header order), as the guest writes them. Optional. */
 	void (*stream_output)(void *ctx, unsigned stream, const uint8_t *data, size_t n);
 	void *stream_ctx;
+	bool stream_exact; /* bytes are handed on at the instruction that wrote them */
 	const volatile sig_atomic_t *interrupted;
 	void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount);
 	void *progress_ctx;
+	/*
+	 * The machine met a breakpoint (watch false) or a watchpoint (watch true: machine->memory's
+	 * memory_watch_hit() says what). Returns true to end the run: at a breakpoint before its
+	 * instruction; at a watchpoint at the count of the state that first has the access behind it.
+	 * Must not change the machine. Optional.
+	 */
+	bool (*hit)(void *ctx, bool watch);
+	void *hit_ctx;
 };
 
 enum replay_status {
@@ -36,7 +45,7 @@ enum replay_status {
 	REPLAY_AT_END,    /* the log's end: recorded end, or where the file was cut off */
 	REPLAY_DIVERGED,
 	REPLAY_DAMAGED,     /* the file cannot be read further; *error */
-	REPLAY_INTERRUPTED, /* config.interrupted */
+	REPLAY_INTERRUPTED, /* by config.interrupted or config.hit; the state is that of its icount */
 	REPLAY_FAILED,      /* no memory and the like; *error */
 };
 
@@ -50,7 +59,13 @@ void replayer_destroy(struct replayer *replayer);
  * at that count and before a delivery. */
 enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount);
 
+/* Linear addresses, in whatever address space. Returns 0 or -ENOMEM (the old set then stands). */
+int replayer_set_breakpoints(struct replayer *replayer, const uint64_t *linear, unsigned n);
+int replayer_set_watches(struct replayer *replayer, const struct memory_watch *watches, unsigned n);
+
 struct machine *replayer_machine(struct replayer *replayer);
+/* Nothing is recorded beyond. */
+uint64_t replayer_end_icount(const struct replayer *replayer);
 const struct divergence *replayer_divergence(const struct replayer *replayer);
 const struct log_error *replayer_error(const struct replayer *replayer);
 uint64_t replayer_digests_checked(const struct replayer *replayer);

@@ -76,6 +76,32 @@ static enum boundary_result reload(struct replayer *replayer, struct machine *ma
 	return BOUNDARY_GO;
 }
 
+/* Lets the debugger decide on a hit. */
+static bool wants_stop(struct replayer *replayer, bool watch)
+{
+	const struct replayer_config *config = &replayer->config;
+
+	return config->hit && config->hit(config->hit_ctx, watch);
+}
+
+/* The run is to end here: once the rest of what belongs to this count's state is applied. */
+static void stop_here(struct replayer *replayer, const struct machine *machine)
+{
+	replayer->stopping = true;
+	if (replayer->target_icount > machine->icount)
+		replayer->target_icount = machine->icount;
+}
+
+/* An event was applied: it may have written to watched memory. */
+static void notice_watch_hit(struct replayer *replayer, struct machine *machine)
+{
+	if (!memory_watch_hit(machine->memory, NULL))
+		return;
+	if (wants_stop(replayer, true))
+		stop_here(replayer, machine);
+	memory_clear_watch_hit(machine->memory);
+}
+
 /* Applies the event that was read ahead. */
 static enum boundary_result apply_next(struct replayer *replayer, struct machine *machine)
 {
@@ -96,6 +122,7 @@ static enum boundary_result apply_next(struct replayer *replayer, struct machine
 	else if (event->kind == EVENT_RESET)
 		result = reload(replayer, machine);
 	replayer->has_next = false;
+	notice_watch_hit(replayer, machine);
 	return result;
 }
 
@@ -169,11 +196,14 @@ static enum boundary_result replay_events(void *ctx, struct machine *machine,
 	if (!replayer->has_next && machine->icount >= replayer->end_icount)
 		return stop(replayer, REPLAY_AT_END);
 	if (machine->icount >= replayer->target_icount)
-		return stop(replayer, REPLAY_AT_ICOUNT);
+		return stop(replayer, replayer->stopping ? REPLAY_INTERRUPTED : REPLAY_AT_ICOUNT);
 	if (machine_current(machine)->activity != ACTIVITY_RUNNING)
 		return diverge(replayer, machine, "the guest stands still, the recording goes on");
-	if (!upkeep(replayer, machine))
-		return stop(replayer, REPLAY_INTERRUPTED);
+	/* One step more, so that what is left is the state of a count whatever was applied here. */
+	if (!replayer->stopping && !upkeep(replayer, machine)) {
+		replayer->stopping = true;
+		replayer->target_icount = machine->icount + 1;
+	}
 	ret_plan->until_icount = next_stop(replayer, machine);
 	return BOUNDARY_GO;
 }
@@ -220,11 +250,24 @@ static enum boundary_result replay_output(void *ctx, const struct machine *machi
 	struct replayer *replayer = ctx;
 
 	replay_streams_write(replayer->streams, request);
+	if (replayer->config.stream_exact)
+		replay_streams_flush(replayer->streams);
 	return BOUNDARY_GO;
+}
+
+static enum boundary_result replay_stopped(void *ctx, const struct machine *machine, bool watch)
+{
+	struct replayer *replayer = ctx;
+
+	if (!wants_stop(replayer, watch))
+		return BOUNDARY_GO;
+	stop_here(replayer, machine);
+	return watch ? BOUNDARY_GO : stop(replayer, REPLAY_INTERRUPTED);
 }
 
 const struct boundary_ops replayer_boundary_ops = {
 	.events = replay_events,
 	.input = replay_input,
 	.output = replay_output,
+	.stopped = replay_stopped,
 };

@@ -1,10 +1,9 @@
 /* A replay's state as a value: what a replayer of the same file can be set back to. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "replayer/state.h"
+#include "replayer/place.h"
 
 struct saved_page {
 	uint64_t gpa;
@@ -12,11 +11,7 @@ struct saved_page {
 };
 
 struct replayer_snapshot {
-	struct log_position position; /* of the first event not yet applied */
-	uint64_t proven_icount;
-	struct replay_streams *streams;
-	uint8_t *state; /* machine_state_encode */
-	size_t state_bytes;
+	struct place place;
 	struct saved_page *page;
 	size_t n_pages, max_pages;
 };
@@ -44,22 +39,9 @@ static int save_page(void *ctx, uint64_t gpa, const uint8_t *bytes)
 
 static int save(const struct replayer *replayer, struct replayer_snapshot *snapshot)
 {
-	const struct machine *machine = replayer->machine;
-	int error = replay_streams_create(log_reader_header(replayer->reader), NULL, NULL,
-					  &snapshot->streams);
+	int error = place_save(replayer, &snapshot->place);
 
-	if (error)
-		return error;
-	replay_streams_copy_state(snapshot->streams, replayer->streams);
-	snapshot->position = replayer->has_next ? replayer->next_position
-						: log_reader_position(replayer->reader);
-	snapshot->proven_icount = replayer->divergence.proven_icount;
-	snapshot->state_bytes = machine_state_bytes(machine);
-	snapshot->state = malloc(snapshot->state_bytes);
-	if (!snapshot->state)
-		return -ENOMEM;
-	machine_state_encode(machine, snapshot->state);
-	return memory_each_page(machine->memory, save_page, snapshot);
+	return error ? error : memory_each_page(replayer->machine->memory, save_page, snapshot);
 }
 
 int replayer_save(const struct replayer *replayer, struct replayer_snapshot **ret_snapshot)
@@ -77,34 +59,20 @@ int replayer_save(const struct replayer *replayer, struct replayer_snapshot **re
 
 int replayer_restore(struct replayer *replayer, const struct replayer_snapshot *snapshot)
 {
-	struct machine *machine = replayer->machine;
-	int error;
+	struct memory *memory = replayer->machine->memory;
 
-	memory_clear(machine->memory);
+	memory_clear(memory);
 	for (size_t i = 0; i < snapshot->n_pages; i++)
-		memory_load(machine->memory, snapshot->page[i].gpa, snapshot->page[i].bytes,
-			    PAGE_BYTES);
-	error = machine_state_decode(machine, snapshot->state, snapshot->state_bytes);
-	if (error) {
-		replayer->error = (struct log_error){.code = error};
-		snprintf(replayer->error.text, sizeof(replayer->error.text),
-			 "the snapshot is of another machine");
-		return error;
-	}
+		memory_load(memory, snapshot->page[i].gpa, snapshot->page[i].bytes, PAGE_BYTES);
 	replayer->engine->ops->flush(replayer->engine);
-	replay_streams_copy_state(replayer->streams, snapshot->streams);
-	replayer->has_next = false;
-	replayer->log_ended = false;
-	replayer->divergence.proven_icount = snapshot->proven_icount;
-	return log_reader_set_position(replayer->reader, snapshot->position, &replayer->error);
+	return place_restore(replayer, &snapshot->place);
 }
 
 void replayer_snapshot_destroy(struct replayer_snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
-	replay_streams_destroy(snapshot->streams);
-	free(snapshot->state);
+	place_finish(&snapshot->place);
 	free(snapshot->page);
 	free(snapshot);
 }

@@ -24,6 +24,7 @@ struct replayer {
 	uint64_t end_icount;       /* nothing is recorded beyond */
 	uint64_t target_icount;    /* of the run_until in progress */
 	uint64_t upkeep_icount; /* output, progress and the user are looked at from here on */
+	bool stopping;             /* the run ends at target_icount because it was asked to */
 	enum replay_status status; /* why the boundary ended the run */
 
 	uint64_t n_digests;

@@ -34,19 +34,43 @@ static enum boundary_result complete_crossing(struct machine *machine,
 	return result;
 }
 
-/* Runs until something other than a crossing stops the engine. */
+/* A debugger may be interested; when it is not, the run goes on. */
+static enum boundary_result tell_stopped(struct machine *machine, const struct boundary *boundary,
+					 bool watch)
+{
+	enum boundary_result result = BOUNDARY_GO;
+
+	if (boundary->ops->stopped)
+		result = boundary->ops->stopped(boundary->ctx, machine, watch);
+	if (watch)
+		memory_clear_watch_hit(machine->memory);
+	return result;
+}
+
+/* Runs until the boundary has to be asked for events. */
 static enum boundary_result run_plan(struct engine *engine, const struct boundary *boundary,
 				     const struct boundary_plan *plan)
 {
-	const struct run_control control = {
+	struct run_control control = {
 		.until_icount = plan->until_icount,
 		.interrupt_window = plan->interrupt_window,
 		.nmi_window = plan->nmi_window,
 	};
 	enum boundary_result result = BOUNDARY_GO;
 
-	while (result == BOUNDARY_GO && engine->ops->run(engine, &control) == ENGINE_CROSSING)
-		result = complete_crossing(engine->machine, boundary);
+	while (result == BOUNDARY_GO) {
+		enum engine_exit exit = engine->ops->run(engine, &control);
+
+		control.skip_breakpoint = exit == ENGINE_BREAKPOINT;
+		if (exit == ENGINE_CROSSING)
+			result = complete_crossing(engine->machine, boundary);
+		else if (exit == ENGINE_BREAKPOINT)
+			result = tell_stopped(engine->machine, boundary, false);
+		else if (exit == ENGINE_WATCHPOINT)
+			return tell_stopped(engine->machine, boundary, true);
+		else
+			break;
+	}
 	return result;
 }
 

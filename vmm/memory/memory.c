@@ -26,6 +26,8 @@ struct memory {
 	uint32_t *dirty;  /* page numbers without PAGE_CLEAN */
 	uint64_t *dirty_gpas;
 	uint32_t n_dirty;
+	uint64_t *changes; /* guest-physical addresses of pages; NULL: not kept account of */
+	uint32_t n_changes;
 	struct memory_listener listener;
 	struct memory_code_listener code_listener;
 	struct watch_set watches;
@@ -122,6 +124,7 @@ void memory_destroy(struct memory *memory)
 		if (memory->backing[i].host)
 			munmap(memory->backing[i].host, memory->regions[i].bytes);
 	watch_set_finish(&memory->watches);
+	free(memory->changes);
 	free(memory->dirty_gpas);
 	free(memory->dirty);
 	free(memory->hashes);
@@ -268,6 +271,45 @@ static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, c
 		memory->dirty_gpas[memory->n_dirty] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
 		memory->dirty[memory->n_dirty++] = page;
 	}
+	if (flags & PAGE_KEPT) {
+		memory->flags[page] &= ~PAGE_KEPT;
+		memory->changes[memory->n_changes++] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+	}
+}
+
+/* ---- pages that change ---- */
+
+static int start_keeping(struct memory *memory)
+{
+	memory->changes = calloc((size_t)memory->n_pages + 1, sizeof(*memory->changes));
+	if (!memory->changes)
+		return -ENOMEM;
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		const struct memory_region *r = &memory->regions[i];
+		for (uint64_t at = 0; memory->backing[i].host && at < r->bytes; at += PAGE_BYTES)
+			memory_protect(memory, r->gpa + at, PAGE_KEPT);
+	}
+	return 0;
+}
+
+int memory_keep_changes(struct memory *memory)
+{
+	if (!memory->changes)
+		return start_keeping(memory);
+	for (uint32_t i = 0; i < memory->n_changes; i++)
+		memory_protect(memory, memory->changes[i], PAGE_KEPT);
+	memory->n_changes = 0;
+	return 0;
+}
+
+uint32_t memory_change_count(const struct memory *memory)
+{
+	return memory->n_changes;
+}
+
+uint64_t memory_change(const struct memory *memory, uint32_t n)
+{
+	return memory->changes[n];
 }
 
 /* ---- watchpoints ---- */

@@ -39,6 +39,7 @@ enum page_flags {
 	PAGE_TABLE = 4, /* a cached translation was read from here */
 	PAGE_ROM = 8,
 	PAGE_WATCH = 16, /* a watchpoint lies here: reads take the slow path too */
+	PAGE_KEPT = 32,  /* not written since memory_keep_changes(): */
 };
 
 struct memory;
@@ -134,6 +135,19 @@ void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);
  * did, a write before a read, where ret_access is not NULL. */
 bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access);
 void memory_clear_watch_hit(struct memory *memory);
+
+/* ---- pages that change, for checkpoints ---- */
+
+/*
+ * From here on, and from each call anew, the pages that are written are kept account of. Returns 0
+ * or -ENOMEM (at the first call only).
+ */
+int memory_keep_changes(struct memory *memory);
+
+/* How many pages have been written since memory_keep_changes(); the address of the nth, in the order
+ * in which they were written first. */
+uint32_t memory_change_count(const struct memory *memory);
+uint64_t memory_change(const struct memory *memory, uint32_t n);
 
 /* Sets all RAM and ROM to 0, telling the listeners and giving the pages back to the host. */
 void memory_clear(struct memory *memory);

@@ -57,6 +57,7 @@ struct mmu {
 	struct tlb never;          /* stays empty: every access takes the slow path */
 	struct table_info *tables; /* by page number */
 	uint64_t *write_linear;    /* by page number */
+	bool no_writes;            /* all write arrays are empty */
 	struct space spaces[SPACES];
 };
 
@@ -133,11 +134,12 @@ static void on_protect(void *ctx, uint64_t gpa)
 	struct mmu *mmu = ctx;
 	uint64_t *where = &mmu->write_linear[memory_page_number(mmu->machine->memory, gpa)];
 
-	if (*where == WRITE_MANY) {
+	if (*where == WRITE_MANY && !mmu->no_writes) {
 		for (unsigned i = 0; i < SPACES; i++)
 			for (unsigned v = 0; v < TLB_VARIANTS; v++)
 				empty_entries(mmu->spaces[i].tlb[v].write);
-	} else if (*where != WRITE_NOWHERE) {
+		mmu->no_writes = true;
+	} else if (*where != WRITE_NOWHERE && *where != WRITE_MANY) {
 		for (unsigned i = 0; i < SPACES; i++)
 			for (unsigned v = 0; v < TLB_VARIANTS; v++)
 				drop_entry(mmu->spaces[i].tlb[v].write, *where - 2);
@@ -380,6 +382,7 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 	if (!write || !walk->dirty || *memory_flags(mmu->machine->memory, gpa))
 		return;
 	*tlb_slot(tlb->write, page) = entry;
+	mmu->no_writes = false;
 	uint64_t *where = &mmu->write_linear[number];
 	if (*where == WRITE_NOWHERE)
 		*where = page + 2;
