@@ -1,6 +1,8 @@
 /* The machine's side of the vector comparison. */
 #include "tests/cpu/vector_guest.h"
 
+#include <string.h>
+
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/vector/vector.h"
 
@@ -10,7 +12,20 @@
 #define PD_GPA         UINT64_C(0x3000)
 #define PT_GPA         UINT64_C(0x4000)
 #define DATA_GPA       UINT64_C(0x10000)
+#define CODE_PT_GPA    UINT64_C(0x5000)
+#define CODE_GPA       UINT64_C(0x11000)
+#define CODE           (VECTOR_DATA + 0x200000)
+#define IDT_GPA        UINT64_C(0x100000) /* supervisor memory lies at linear = physical */
+#define TSS_GPA        UINT64_C(0x101000)
+#define STACK_TOP      UINT64_C(0x103000)
+#define GDT_GPA        UINT64_C(0x104000)
+#define HANDLERS       UINT64_C(0x110000) /* of vector v: + 16 * v; a HLT stands there */
+#define LOW_PT_GPA     UINT64_C(0x6000)
+#define KERNEL_CS      0x10u
+#define TSS_SELECTOR   0x20u
+#define STEPS_MAX      1000
 #define PTE_USER_WRITE 7u
+#define PTE_WRITE      3u
 
 static void store64(struct machine *machine, uint64_t gpa, uint64_t value)
 {
@@ -92,4 +107,79 @@ unsigned vector_guest_run(struct machine *machine, const uint8_t *bytes, unsigne
 	retired = run_checked(cpu, &insn);
 	vector_leave(cpu);
 	return retired ? VECTOR_RETIRED : cpu->fault.vector;
+}
+
+/* ---- by an engine ---- */
+
+static void map_engine_pages(struct machine *machine)
+{
+	store64(machine, PD_GPA, LOW_PT_GPA | PTE_USER_WRITE);
+	for (uint64_t page = IDT_GPA; page < IDT_GPA + 0x20000; page += 4096)
+		store64(machine, LOW_PT_GPA + 8 * (page >> 12), page | PTE_WRITE);
+	store64(machine, PD_GPA + 8 * (CODE >> 21), CODE_PT_GPA | PTE_USER_WRITE);
+	store64(machine, CODE_PT_GPA, CODE_GPA | PTE_USER_WRITE);
+}
+
+/* SDM 3A 7.7 (TSS), 6.14.1 (64-bit interrupt gates). */
+static void build_tables(struct machine *machine)
+{
+	struct cpu *cpu = machine_current(machine);
+
+	store64(machine, GDT_GPA + KERNEL_CS, 0x00209b0000000000u);
+	store64(machine, GDT_GPA + TSS_SELECTOR, 0x00008b0000000067u | TSS_GPA << 16);
+	store64(machine, TSS_GPA + 4, STACK_TOP);
+	for (uint64_t vector = 0; vector < 32; vector++) {
+		uint64_t handler = HANDLERS + 16 * vector;
+		uint64_t type = vector == VECTOR_BP ? 0xee00 : 0x8e00;
+		store64(machine, IDT_GPA + 16 * vector,
+			(handler & 0xffff) | KERNEL_CS << 16 | type << 32 | (handler >> 16) << 48);
+		memory_write(machine->memory, handler, "\xf4", 1);
+	}
+	cpu->gdtr = (struct table_register){.base = GDT_GPA, .limit = 0x3f};
+	cpu->idtr = (struct table_register){.base = IDT_GPA, .limit = 0x1ff};
+	cpu->seg[SEG_TR] = (struct segment){
+		.base = TSS_GPA, .limit = 0x67, .attr = 0x8b, .selector = TSS_SELECTOR};
+}
+
+int vector_guest_create_engine(struct machine *machine, const struct engine_ops *ops,
+			       struct engine **ret_engine)
+{
+	map_engine_pages(machine);
+	build_tables(machine);
+	return engine_create(ops, machine, ret_engine);
+}
+
+/* Back from the handler to what it interrupted; the frame is that of SDM 3A figure 6-9. */
+static unsigned leave_handler(struct machine *machine, const struct segment *user)
+{
+	struct cpu *cpu = machine_current(machine);
+	unsigned vector = (unsigned)((cpu->rip - HANDLERS) / 16);
+	uint64_t frame[6], *words = frame;
+
+	memory_read(machine->memory, cpu->gpr[RSP], frame, sizeof(frame));
+	if (STACK_TOP - cpu->gpr[RSP] == 48)
+		words++;
+	memcpy(cpu->seg, user, 6 * sizeof(*user));
+	cpu->gpr[RSP] = words[3];
+	cpu->cpl = 3;
+	cpu->activity = ACTIVITY_RUNNING;
+	cpu_set_rflags(cpu, words[2]);
+	return vector == VECTOR_BP ? VECTOR_RETIRED : vector;
+}
+
+unsigned vector_guest_run_engine(struct engine *engine, const uint8_t *bytes, unsigned n)
+{
+	struct machine *machine = engine->machine;
+	struct run_control control = {.until_icount = machine->icount + STEPS_MAX};
+	struct cpu *cpu = machine_current(machine);
+	struct segment user[6];
+
+	memcpy(user, cpu->seg, sizeof(user));
+	memory_write(machine->memory, CODE_GPA, bytes, n);
+	memory_write(machine->memory, CODE_GPA + n, "\xcc", 1);
+	cpu->rip = CODE;
+	cpu_update_mode(cpu);
+	if (engine->ops->run(engine, &control) != ENGINE_HALTED)
+		return VECTOR_DF;
+	return leave_handler(machine, user);
 }

@@ -1,7 +1,10 @@
 /*
  * Every x87, MMX and SSE instruction against the host's processor: the same instruction on the same
- * state natively and through its exec function; registers, flags, memory and faults must agree. The
- * first argument overrides the number of cases a form.
+ * state natively and through its exec function; registers, flags, memory and faults must agree. An
+ * engine must do exactly what the exec functions do.
+ *
+ * Usage: vector_test [--cases N] [--seed N] [--engine interp] [--only MNEMONIC]
+ *   --cases   cases per form
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -16,7 +19,16 @@
 #include "vmm/cpu/flags.h"
 
 #define MAX_FORMS     4000
-#define DEFAULT_CASES 1000
+#define DEFAULT_CASES 300
+
+struct run {
+	unsigned cases;
+	uint64_t seed;
+	const char *only;
+	bool wants_engine;
+	struct machine *machine, *engine_machine;
+	struct engine *engine; /* or NULL */
+};
 
 struct outcome {
 	struct vector_state state;
@@ -59,8 +71,9 @@ static void run_native(const struct vector_state *in, const uint8_t *bytes, unsi
 	memcpy(ret_outcome->state.data, data, 1024);
 }
 
-static void run_guest(struct machine *machine, const struct vector_state *in, const uint8_t *bytes,
-		      unsigned n, struct outcome *ret_outcome)
+/* engine NULL: by the exec function. */
+static void run_guest(struct machine *machine, struct engine *engine, const struct vector_state *in,
+		      const uint8_t *bytes, unsigned n, struct outcome *ret_outcome)
 {
 	struct cpu *cpu = machine_current(machine);
 	uint8_t *data = vector_guest_data(machine);
@@ -69,7 +82,8 @@ static void run_guest(struct machine *machine, const struct vector_state *in, co
 	memcpy(cpu->gpr, in->gpr, sizeof(in->gpr));
 	flags_set_arith(cpu, in->flags);
 	memcpy(data, in->data, 1024);
-	ret_outcome->vector = fold_vector(vector_guest_run(machine, bytes, n));
+	ret_outcome->vector = engine ? vector_guest_run_engine(engine, bytes, n)
+				     : vector_guest_run(machine, bytes, n);
 	ret_outcome->state.fx = cpu->fx;
 	memcpy(ret_outcome->state.gpr, cpu->gpr, sizeof(in->gpr));
 	ret_outcome->state.flags = flags_arith(cpu);
@@ -231,11 +245,17 @@ static bool touches_rsp(const struct insn *insn)
 	return false;
 }
 
-static bool run_case(struct machine *machine, const struct vector_form *form,
-		     struct vector_random *random)
+static void note_encoding(const struct vector_form *form, const char *what, const uint8_t *bytes,
+			  unsigned n)
+{
+	tap_note("%s: %s differs", vector_mnemonic_name(form->mnemonic), what);
+	note_bytes("bytes", bytes, n);
+}
+
+static bool run_case(struct run *run, const struct vector_form *form, struct vector_random *random)
 {
 	static struct vector_state in;
-	static struct outcome native, guest;
+	static struct outcome native, guest, by_engine;
 	uint8_t bytes[INSN_MAX_BYTES + 1] = {0};
 	struct insn insn;
 	const char *what;
@@ -245,42 +265,88 @@ static bool run_case(struct machine *machine, const struct vector_form *form,
 		return true;
 	vector_state_make(form, random, &in);
 	run_native(&in, bytes, insn.length, &native);
-	run_guest(machine, &in, bytes, insn.length, &guest);
+	run_guest(run->machine, NULL, &in, bytes, insn.length, &guest);
+	if (run->engine) {
+		run_guest(run->engine_machine, run->engine, &in, bytes, insn.length, &by_engine);
+		what = difference(&guest, &by_engine);
+		if (what) {
+			note_encoding(form, what, bytes, insn.length);
+			tap_note("exec function (\"native\") and engine (\"guest\")");
+			note_difference(&in, &guest, &by_engine);
+			return false;
+		}
+	}
+	guest.vector = fold_vector(guest.vector);
 	normalise(form, &native);
 	normalise(form, &guest);
 	forgive(form, &in, &native, &guest);
 	what = difference(&native, &guest);
 	if (!what)
 		return true;
-	tap_note("%s: %s differs", vector_mnemonic_name(form->mnemonic), what);
-	note_bytes("bytes", bytes, insn.length);
+	note_encoding(form, what, bytes, insn.length);
 	note_bytes("memory", in.data + (in.gpr[RSI] - VECTOR_DATA), 16);
 	note_difference(&in, &native, &guest);
 	return false;
 }
 
-static void test_form(struct machine *machine, const struct vector_form *form, unsigned cases)
+static void test_form(struct run *run, const struct vector_form *form)
 {
-	struct vector_random random = {.state = 0x9e3779b97f4a7c15u ^ form->opcode};
+	struct vector_random random = {.state = run->seed * 0x9e3779b97f4a7c15u ^ form->opcode};
 	bool good = true;
 
-	for (unsigned i = 0; i < cases && good; i++)
-		good = run_case(machine, form, &random);
+	for (unsigned i = 0; i < run->cases && good; i++)
+		good = run_case(run, form, &random);
 	tap_ok(good, "%s%s%s (map %u, opcode %02x, prefix %02x)",
 	       vector_mnemonic_name(form->mnemonic), form->memory ? " memory" : "",
 	       form->rex_w ? " REX.W" : "", form->map, form->opcode, form->prefix);
 }
 
+static bool parse(int argc, char **argv, struct run *run)
+{
+	for (int i = 1; i < argc; i += 2) {
+		const char *argument = i + 1 < argc ? argv[i + 1] : "";
+		if (!strcmp(argv[i], "--cases"))
+			run->cases = (unsigned)strtoul(argument, NULL, 0);
+		else if (!strcmp(argv[i], "--seed"))
+			run->seed = strtoull(argument, NULL, 0);
+		else if (!strcmp(argv[i], "--only"))
+			run->only = argument;
+		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
+			run->wants_engine = true;
+		else
+			return false;
+	}
+	return true;
+}
+
+static int set_up(struct run *run)
+{
+	int error = native_state_init((void *)(uintptr_t)VECTOR_DATA, VECTOR_DATA_BYTES);
+
+	if (!error)
+		error = vector_guest_create(&run->machine);
+	if (!error && run->wants_engine)
+		error = vector_guest_create(&run->engine_machine);
+	if (!error && run->wants_engine)
+		error = vector_guest_create_engine(run->engine_machine, &interp_engine_ops,
+						   &run->engine);
+	return error;
+}
+
 int main(int argc, char **argv)
 {
 	static struct vector_form forms[MAX_FORMS];
-	unsigned cases = argc > 1 ? (unsigned)atoi(argv[1]) : DEFAULT_CASES, n;
-	const char *only = argc > 2 ? argv[2] : NULL;
-	struct machine *machine;
+	struct run run = {.cases = DEFAULT_CASES, .seed = 1};
 	uint16_t missing;
+	unsigned n;
 
-	if (native_state_init((void *)(uintptr_t)VECTOR_DATA, VECTOR_DATA_BYTES) ||
-	    vector_guest_create(&machine)) {
+	if (!parse(argc, argv, &run)) {
+		fprintf(stderr,
+			"usage: %s [--cases N] [--seed N] [--engine interp] [--only MNEMONIC]\n",
+			argv[0]);
+		return 2;
+	}
+	if (set_up(&run)) {
 		tap_ok(false, "set-up");
 		return tap_done();
 	}
@@ -289,8 +355,10 @@ int main(int argc, char **argv)
 	tap_ok(!missing, "every row has a form%s%s", missing ? ", but not " : "",
 	       missing ? vector_mnemonic_name(missing) : "");
 	for (unsigned i = 0; i < n; i++)
-		if (!only || !strcmp(only, vector_mnemonic_name(forms[i].mnemonic)))
-			test_form(machine, &forms[i], cases);
-	machine_destroy(machine);
+		if (!run.only || !strcmp(run.only, vector_mnemonic_name(forms[i].mnemonic)))
+			test_form(&run, &forms[i]);
+	engine_destroy(run.engine);
+	machine_destroy(run.engine_machine);
+	machine_destroy(run.machine);
 	return tap_done();
 }
