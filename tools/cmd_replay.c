@@ -75,6 +75,7 @@ struct replay {
 	struct log_reader *reader;
 	struct console *console;
 	struct replayer *replayer;
+	struct progress progress;
 	enum replay_status outcome;
 	int exit_status;
 };
@@ -83,9 +84,9 @@ static void show_progress(void *ctx, uint64_t icount, uint64_t end_icount)
 {
 	char count[TEXT_NUMBER_BYTES], end[TEXT_NUMBER_BYTES];
 
-	(void)ctx;
-	progress_show("replaying: %s of %s instructions", text_count(count, icount),
-		      text_count(end, end_icount));
+	if (progress_due(ctx))
+		progress_show("replaying: %s of %s instructions", text_count(count, icount),
+			      text_count(end, end_icount));
 }
 
 static int create_replayer(struct replay *replay, const struct engine_ops *engine)
@@ -97,6 +98,7 @@ static int create_replayer(struct replay *replay, const struct engine_ops *engin
 		.stream_ctx = replay->console,
 		.interrupted = interrupt_flag(),
 		.progress = progress_wanted(replay->options->quiet) ? show_progress : NULL,
+		.progress_ctx = &replay->progress,
 	};
 
 	if (!replayer_create(replay->reader, &config, &replay->replayer, &error))

@@ -69,7 +69,7 @@ unpack_source()
 	fetch "$1/deb" "$strange_source"
 	dpkg-deb --fsys-tarfile "$1"/deb/*.deb | tar -x -O --wildcards '*/linux-source-*.tar.xz' |
 		tar -x -J -C "$1" --strip-components=1 --wildcards '*/tools/testing/selftests/x86/*' \
-			'*/tools/testing/selftests/*.h' '*/tools/testing/selftests/lib.mk'
+			'*/tools/testing/selftests/*.h' '*/arch/x86/include/asm/desc_defs.h'
 }
 
 # Each part is made aside and renamed when it is whole, so that a part that is there is good.

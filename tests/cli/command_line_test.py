@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 
@@ -163,6 +164,32 @@ def test_closed_output():
     ok(result.returncode in (0, 125), "replay with stdout closed", result)
 
 
+def on_terminal(*arguments):
+    """What the tool prints when stdout is a terminal."""
+    main, terminal = pty.openpty()
+    process = subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=terminal,
+                               stderr=subprocess.DEVNULL)
+    process.wait(timeout=60)
+    os.write(terminal, b"<end>")
+    text = b""
+    while not text.endswith(b"<end>"):
+        text += os.read(main, 65536)
+    os.close(main)
+    os.close(terminal)
+    return text.removesuffix(b"<end>").replace(b"\r\n", b"\n")
+
+
+def test_control_sequences():
+    """A recording's console acts on a terminal only with --raw; a file gets every byte."""
+    text = b"\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m\n"
+    open("K2", "wb").write(tiny_guest(text))
+    reprise("record", "--kernel", "K2", "-o", "escapes.rpz", "--mem", "16M")
+    same(reprise("replay", "escapes.rpz").stdout, text, "control sequences in a file")
+    same(on_terminal("replay", "escapes.rpz"), b"\x1b[31mred\x1b[0m\n",
+         "control sequences on a terminal")
+    same(on_terminal("replay", "--raw", "escapes.rpz"), text, "control sequences with --raw")
+
+
 def test_damage():
     """Every damaged file: told with its offset, or the same replay; never anything else."""
     whole = open("R", "rb").read()
@@ -205,6 +232,7 @@ def main():
         test_until()
         test_repeatable()
         test_closed_output()
+        test_control_sequences()
         test_damage()
     done()
 

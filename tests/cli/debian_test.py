@@ -31,7 +31,7 @@ def make_root(directory):
     image = directory / "root.img"
     environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, image, "64M"], check=True,
-                   env=environment)
+                   stdout=subprocess.DEVNULL, env=environment)
     return image
 
 
