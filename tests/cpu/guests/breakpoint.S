@@ -112,6 +112,10 @@ main:
 	CHECK 1, "protected: MOV SS, INT n: one #DB"
 	mov cs_ip_seen, %eax
 	CHECK stubs32+VECTOR*16, "protected: MOV SS, INT n: at the handler's first instruction"
+	/* … and is part of INT1's own #DB: one exception, B0 in DR6. */
+	movl $KERNEL_DS, scratch
+	WATCH RW0_4, "mov (%ebx), %ss; .byte 0xf1; nop"
+	CHECK_WORD B0+3, "protected: MOV SS, INT1: one #DB"
 	SET_DR 0, 81f
 	WATCH EXEC0, "mov %ecx, %ecx; mov %ss, %eax; mov %eax, %ss; 81: nop; nop"
 	CHECK_NONE "protected: MOV SS suppresses the next instruction's breakpoint"

@@ -181,6 +181,18 @@ void interrupt_deliver(struct cpu *cpu, uint8_t vector, bool nmi)
 	end_step(cpu);
 }
 
+/*
+ * INT1's own #DB takes along what a load of SS before it left pending: on its handler's first
+ * instruction it would come a second time, and overwrite the frame where #DB has a stack of its own.
+ */
+static void join_pending_debug(struct cpu *cpu)
+{
+	const struct fault fault = {.vector = VECTOR_DB, .dr6 = cpu->pending_db};
+
+	note_detection(cpu, &fault);
+	cpu->pending_db = 0;
+}
+
 bool interrupt_software(struct cpu *cpu, uint8_t vector, bool from_int_n)
 {
 	struct delivery delivery = {
@@ -196,6 +208,8 @@ bool interrupt_software(struct cpu *cpu, uint8_t vector, bool from_int_n)
 		return false;
 	if (!delivery_run(cpu, &delivery))
 		return false;
+	if (!delivery.software)
+		join_pending_debug(cpu);
 	cpu_update_mode(cpu);
 	return true;
 }
