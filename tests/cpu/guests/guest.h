@@ -152,6 +152,8 @@
 
 	/* Goes to CPL 3 at ip with the flags in user_flags. */
 	.macro ENTER_USER cs, ip
+	mov user_ds, %ds
+	mov user_ds, %es
 	.if BITS == 64
 	pushq $USER_DS
 	pushq $user_stack_end

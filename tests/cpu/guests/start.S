@@ -138,14 +138,16 @@ catch32:
 	mov 36(%ebp), %eax
 	mov %eax, caught_eax
 	call note
+	mov %esi, go_on
+	lea 8(%ebp), %esp
+	popal
 	mov catch_sp, %esp
 	pushl $2
 	popfl
-	mov $KERNEL_DS, %eax
-	mov %eax, %ds
-	mov %eax, %es
-	mov %eax, %ss
-	jmp *%esi
+	mov kernel_ds, %ds
+	mov kernel_ds, %es
+	mov kernel_ds, %ss
+	jmp *go_on
 
 	/* EBX vector, ECX error, EDX address; gives the address to go on at in ESI. Runs in both
 	 * modes: every instruction means the same. */
@@ -211,21 +213,8 @@ common64:
 	jz catch64
 	call *%rax
 	mov %rbp, %rsp
-	pop %rax
-	pop %rcx
-	pop %rdx
-	pop %rbx
-	pop %rbp
-	pop %rsi
-	pop %rdi
-	pop %r8
-	pop %r9
-	pop %r10
-	pop %r11
-	pop %r12
-	pop %r13
-	pop %r14
-	pop %r15
+	call pop_registers
+	add $15 * 8, %rsp
 	add $16, %rsp
 	iretq
 
@@ -240,14 +229,36 @@ catch64:
 	mov (%rbp), %eax
 	mov %eax, caught_eax
 	call note64
+	mov %esi, go_on
+	cmpl $finish, %esi
+	je finish64
+	mov %rbp, %rsp
+	call pop_registers
 	mov catch_sp, %esp
 	pushq $2
 	popfq
-	xor %eax, %eax
-	mov %eax, %ss
-	cmpl $finish, %esi
-	je finish64
-	jmp *%rsi
+	mov null_ss, %ss
+	jmp *go_on
+
+	/* Those that common64 has pushed, from above the return address. */
+pop_registers:
+	mov %rsp, %rbp
+	mov 8(%rbp), %rax
+	mov 16(%rbp), %rcx
+	mov 24(%rbp), %rdx
+	mov 32(%rbp), %rbx
+	mov 48(%rbp), %rsi
+	mov 56(%rbp), %rdi
+	mov 64(%rbp), %r8
+	mov 72(%rbp), %r9
+	mov 80(%rbp), %r10
+	mov 88(%rbp), %r11
+	mov 96(%rbp), %r12
+	mov 104(%rbp), %r13
+	mov 112(%rbp), %r14
+	mov 120(%rbp), %r15
+	mov 40(%rbp), %rbp
+	ret
 
 note64:
 	mov %edx, caught_ip
@@ -518,6 +529,10 @@ idt32_pointer:
 idt64_pointer:
 	.word 4095
 	.long idt64, 0
+	.globl user_ds, kernel_ds
+kernel_ds: .word KERNEL_DS
+null_ss: .word 0
+user_ds: .word USER_DS
 	.balign 4
 after_report: .long power_off
 
@@ -550,6 +565,7 @@ catch_ip: .skip 4
 catch_sp: .skip 4
 try_ip:	.skip 4
 lost:	.skip 4
+go_on:	.skip 8
 	.balign 4096
 	.skip 32768
 stack_end:
