@@ -432,10 +432,23 @@ static bool run_sequence(struct run *run, bool *ret_ran)
 	return same;
 }
 
+/* INT3 where the last of the single cases stood. */
+static void clear_code(struct run *run)
+{
+	uint8_t filler[INSN_MAX_BYTES + 1];
+
+	memset(filler, 0xcc, sizeof(filler));
+	memcpy(native_memory() + ORACLE_CODE, filler, sizeof(filler));
+	guest_load(run->direct, ORACLE_CODE, filler, sizeof(filler));
+	if (run->engine)
+		guest_load(run->engine, ORACLE_CODE, filler, sizeof(filler));
+}
+
 static void run_sequences(struct run *run)
 {
 	unsigned n = 0, wrong = 0;
 
+	clear_code(run);
 	run->reports = 0;
 	for (unsigned i = 0; n < run->options.sequences && i < 20 * run->options.sequences; i++) {
 		bool ran;

@@ -149,7 +149,7 @@ static enum step run_step(struct builder *b, unsigned wanted, struct oracle_stat
 	guest_run(b->guest, &s->last.in, state);
 	if (state->vector != ORACLE_RETIRED && state->rip == s->last.in.rip)
 		return STEP_END;
-	note_undefined(b, c);
+	note_undefined(b, &s->last);
 	s->last.tainted = b->undefined;
 	return state->vector == ORACLE_RETIRED ? STEP_ON : STEP_END;
 }
