@@ -116,11 +116,14 @@ static void test_gate_inner(void)
 		       guest_load(&guest, GUEST_STACK0 - 4, 4) == (SEL_DATA3 | 3),
 	       "with the parameters copied in order");
 	cpu->seg[SEG_FS].attr &= ~SEG_ATTR_DPL;
+	cpu->seg[SEG_GS] = (struct segment){.attr = SEG_ATTR_NULL, .selector = 3, .base = 0x7000};
 	EXPECT(&guest, "\xca\x08\0", RETIRED, 0, "RET 8 to CPL 3");
 	tap_ok(cpu->cpl == 3 && cpu->gpr[RSP] == GUEST_STACK + 8 && cpu->rip == GUEST_CODE + 7,
 	       "releases them on both stacks");
 	tap_ok(cpu->seg[SEG_FS].attr & SEG_ATTR_NULL && !(cpu->seg[SEG_DS].attr & SEG_ATTR_NULL),
 	       "drops segments that CPL 3 may not use");
+	tap_ok(cpu->seg[SEG_GS].selector == 0 && cpu->seg[SEG_GS].base == 0x7000,
+	       "makes a null selector 0 and keeps its base");
 	guest_destroy(&guest);
 }
 

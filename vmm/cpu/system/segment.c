@@ -111,9 +111,10 @@ void segment_drop_privileged(struct cpu *cpu)
 		struct segment *segment = &cpu->seg[data[i]];
 		unsigned dpl = (segment->attr & SEG_ATTR_DPL) >> SEG_ATTR_DPL_SHIFT;
 
-		/* A null selector stays, and with it an FS or GS base set by MSR. */
-		if (!(segment->attr & SEG_ATTR_NULL) && dpl < cpu->cpl &&
-		    !is_conforming_code(segment->attr))
+		/* A base of FS or GS set by MSR stays; the RPL of a null selector does not. */
+		if (segment->attr & SEG_ATTR_NULL)
+			segment->selector = 0;
+		else if (dpl < cpu->cpl && !is_conforming_code(segment->attr))
 			*segment = segment_null(0);
 	}
 }

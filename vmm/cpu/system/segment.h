@@ -40,7 +40,8 @@ bool segment_load(struct cpu *cpu, unsigned seg, uint16_t selector);
 
 /*
  * After a return to less privilege: data segments that the new CPL may not use become null (SDM 2,
- * RET).
+ * RET), and null selectors 0: processors of Intel and AMD do both, and Linux's sigreturn to 32-bit
+ * code counts on it.
  */
 void segment_drop_privileged(struct cpu *cpu);
 
