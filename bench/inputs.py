@@ -1,6 +1,7 @@
 """What the ways of running have in common: the programs, the guest's kernel and its initial RAM disks."""
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ class Inputs:
     kernel: str
     images: dict        # initial RAM disks by guest, "boot" and "work"
     script: str         # the work for the native run
+    qemu_machine: str   # of ways.QEMU_MACHINES
 
 
 def build(build_directory):
@@ -55,17 +57,20 @@ def make_image(directory, name, kernel, script, work):
     return image
 
 
-def prepare(directory, build_directory, reprise, kernel, quick):
-    """Makes everything in the directory. The programs are there already."""
+def prepare(directory, build_directory, reprise, kernel, qemu_machine, quick):
+    """Makes everything in the directory. The programs are built already; reprise is copied, so that
+    a build meanwhile does not change what is measured."""
     work = os.path.join(build_directory, "bench/bench-work")
     kernel = kernel or newest_kernel()
     scripts = {"boot": works.boot_script(), "work": works.guest_script(quick)}
     return Inputs(
         directory=directory,
-        reprise=reprise or os.path.join(build_directory, "tools/reprise"),
+        reprise=shutil.copy(reprise or os.path.join(build_directory, "tools/reprise"),
+                            os.path.join(directory, "reprise")),
         work=work,
         kernel=kernel,
         images={name: make_image(directory, name, kernel, script, work)
                 for name, script in scripts.items()},
         script=write(os.path.join(directory, "native.sh"), works.script(quick)),
+        qemu_machine=qemu_machine,
     )

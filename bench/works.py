@@ -21,19 +21,19 @@ class Work:
         return self.quick if quick else self.full
 
 
-TEXT_MIB = {False: 16, True: 2}
+TEXT_MIB = {False: 8, True: 2}
 
 WORKS = (
     Work("integer-memory", "integer, at random over 64 MiB", 10_000_000, 500_000, "words"),
     Work("integer-registers", "integer, in registers", 100_000_000, 20_000_000,
          f"turns of {INSTRUCTIONS_A_TURN} instructions"),
-    Work("matrix", "product of matrices of doubles", 200, 60, "rows and columns"),
+    Work("matrix", "product of matrices of doubles", 400, 100, "rows and columns"),
     Work("bodies", "n-body, 5 bodies", 200_000, 10_000, "steps"),
     Work("sha256sum", "sha256sum of a file in tmpfs", 0, 0, "MiB",
          'busybox sha256sum <"$BENCH_DIR/text" | sed "s/^/RESULT sha256sum /"'),
     Work("gzip", "gzip of a file in tmpfs", 0, 0, "MiB",
          'busybox gzip -c <"$BENCH_DIR/text" | wc -c | sed "s/^/RESULT gzip /"'),
-    Work("shell", "shell loop", 100_000, 10_000, "turns",
+    Work("shell", "shell loop", 50_000, 10_000, "turns",
          "i=0; while [ $i -lt {size} ]; do i=$((i + 1)); done; echo RESULT shell $i"),
     Work("exec", "fork and exec", 1_000, 50, "processes"),
     Work("getppid", "getppid", 1_000_000, 50_000, "calls"),
