@@ -71,10 +71,16 @@ int log_reader_each_page(struct log_reader *reader,
 
 /* ---- attachments ---- */
 
+/* An empty column of a message has no bytes to point to. */
+static struct cursor page_refs(const Reprise__Attachment *message)
+{
+	const ProtobufCBinaryData *refs = &message->page_refs;
+	return (struct cursor){refs->data, refs->len ? refs->data + refs->len : refs->data};
+}
+
 static const char *refs_misfit(const Reprise__Attachment *message, uint64_t n_pages)
 {
-	struct cursor cursor = {message->page_refs.data,
-				message->page_refs.data + message->page_refs.len};
+	struct cursor cursor = page_refs(message);
 	uint64_t previous = FORMAT_ZERO_PAGE_REF, ref;
 	for (uint64_t at = 0; at < message->bytes; at += FORMAT_PAGE_BYTES) {
 		if (!cursor_page_ref(&cursor, &previous, &ref))
@@ -130,8 +136,7 @@ static int stream(struct log_reader *reader, const Reprise__Attachment *message,
 		  int (*fn)(void *ctx, const uint8_t *data, size_t n), void *ctx,
 		  struct log_error *ret_error)
 {
-	struct cursor cursor = {message->page_refs.data,
-				message->page_refs.data + message->page_refs.len};
+	struct cursor cursor = page_refs(message);
 	uint64_t previous = FORMAT_ZERO_PAGE_REF, ref = FORMAT_ZERO_PAGE_REF;
 	uint64_t left = message->bytes;
 	while (left && cursor_page_ref(&cursor, &previous, &ref)) {
