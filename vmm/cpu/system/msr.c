@@ -244,6 +244,34 @@ static uint64_t *row_field(struct cpu *cpu, const struct msr_row *row, uint32_t 
 #define X2APIC_READABLE UINT64_C(0x43fd81ffffffa50c)
 #define X2APIC_WRITABLE UINT64_C(0xc1fd810000008900)
 
+/* What may be written to a register: all else is reserved and raises #GP (SDM 3A 10.12.1.3). */
+static uint64_t x2apic_writable_bits(uint32_t msr)
+{
+	switch (msr) {
+	case 0x808: /* task priority */
+	case 0x83f: /* self IPI */
+		return 0xff;
+	case 0x80b: /* end of interrupt */
+	case 0x828: /* error status */
+		return 0;
+	case 0x80f: /* spurious vector */
+		return 0x1ff;
+	case 0x830: /* command */
+		return UINT64_MAX;
+	case 0x832: /* timer */
+		return 0x710ff;
+	case 0x835: /* LINT0, LINT1: with what is read-only */
+	case 0x836:
+		return 0x1f7ff;
+	case 0x837: /* error */
+		return 0x110ff;
+	case 0x83e: /* divide */
+		return 0xf;
+	default:
+		return UINT32_MAX;
+	}
+}
+
 static bool is_x2apic(uint32_t msr)
 {
 	return msr - MSR_X2APIC < 0x100;
@@ -338,7 +366,7 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 		return write_mtrr_variable(cpu, msr, variable, value);
 	if (!is_x2apic(msr))
 		return raise_unknown(cpu);
-	if (!x2apic_allows(cpu, msr, X2APIC_WRITABLE))
+	if (!x2apic_allows(cpu, msr, X2APIC_WRITABLE) || (value & ~x2apic_writable_bits(msr)))
 		return raise_gp(cpu, 0);
 	return cross_msr_write(cpu, msr, value);
 }
