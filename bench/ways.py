@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 
-MEMORY = "512M"
+from watch import GUEST_RAM_KIB
+
+MEMORY = f"{GUEST_RAM_KIB >> 10}M"
 COMMAND_LINE = "mitigations=off"
 QEMU = "qemu-system-x86_64"
 QEMU_MACHINES = {

@@ -24,7 +24,7 @@ class Work:
 TEXT_MIB = {False: 8, True: 2}
 
 WORKS = (
-    Work("integer-memory", "integer, at random over 64 MiB", 10_000_000, 500_000, "words"),
+    Work("integer-memory", "integer, at random over 64 MiB", 20_000_000, 500_000, "words"),
     Work("integer-registers", "integer, in registers", 100_000_000, 20_000_000,
          f"turns of {INSTRUCTIONS_A_TURN} instructions"),
     Work("matrix", "product of matrices of doubles", 400, 100, "rows and columns"),
