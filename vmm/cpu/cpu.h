@@ -58,7 +58,7 @@ struct table_register {
 	uint16_t limit;
 };
 
-/* The FXSAVE image (SDM 1 table 10-2). fop, fip and fdp always read 0 (docs/architecture.md). */
+/* The FXSAVE image (SDM 1 table 10-2). fop, fip and fdp always read 0 (docs/machine.md). */
 struct fx_state {
 	uint16_t fcw, fsw;
 	uint8_t ftw; /* abridged: bit n set = physical register n is not empty */

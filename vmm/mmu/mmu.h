@@ -1,5 +1,5 @@
 /*
- * Paging with the no-TLB rule (docs/architecture.md): every access behaves as a page walk made at
+ * Paging with the no-TLB rule (docs/machine.md): every access behaves as a page walk made at
  * that moment. Translations are cached all the same, in direct-mapped arrays kept per address space
  * across CR3 writes; each holds only what a walk would give now, because writes to the page-table
  * pages they were read from are seen (PAGE_TABLE) and drop what they change.
