@@ -33,8 +33,8 @@ struct replayer_config {
 	/*
 	 * The machine met a breakpoint (watch false) or a watchpoint (watch true: machine->memory's
 	 * memory_watch_hit() says what). Returns true to end the run: at a breakpoint before its
-	 * instruction; at a watchpoint at the count of the state that first has the access behind it.
-	 * Must not change the machine. Optional.
+	 * instruction; at a watchpoint at the count of the state that first has the access behind
+	 * it. Must not change the machine. Optional.
 	 */
 	bool (*hit)(void *ctx, bool watch);
 	void *hit_ctx;
@@ -45,7 +45,8 @@ enum replay_status {
 	REPLAY_AT_END,    /* the log's end: recorded end, or where the file was cut off */
 	REPLAY_DIVERGED,
 	REPLAY_DAMAGED,     /* the file cannot be read further; *error */
-	REPLAY_INTERRUPTED, /* by config.interrupted or config.hit; the state is that of its icount */
+	REPLAY_INTERRUPTED, /* by config.interrupted or config.hit; the state is that of its icount
+			     */
 	REPLAY_FAILED,      /* no memory and the like; *error */
 };
 
@@ -55,8 +56,8 @@ int replayer_create(struct log_reader *reader, const struct replayer_config *con
 		    struct replayer **ret_replayer, struct log_error *ret_error);
 void replayer_destroy(struct replayer *replayer);
 
-/* Runs forward to exactly icount (UINT64_MAX: to the end): the state after the memory and clock events
- * at that count and before a delivery. */
+/* Runs forward to exactly icount (UINT64_MAX: to the end): the state after the memory and clock
+ * events at that count and before a delivery. */
 enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount);
 
 /* Linear addresses, in whatever address space. Returns 0 or -ENOMEM (the old set then stands). */
@@ -74,14 +75,14 @@ uint64_t replayer_digests_checked(const struct replayer *replayer);
 struct replayer_snapshot;
 
 /*
- * Saves where the last replayer_run_until() ended with REPLAY_AT_ICOUNT or REPLAY_AT_END. The snapshot
- * is the caller's and holds a copy of all RAM that is not zero. Returns 0 or -ENOMEM.
+ * Saves where the last replayer_run_until() ended with REPLAY_AT_ICOUNT or REPLAY_AT_END. The
+ * snapshot is the caller's and holds a copy of all RAM that is not zero. Returns 0 or -ENOMEM.
  */
 int replayer_save(const struct replayer *replayer, struct replayer_snapshot **ret_snapshot);
 
 /*
- * Brings a replayer of the same file, this one or another, to the snapshot. Returns 0, or a negative
- * errno with replayer_error() set; the replayer can then only be destroyed.
+ * Brings a replayer of the same file, this one or another, to the snapshot. Returns 0, or a
+ * negative errno with replayer_error() set; the replayer can then only be destroyed.
  */
 int replayer_restore(struct replayer *replayer, const struct replayer_snapshot *snapshot);
 /* Accepts NULL. */

@@ -19,11 +19,11 @@ struct replayer {
 	struct event next;
 	bool has_next;
 	struct log_position next_position; /* of next, for reading it again */
-	bool log_ended; /* nothing follows what was read */
+	bool log_ended;                    /* nothing follows what was read */
 
 	uint64_t end_icount;       /* nothing is recorded beyond */
 	uint64_t target_icount;    /* of the run_until in progress */
-	uint64_t upkeep_icount; /* output, progress and the user are looked at from here on */
+	uint64_t upkeep_icount;    /* output, progress and the user are looked at from here on */
 	bool stopping;             /* the run ends at target_icount because it was asked to */
 	enum replay_status status; /* why the boundary ended the run */
 

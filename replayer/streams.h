@@ -29,7 +29,8 @@ void replay_streams_flush(struct replay_streams *streams);
 /* The machine was reset: so were its UARTs. */
 void replay_streams_reset(struct replay_streams *streams);
 
-/* Makes the UARTs of to, made from the same header, what those of from are. Bytes held back stay. */
+/* Makes the UARTs of to, made from the same header, what those of from are. Bytes held back stay.
+ */
 void replay_streams_copy_state(struct replay_streams *to, const struct replay_streams *from);
 
 #endif

@@ -39,5 +39,7 @@ extern const struct command command_run;
 extern const struct command command_info;
 extern const struct command command_dump;
 extern const struct command command_check;
+extern const struct command command_gdb;
+extern const struct command command_serve;
 
 #endif

@@ -10,7 +10,8 @@
 
 static const struct command *const commands[] = {
 	&command_run,  &command_record, &command_replay,
-	&command_info, &command_dump,   &command_check,
+	&command_gdb,  &command_serve,  &command_info,
+	&command_dump, &command_check,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,49 @@
+/*
+ * gdb's remote protocol over a recording: the machine view. vCPUs are threads of process 1; memory
+ * is what the chosen vCPU's page tables map.
+ */
+#ifndef REPRISE_GDBSTUB_GDBSTUB_H
+#define REPRISE_GDBSTUB_GDBSTUB_H
+
+#include "log-format/log.h"
+#include "replayer/timeline.h"
+
+struct gdbstub;
+
+struct gdbstub_config {
+	const struct engine_ops *engine;
+	uint64_t checkpoint_bytes; /* 0: TIMELINE_DEFAULT_BYTES */
+};
+
+/*
+ * Makes a replay of the recording at path. Returns 0 or a negative errno with *ret_error set.
+ */
+int gdbstub_create(const char *path, const struct gdbstub_config *config, struct gdbstub **ret_stub,
+		   struct log_error *ret_error);
+void gdbstub_destroy(struct gdbstub *stub);
+
+struct timeline *gdbstub_timeline(struct gdbstub *stub);
+
+/* Called some hundred times a second while something runs; NULL: not any more. */
+void gdbstub_set_progress(struct gdbstub *stub,
+			  void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount),
+			  void *ctx);
+
+enum gdbstub_end {
+	GDBSTUB_DETACHED, /* gdb let go, or is gone: the next may connect */
+	GDBSTUB_KILLED,   /* gdb wants the server to end */
+};
+
+/* Serves one connection to its end; takes over the file descriptor. */
+enum gdbstub_end gdbstub_serve(struct gdbstub *stub, int fd);
+
+/* ---- listening ---- */
+
+/*
+ * Listens at "unix:PATH", a path with a slash, or "[HOST]:PORT". HOST must be a loopback address
+ * (empty: 127.0.0.1) unless anywhere is set. Returns a file descriptor or a negative errno (-EPERM:
+ * not loopback; -EINVAL: not an address).
+ */
+int gdbstub_listen(const char *address, bool anywhere);
+
+#endif

@@ -1,0 +1,214 @@
+/* reprise gdb: server and gdb together. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/debug_session.h"
+#include "tools/interrupt.h"
+#include "tools/message.h"
+#include "tools/recording.h"
+
+#define GDB_MAX_ARGUMENTS 256
+#define PATH_BYTES        64
+
+struct gdb_options {
+	struct debug_options debug;
+	const char *gdb;
+};
+
+#define FIELD(member) offsetof(struct gdb_options, member)
+
+static const struct option options[] = {
+	{.name = "at",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.at),
+	 .argument = "start|end|N",
+	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	{.name = "gdb",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(gdb),
+	 .argument = "PROGRAM",
+	 .help = "The gdb to start (default: gdb)"},
+	{.name = "checkpoint-memory",
+	 .kind = OPTION_SIZE,
+	 .offset = FIELD(debug.checkpoint_memory),
+	 .argument = "SIZE",
+	 .help = "What checkpoints may take (default: 1G)",
+	 .min = 1 << 20},
+	{.name = "engine",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(debug.engine),
+	 .argument = "auto|interp|kvm|jit",
+	 .choices = engine_names,
+	 .help = "How guest code runs (this build: interp)"},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(debug.quiet),
+	 .help = "No progress"},
+};
+
+static const struct option_table option_table = {
+	.title = "Options",
+	.options = options,
+	.n = sizeof(options) / sizeof(options[0]),
+};
+
+/* A folder with the socket and gdb's commands. */
+struct meeting {
+	char folder[PATH_BYTES], socket[PATH_BYTES + 8], script[PATH_BYTES + 8];
+	int listener;
+};
+
+/* Registers and memory are as of where the server is: gdb has to be told when that moves. */
+static const char gdb_commands[] =
+	"define seek\n"
+	"monitor seek $arg0\n"
+	"maintenance flush register-cache\n"
+	"frame\n"
+	"end\n"
+	"document seek\n"
+	"Go to an instruction count of the recording, to its start or its end.\n"
+	"end\n";
+
+static int write_script(const struct meeting *meeting)
+{
+	FILE *out = fopen(meeting->script, "we");
+
+	if (!out)
+		return -errno;
+	fputs(gdb_commands, out);
+	return fclose(out) ? -errno : 0;
+}
+
+static int open_meeting(struct meeting *meeting)
+{
+	const char *temporary = getenv("TMPDIR");
+
+	meeting->listener = -1;
+	snprintf(meeting->folder, sizeof(meeting->folder), "%s/reprise-gdb-XXXXXX",
+		 temporary && strlen(temporary) < 32 ? temporary : "/tmp");
+	if (!mkdtemp(meeting->folder)) {
+		message("%s: %s", meeting->folder, strerror(errno));
+		return STATUS_FAILED;
+	}
+	snprintf(meeting->socket, sizeof(meeting->socket), "%s/socket", meeting->folder);
+	snprintf(meeting->script, sizeof(meeting->script), "%s/gdb", meeting->folder);
+	int error = write_script(meeting);
+	if (error) {
+		message("%s: %s", meeting->script, strerror(-error));
+		return STATUS_FAILED;
+	}
+	meeting->listener = debug_session_listen(meeting->socket, false);
+	return meeting->listener < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static void close_meeting(const struct meeting *meeting)
+{
+	if (meeting->listener >= 0)
+		close(meeting->listener);
+	unlink(meeting->socket);
+	unlink(meeting->script);
+	rmdir(meeting->folder);
+}
+
+/*
+ * Nothing that lies around on this machine or in the network is loaded because of what a recording
+ * says: it may come from anyone.
+ */
+static void exec_gdb(const char *program, const struct meeting *meeting,
+		     const struct operands *user)
+{
+	const char *arguments[GDB_MAX_ARGUMENTS + 16];
+	char connect[PATH_BYTES + 32];
+	unsigned n = 0;
+
+	snprintf(connect, sizeof(connect), "target remote %s", meeting->socket);
+	arguments[n++] = program;
+	arguments[n++] = "-iex";
+	arguments[n++] = "set auto-load off";
+	arguments[n++] = "-iex";
+	arguments[n++] = "set debuginfod enabled off";
+	arguments[n++] = "-ix";
+	arguments[n++] = meeting->script;
+	arguments[n++] = "-ex";
+	arguments[n++] = connect;
+	for (int i = 1; i < user->n && n < GDB_MAX_ARGUMENTS; i++)
+		arguments[n++] = user->item[i];
+	arguments[n] = NULL;
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	execvp(program, (char *const *)arguments);
+	message("%s: cannot be started: %s", program, strerror(errno));
+	_exit(STATUS_FAILED);
+}
+
+/* Serves gdb until it ends. Returns its exit status. */
+static int serve_until_exit(struct gdbstub *stub, int listener, pid_t gdb)
+{
+	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
+	int status;
+
+	for (;;) {
+		if (waitpid(gdb, &status, WNOHANG) == gdb)
+			break;
+		if (poll(&poll_fd, 1, 50) <= 0)
+			continue;
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			gdbstub_serve(stub, fd);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_SIGNAL_BASE + WTERMSIG(status);
+}
+
+/* The terminal's ^C is gdb's: it sends it on. */
+static int run_gdb(struct gdbstub *stub, const char *program, const struct operands *user)
+{
+	struct meeting meeting;
+	int status = open_meeting(&meeting);
+
+	if (!status) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGQUIT, SIG_IGN);
+		pid_t gdb = fork();
+		if (!gdb)
+			exec_gdb(program, &meeting, user);
+		status = gdb < 0 ? STATUS_FAILED : serve_until_exit(stub, meeting.listener, gdb);
+	}
+	close_meeting(&meeting);
+	return status;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct gdb_options values = {.gdb = "gdb"};
+	struct operands operands;
+	struct gdbstub *stub = NULL;
+
+	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
+	if (parsed != OPTIONS_OK)
+		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
+	int status = debug_session_open(command->name, operands.item[0], &values.debug, &stub);
+	if (!status)
+		status = run_gdb(stub, values.gdb, &operands);
+	gdbstub_destroy(stub);
+	return status;
+}
+
+const struct command command_gdb = {
+	.name = "gdb",
+	.operands = "FILE [-- GDB-ARGUMENT…]",
+	.summary = "Replay a recording under gdb, forwards and backwards",
+	.details = "gdb starts at the end of the recording; reverse-stepi, reverse-continue and\n"
+		   "watchpoints lead back. In gdb: seek N, monitor help.",
+	.tables = {&option_table},
+	.min_operands = 1,
+	.max_operands = GDB_MAX_ARGUMENTS,
+	.run = run,
+};

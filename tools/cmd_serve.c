@@ -1,0 +1,129 @@
+/* reprise serve: a gdb server over a recording. */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tools/debug_session.h"
+#include "tools/interrupt.h"
+#include "tools/message.h"
+#include "tools/recording.h"
+
+struct serve_options {
+	struct debug_options debug;
+	const char *listen;
+	bool anywhere, once;
+};
+
+#define FIELD(member) offsetof(struct serve_options, member)
+
+static const struct option options[] = {
+	{.name = "listen",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(listen),
+	 .argument = "ADDR",
+	 .help = "Path of a Unix socket, or 127.0.0.1:PORT"},
+	{.name = "at",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.at),
+	 .argument = "start|end|N",
+	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	{.name = "checkpoint-memory",
+	 .kind = OPTION_SIZE,
+	 .offset = FIELD(debug.checkpoint_memory),
+	 .argument = "SIZE",
+	 .help = "What checkpoints may take (default: 1G)",
+	 .min = 1 << 20},
+	{.name = "anywhere",
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(anywhere),
+	 .help = "Listen on addresses that other machines can reach"},
+	{.name = "once",
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(once),
+	 .help = "End with the first connection"},
+	{.name = "engine",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(debug.engine),
+	 .argument = "auto|interp|kvm|jit",
+	 .choices = engine_names,
+	 .help = "How guest code runs (this build: interp)"},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(debug.quiet),
+	 .help = "No progress"},
+};
+
+static const struct option_table option_table = {
+	.title = "Options",
+	.options = options,
+	.n = sizeof(options) / sizeof(options[0]),
+};
+
+/* The next connection, or -1 when the user wants to end. */
+static int wait_for_connection(int listener)
+{
+	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
+
+	while (!*interrupt_flag()) {
+		if (poll(&poll_fd, 1, 200) <= 0)
+			continue;
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+static void serve(struct gdbstub *stub, int listener, bool once)
+{
+	enum gdbstub_end end;
+
+	do {
+		int fd = wait_for_connection(listener);
+		if (fd < 0)
+			return;
+		end = gdbstub_serve(stub, fd);
+	} while (end != GDBSTUB_KILLED && !once);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct serve_options values = {0};
+	struct operands operands;
+	struct gdbstub *stub = NULL;
+
+	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
+	if (parsed != OPTIONS_OK)
+		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
+	if (!values.listen) {
+		message("serve: --listen ADDR is missing");
+		return STATUS_USAGE;
+	}
+	interrupt_install();
+	int status = debug_session_open(command->name, operands.item[0], &values.debug, &stub);
+	if (status)
+		return status;
+	int listener = debug_session_listen(values.listen, values.anywhere);
+	if (listener >= 0) {
+		printf("listening at %s\n", values.listen);
+		fflush(stdout);
+		serve(stub, listener, values.once);
+		close(listener);
+	}
+	gdbstub_destroy(stub);
+	return listener < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+const struct command command_serve = {
+	.name = "serve",
+	.operands = "FILE",
+	.summary = "A gdb server over a recording, for gdb and IDEs",
+	.details = "Prints a line when it can be connected to. In gdb: target remote ADDR; then\n"
+		   "reverse-stepi, reverse-continue and monitor help.",
+	.tables = {&option_table},
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = run,
+};
