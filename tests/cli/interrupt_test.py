@@ -30,6 +30,15 @@ def wait_for(fd, text, timeout=60):
     return seen
 
 
+def communicate(process, timeout):
+    """Reads to the end; a process that does not end is killed, which its status then tells."""
+    try:
+        return process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()
+
+
 def start(name, **options):
     return subprocess.Popen([TOOL, *RECORD, name], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
@@ -39,7 +48,7 @@ def finish(process, seen, number):
     """Sends the signal once the guest has printed some dots; returns status, console, stderr."""
     seen += wait_for(process.stdout.fileno(), b".....")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = communicate(process, 60)
     return process.returncode, seen + out, err
 
 
@@ -84,11 +93,7 @@ def test_full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
     process = start("full.rpz", preexec_fn=limit)
-    try:
-        out, err = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
+    out, err = communicate(process, 120)
     ok(process.returncode == 125 and b"full.rpz" in err, "full disk: exit status and message",
        process.returncode, err)
     replay = reprise("replay", "full.rpz")
@@ -151,7 +156,7 @@ def test_replay_interrupted():
                               stderr=subprocess.PIPE)
     wait_for(replay.stdout.fileno(), START)
     replay.send_signal(signal.SIGINT)
-    _, err = replay.communicate(timeout=60)
+    _, err = communicate(replay, 60)
     ok(replay.returncode == 130 and b"interrupted after" in err, "SIGINT during replay",
        replay.returncode, err)
 
