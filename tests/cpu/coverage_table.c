@@ -11,6 +11,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "tests/cpu/coverage_text.h"
 #include "tests/cpu/oracle_template.h"
 #include "tests/cpu/vector_case.h"
 #include "tests/tap.h"
@@ -255,9 +256,7 @@ static void write_part(FILE *out, enum part part, const char *title)
 
 static void write_page(FILE *out)
 {
-	fputs(
-#include "tests/cpu/coverage_text.h"
-		, out);
+	fputs(coverage_text, out);
 	write_part(out, PART_INTEGER, "Integer instructions");
 	write_part(out, PART_SYSTEM, "System instructions");
 	write_part(out, PART_VECTOR, "x87, MMX and SSE instructions");
