@@ -183,7 +183,10 @@ static void test_msrs(void)
 	guest.cpu->apic_base |= 0x400;
 	guest.cpu->gpr[RCX] = 0x80b;
 	EXPECT(&guest, "\x0f\x32", VECTOR_GP, 0, "x2APIC EOI cannot be read");
-	EXPECT(&guest, "\x0f\x30", RETIRED, 0, "but written");
+	guest.cpu->gpr[RAX] = guest.cpu->gpr[RDX] = 0;
+	EXPECT(&guest, "\x0f\x30", RETIRED, 0, "but written, with 0");
+	guest.cpu->gpr[RAX] = 1;
+	EXPECT(&guest, "\x0f\x30", VECTOR_GP, 0, "x2APIC EOI of anything else: #GP");
 	tap_ok(guest.crossed.address == 0x80b, "outside");
 	guest_destroy(&guest);
 	guest_create(&guest, GUEST_LONG3);

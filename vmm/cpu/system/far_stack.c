@@ -112,13 +112,26 @@ static unsigned run_length(const struct cpu *cpu, const struct far_stack *stack,
 	return i - first;
 }
 
+static bool probe_run(struct cpu *cpu, const struct far_stack *stack, unsigned first, unsigned n)
+{
+	return linear_probe(cpu, stack->linear[first + n - 1], n * stack->push_bytes, ACCESS_WRITE,
+			    (enum privilege)stack->priv);
+}
+
+/* After a run could not be pushed as one: the fault is that of the first push that cannot be made. */
+static bool fail_push(struct cpu *cpu, const struct far_stack *stack, unsigned first, unsigned n)
+{
+	for (unsigned i = first; i < first + n && probe_run(cpu, stack, i, 1); i++)
+		;
+	return false;
+}
+
 bool far_stack_probe(struct cpu *cpu, const struct far_stack *stack)
 {
 	for (unsigned i = 0; i < stack->n;) {
 		unsigned run = run_length(cpu, stack, i);
-		if (!linear_probe(cpu, stack->linear[i + run - 1], run * stack->push_bytes,
-				  ACCESS_WRITE, (enum privilege)stack->priv))
-			return false;
+		if (!probe_run(cpu, stack, i, run))
+			return fail_push(cpu, stack, i, run);
 		i += run;
 	}
 	return true;
@@ -135,7 +148,7 @@ bool far_stack_write(struct cpu *cpu, const struct far_stack *stack)
 			       stack->push_bytes);
 		if (!linear_write(cpu, stack->linear[i + run - 1], bytes, run * stack->push_bytes,
 				  (enum privilege)stack->priv))
-			return false;
+			return cpu->stop == CPU_STOP_FAULT && fail_push(cpu, stack, i, run);
 		i += run;
 	}
 	return true;
