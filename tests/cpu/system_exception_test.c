@@ -305,20 +305,20 @@ static void test_double(void)
 	       "no IDT: triple fault, shutdown");
 	guest_destroy(&guest);
 
-	/* The page of the stack is not there: #GP, then #PF, which is delivered on IST 1. */
+	/* The page of the stack is not there: #GP, then #PF of the first push, delivered on IST 1. */
 	guest_create(&guest, GUEST_LONG0);
 	guest.cpu->gpr[RSP] = 0x40000000;
 	guest_gate(&guest, GUEST_IDT_GATE(&guest, VECTOR_PF), SEL_LONG0, 0x5555, 0x8e, 1);
 	raise_gp(guest.cpu, 0);
 	exception_deliver(guest.cpu);
-	tap_ok(guest.cpu->rip == 0x5555 && guest.cpu->cr2 == 0x40000000 - 48,
+	tap_ok(guest.cpu->rip == 0x5555 && guest.cpu->cr2 == 0x40000000 - 8,
 	       "#GP, then #PF: the second is delivered");
 	guest.cpu->gpr[RSP] = 0x40000000;
 	guest_gate(&guest, GUEST_IDT_GATE(&guest, VECTOR_PF), SEL_LONG0, 0x5555, 0x8e, 0);
 	guest_gate(&guest, GUEST_IDT_GATE(&guest, VECTOR_DF), SEL_LONG0, 0x6666, 0x8e, 1);
 	raise_page_fault(guest.cpu, 0x1234, 0);
 	exception_deliver(guest.cpu);
-	tap_ok(guest.cpu->rip == 0x6666 && guest.cpu->cr2 == 0x40000000 - 48,
+	tap_ok(guest.cpu->rip == 0x6666 && guest.cpu->cr2 == 0x40000000 - 8,
 	       "#PF, then #PF: double fault, CR2 of the second");
 	guest_destroy(&guest);
 }
