@@ -9,9 +9,11 @@
 
 #define BUFFER_BYTES (4 * CONNECTION_PACKET_MAX)
 #define INTERRUPT    3
+#define QUIT_POLL_MS 200 /* a signal that comes right before a wait is seen after this */
 
 struct connection {
 	int fd;
+	const volatile sig_atomic_t *quit;
 	bool acks, closed;
 	size_t first, end; /* unread bytes of buffer */
 	uint8_t buffer[BUFFER_BYTES];
@@ -20,13 +22,14 @@ struct connection {
 	uint8_t out[2 * CONNECTION_PACKET_MAX + 8];
 };
 
-struct connection *connection_create(int fd)
+struct connection *connection_create(int fd, const volatile sig_atomic_t *quit)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
 	if (!connection)
 		return NULL;
 	connection->fd = fd;
+	connection->quit = quit;
 	connection->acks = true;
 	return connection;
 }
@@ -46,6 +49,18 @@ void connection_stop_acks(struct connection *connection)
 
 /* ---- bytes ---- */
 
+/* Waits until there is something to read. Returns false when it is time to quit. */
+static bool wait_for_input(struct connection *connection)
+{
+	struct pollfd poll_fd = {.fd = connection->fd, .events = POLLIN};
+
+	do {
+		if (connection->quit && *connection->quit)
+			return false;
+	} while (poll(&poll_fd, 1, QUIT_POLL_MS) <= 0);
+	return true;
+}
+
 /* Reads what there is, behind what is unread. Returns false when nothing came. */
 static bool fill(struct connection *connection, bool wait)
 {
@@ -59,9 +74,11 @@ static bool fill(struct connection *connection, bool wait)
 	}
 	if (connection->closed || connection->end == BUFFER_BYTES)
 		return false;
-	while (poll(&poll_fd, 1, wait ? -1 : 0) < 0 && errno == EINTR)
-		;
-	if (!poll_fd.revents)
+	if (wait && !wait_for_input(connection)) {
+		connection->closed = true;
+		return false;
+	}
+	if (!wait && poll(&poll_fd, 1, 0) <= 0)
 		return false;
 	ssize_t n = read(connection->fd, connection->buffer + connection->end,
 			 BUFFER_BYTES - connection->end);
@@ -98,6 +115,8 @@ static void put(struct connection *connection, const uint8_t *data, size_t n)
 
 bool connection_interrupted(struct connection *connection)
 {
+	if (connection->quit && *connection->quit)
+		return true;
 	if (connection->end == BUFFER_BYTES || !fill(connection, false))
 		return connection->closed;
 	return memchr(connection->buffer + connection->first, INTERRUPT,

@@ -2,6 +2,7 @@
 #ifndef REPRISE_GDBSTUB_CONNECTION_H
 #define REPRISE_GDBSTUB_CONNECTION_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +12,9 @@
 
 struct connection;
 
-/* Takes over the file descriptor. NULL without memory. */
-struct connection *connection_create(int fd);
+/* Takes over the file descriptor. quit, where not NULL: raised, the connection counts as gone. NULL
+ * without memory. */
+struct connection *connection_create(int fd, const volatile sig_atomic_t *quit);
 /* Closes it. Accepts NULL. */
 void connection_destroy(struct connection *connection);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gdbstub/run.h"
 #include "gdbstub/state.h"
@@ -12,6 +13,8 @@ static void look_for_interrupt(void *ctx, uint64_t icount, uint64_t end_icount)
 {
 	struct gdbstub *stub = ctx;
 
+	if (stub->quit && *stub->quit)
+		stub->interrupted = 1;
 	if (stub->connection && connection_interrupted(stub->connection))
 		stub->interrupted = 1;
 	if (stub->progress)
@@ -57,6 +60,7 @@ int gdbstub_create(const char *path, const struct gdbstub_config *config, struct
 		*ret_error = (struct log_error){.code = -ENOMEM, .text = "no memory"};
 		return -ENOMEM;
 	}
+	stub->quit = config->quit;
 	error = open_parts(stub, path, config, ret_error);
 	if (error) {
 		gdbstub_destroy(stub);
@@ -90,6 +94,7 @@ struct timeline *gdbstub_timeline(struct gdbstub *stub)
 static void reset(struct gdbstub *stub)
 {
 	points_clear(&stub->points);
+	memset(stub->known, 0, sizeof(stub->known));
 	run_forget_stop(stub);
 	stub->g_vcpu = stub_machine(stub)->current;
 	stub->tells_breaks = false;
@@ -105,7 +110,7 @@ enum gdbstub_end gdbstub_serve(struct gdbstub *stub, int fd)
 	size_t n;
 
 	reset(stub);
-	stub->connection = connection_create(fd);
+	stub->connection = connection_create(fd, stub->quit);
 	while (stub->connection && !stub->done &&
 	       (packet = connection_receive(stub->connection, &n)))
 		if (packets_handle(stub, packet, n))

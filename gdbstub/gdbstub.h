@@ -13,6 +13,8 @@ struct gdbstub;
 struct gdbstub_config {
 	const struct engine_ops *engine;
 	uint64_t checkpoint_bytes; /* 0: TIMELINE_DEFAULT_BYTES */
+	/* Raised, what runs stops and connections end. Optional. */
+	const volatile sig_atomic_t *quit;
 };
 
 /*

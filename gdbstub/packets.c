@@ -181,14 +181,14 @@ static bool search(struct gdbstub *stub, struct cursor *cursor)
 /* ---- breakpoints ---- */
 
 /* A watchpoint can be set only where something is mapped. */
-static bool is_mapped(const struct gdbstub *stub, struct cursor cursor)
+static bool is_mapped(struct gdbstub *stub, struct cursor cursor)
 {
 	uint64_t kind, address, gpa;
 
 	if (!cursor_hex(&cursor, &kind) || !cursor_take(&cursor, ",") ||
 	    !cursor_hex(&cursor, &address) || kind < POINT_WRITE)
 		return true;
-	return target_translate(stub, stub->g_vcpu, address, &gpa);
+	return target_translate_known(stub, address, &gpa);
 }
 
 static bool insert_point(struct gdbstub *stub, struct cursor *cursor)

@@ -130,7 +130,7 @@ static int map_watch(struct gdbstub *stub, unsigned number)
 		range.bytes = PAGE_BYTES - address % PAGE_BYTES;
 		if (range.bytes > left)
 			range.bytes = left;
-		if (target_translate(stub, stub->g_vcpu, address, &range.gpa))
+		if (target_translate_known(stub, address, &range.gpa))
 			error = add_range(&stub->points, &range);
 		address += range.bytes;
 		left -= range.bytes;

@@ -9,15 +9,24 @@
 #include "gdbstub/points.h"
 #include "gdbstub/text.h"
 
+/* Where a watched page was last seen mapped: going back, a time comes when it was not yet. */
+#define KNOWN_PAGES_MAX 256
+struct known_page {
+	bool valid;
+	uint64_t linear, gpa;
+};
+
 struct gdbstub {
 	struct log_reader *reader;
 	struct log_reader *events; /* the same file again, for looking around */
 	struct timeline *timeline;
 	struct points points;
-	bool taking_any_hit; /* last-write: conditions do not matter */
-	bool physical;       /* addresses are guest-physical */
+	struct known_page known[KNOWN_PAGES_MAX]; /* by hash of the linear page */
+	bool taking_any_hit;                      /* last-write: conditions do not matter */
+	bool physical;                            /* addresses are guest-physical */
 
 	struct connection *connection;
+	const volatile sig_atomic_t *quit;
 	volatile sig_atomic_t interrupted;
 	void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount);
 	void *progress_ctx;
@@ -41,6 +50,8 @@ size_t target_read(const struct gdbstub *stub, uint32_t vcpu, uint64_t address, 
 /* Translates. Returns false when there is no mapping. */
 bool target_translate(const struct gdbstub *stub, uint32_t vcpu, uint64_t address,
 		      uint64_t *ret_gpa);
+/* As above, or else where it was last mapped when this was asked, for watchpoints. */
+bool target_translate_known(struct gdbstub *stub, uint64_t address, uint64_t *ret_gpa);
 /* The linear address of the instruction that a vCPU executes next. */
 uint64_t target_pc(const struct cpu *cpu);
 /* "p1.2" for vCPU 1; and back: "p1.2", "p1.-1", "1", "0", "-1". any: no particular one. */

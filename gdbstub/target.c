@@ -13,6 +13,21 @@ bool target_translate(const struct gdbstub *stub, uint32_t vcpu, uint64_t addres
 	return true;
 }
 
+bool target_translate_known(struct gdbstub *stub, uint64_t address, uint64_t *ret_gpa)
+{
+	uint64_t linear = address & PAGE_MASK;
+	struct known_page *known = &stub->known[(address >> PAGE_SHIFT) % KNOWN_PAGES_MAX];
+
+	if (target_translate(stub, stub->g_vcpu, address, ret_gpa)) {
+		*known = (struct known_page){true, linear, *ret_gpa & PAGE_MASK};
+		return true;
+	}
+	if (!known->valid || known->linear != linear)
+		return false;
+	*ret_gpa = known->gpa | (address & ~PAGE_MASK);
+	return true;
+}
+
 size_t target_read(const struct gdbstub *stub, uint32_t vcpu, uint64_t address, void *buffer,
 		   size_t n)
 {

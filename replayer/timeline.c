@@ -312,24 +312,33 @@ static enum timeline_status run(struct timeline *timeline, uint64_t icount)
 }
 
 /* Where to pause next on the way to a position: at a checkpoint, or to make one. */
-static uint64_t next_pause(const struct timeline *timeline, uint64_t goal)
+static uint64_t next_pause(const struct timeline *timeline, uint64_t goal, bool dense)
 {
 	uint64_t position = timeline_position(timeline);
 	uint64_t after = checkpoints_after(timeline->checkpoints, position);
 	uint64_t fresh = checkpoints_before(timeline->checkpoints, position) + SPACING_ICOUNT;
 
+	if (dense && goal - position > SPACING_ICOUNT)
+		goal -= SPACING_ICOUNT;
+	else if (dense && goal - position > DENSE_ICOUNT)
+		goal -= (goal - position) / 2;
 	if (fresh > timeline->explored && fresh > position && fresh < goal)
 		goal = fresh;
 	return after < goal ? after : goal;
 }
 
-/* Runs to a position ahead, from checkpoint to checkpoint, and makes them on new ground. */
-static enum timeline_status advance(struct timeline *timeline, uint64_t goal)
+/*
+ * Runs to a position ahead, from checkpoint to checkpoint, and makes them on new ground. dense: the
+ * position is known to be where somebody wants to look around.
+ */
+static enum timeline_status advance(struct timeline *timeline, uint64_t goal, bool dense)
 {
 	enum timeline_status status = TIMELINE_ARRIVED;
 
+	if (timeline_position(timeline) == goal)
+		return run(timeline, goal);
 	while (status == TIMELINE_ARRIVED && timeline_position(timeline) < goal) {
-		uint64_t pause = next_pause(timeline, goal);
+		uint64_t pause = next_pause(timeline, goal, dense);
 		status = run(timeline, pause);
 		if (status == TIMELINE_ARRIVED && pause < goal)
 			checkpoints_add(timeline->checkpoints);
@@ -346,20 +355,6 @@ static enum timeline_status restore(struct timeline *timeline, uint64_t icount)
 	return TIMELINE_ARRIVED;
 }
 
-/* To a position behind, with checkpoints on the way at half the distance, a quarter, an eighth… */
-static enum timeline_status retreat(struct timeline *timeline, uint64_t goal)
-{
-	enum timeline_status status = restore(timeline, goal);
-
-	while (status == TIMELINE_ARRIVED && goal - timeline_position(timeline) > DENSE_ICOUNT) {
-		uint64_t left = goal - timeline_position(timeline);
-		status = run(timeline, goal - left / 2);
-		if (status == TIMELINE_ARRIVED)
-			checkpoints_add(timeline->checkpoints);
-	}
-	return status == TIMELINE_ARRIVED ? run(timeline, goal) : status;
-}
-
 static void begin(struct timeline *timeline, enum hit_mode mode)
 {
 	timeline->mode = mode;
@@ -374,14 +369,12 @@ static enum timeline_status go_to(struct timeline *timeline, uint64_t icount, bo
 
 	timeline->mode = HITS_IGNORED;
 	timeline->interruptible = interruptible;
-	if (icount < position)
-		return retreat(timeline, icount);
-	if (checkpoints_before(timeline->checkpoints, icount) > position) {
+	if (icount < position || checkpoints_before(timeline->checkpoints, icount) > position) {
 		enum timeline_status status = restore(timeline, icount);
 		if (status != TIMELINE_ARRIVED)
 			return status;
 	}
-	return advance(timeline, icount);
+	return advance(timeline, icount, true);
 }
 
 enum timeline_status timeline_seek(struct timeline *timeline, uint64_t icount)
@@ -406,7 +399,7 @@ enum timeline_status timeline_step(struct timeline *timeline)
 	if (position >= timeline->end_icount)
 		return TIMELINE_END;
 	begin(timeline, HITS_STOP);
-	return advance(timeline, position + 1);
+	return advance(timeline, position + 1, false);
 }
 
 enum timeline_status timeline_continue(struct timeline *timeline)
@@ -414,7 +407,7 @@ enum timeline_status timeline_continue(struct timeline *timeline)
 	if (timeline_position(timeline) >= timeline->end_icount)
 		return TIMELINE_END;
 	begin(timeline, HITS_STOP);
-	enum timeline_status status = advance(timeline, timeline->end_icount);
+	enum timeline_status status = advance(timeline, timeline->end_icount, false);
 	return status == TIMELINE_ARRIVED ? TIMELINE_END : status;
 }
 

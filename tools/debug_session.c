@@ -62,6 +62,7 @@ int debug_session_open(const char *command, const char *path, const struct debug
 	const struct gdbstub_config config = {
 		.engine = engine_choose(command, options->engine),
 		.checkpoint_bytes = options->checkpoint_memory.value,
+		.quit = interrupt_flag(),
 	};
 	uint64_t icount;
 

@@ -1,0 +1,100 @@
+"""A server over a recording and a client that speaks gdb's remote protocol, for the tests."""
+
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+count = 0
+failed = 0
+
+
+def ok(good, name, *details):
+    """One TAP line. Details are shown when it fails."""
+    global count, failed
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
+    if not good:
+        failed += 1
+        for detail in details:
+            for line in str(detail).splitlines()[-40:]:
+                print(f"#   {line}", flush=True)
+    return good
+
+
+def same(got, expected, name):
+    return ok(got == expected, name, f"expected {expected!r}", f"got      {got!r}")
+
+
+def done():
+    """Ends the program: fails when a check failed or none ran."""
+    print(f"1..{count}", flush=True)
+    sys.exit(1 if failed or not count else 0)
+
+
+class Server:
+    """reprise serve on a Unix socket; ready when it says so."""
+
+    def __init__(self, tool, file, *options):
+        self.folder = tempfile.TemporaryDirectory(prefix="reprise-gdb-test-")
+        self.socket = self.folder.name + "/socket"
+        self.process = subprocess.Popen(
+            [tool, "serve", file, "--listen", self.socket, "--quiet", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line.startswith(b"listening"):
+            raise RuntimeError("the server did not get ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.terminate()
+        self.status = self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+
+class Client:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.socket.settimeout(60)
+        self.data = b""
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, packet):
+        if isinstance(packet, str):
+            packet = packet.encode("latin-1")
+        self.socket.sendall(b"$%s#%02x" % (packet, sum(packet) & 255))
+
+    def send_raw(self, data):
+        self.socket.sendall(data)
+
+    def receive(self):
+        """The next packet's content, unescaped; None when the server has closed."""
+        while True:
+            match = re.search(rb"\$([^#]*)#[0-9a-f]{2}", self.data, re.S)
+            if match:
+                self.data = self.data[match.end():]
+                text = re.sub(rb"}(.)", lambda m: bytes([m[1][0] ^ 0x20]), match[1], flags=re.S)
+                return text.decode("latin-1")
+            piece = self.socket.recv(65536)
+            if not piece:
+                return None
+            self.data += piece
+
+    def ask(self, packet):
+        self.send(packet)
+        return self.receive()
+
+    def monitor(self, command):
+        """A monitor command's output and its last reply."""
+        self.send("qRcmd," + command.encode().hex())
+        output = ""
+        while (reply := self.receive()) and reply.startswith("O") and reply != "OK":
+            output += bytes.fromhex(reply[1:]).decode()
+        return output, reply

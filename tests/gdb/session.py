@@ -1,0 +1,174 @@
+"""Runs inside gdb, connected to a recorded Debian boot: every line it prints with "check" is a check."""
+
+import os
+import re
+import signal
+import threading
+
+import gdb
+
+STEPS = 100
+
+
+def execute(command):
+    return gdb.execute(command, to_string=True)
+
+
+def check(good, name, *details):
+    print(f"check {'ok' if good else 'not ok'} - {name}", flush=True)
+    if not good:
+        for detail in details:
+            print(f"# {detail!r}", flush=True)
+
+
+def refused(command, text):
+    try:
+        execute(command)
+    except gdb.error as error:
+        check(text in str(error), f"{command}: refused", error)
+    else:
+        check(False, f"{command}: refused")
+
+
+def register(name):
+    return int(gdb.parse_and_eval("$" + name)) & (1 << 64) - 1
+
+
+def icount():
+    return int(re.match(r"icount (\d+)", execute("monitor when"))[1])
+
+
+def seek(place):
+    execute(f"monitor seek {place}")
+    execute("maintenance flush register-cache")
+
+
+def steps(command):
+    found = []
+    for _ in range(STEPS):
+        execute(command)
+        found.append(register("rip"))
+    return found
+
+
+def breakpoints(address):
+    """Hits in both directions, steps in both directions, both ends."""
+    seek("start")
+    point = gdb.Breakpoint(f"*{address:#x}")
+    hits = []
+    for _ in range(3):
+        execute("continue")
+        check(register("rip") == address, "continue stops at the breakpoint")
+        hits.append(icount())
+    check(hits == sorted(set(hits)), "each later than the one before", hits)
+    here = register("rip")
+    forward = steps("stepi")
+    check(icount() == hits[-1] + STEPS, f"{STEPS} stepi are {STEPS} steps")
+    backward = steps("reverse-stepi")
+    check(backward == forward[-2::-1] + [here], f"{STEPS} reverse-stepi give the same PCs back",
+          forward, backward)
+    for hit in hits[1::-1]:
+        execute("reverse-continue")
+        check((icount(), register("rip")) == (hit, address), "reverse-continue to the hit before",
+              icount(), hit)
+    execute("reverse-continue") # the message is on gdb's stdout
+    check(icount() == 0, "and to the start")
+    execute("continue")
+    check(icount() == hits[0], "and again forward")
+    point.delete()
+    return hits
+
+
+def conditions(address, hits):
+    seek(hits[2])
+    wanted = register("rax")
+    seek("start")
+    point = gdb.Breakpoint(f"*{address:#x}")
+    point.condition = f"$rax == {wanted} && *(unsigned long *)$rsp != 1"
+    execute("continue")
+    first = icount()
+    check(register("rax") == wanted and first <= hits[2], "a condition, forward", first, hits)
+    execute("continue")
+    second = icount()
+    check(register("rax") == wanted and second > first, "its next hit")
+    execute("reverse-continue")
+    check(icount() == first, "backwards to the one before", icount(), first)
+    point.delete()
+
+
+def watchpoints(hits):
+    """What wrote the top of the kernel's stack, some steps into a system call?"""
+    here = hits[2] + STEPS
+    seek(here)
+    address = register("rsp")
+    value = int(gdb.parse_and_eval(f"*(unsigned long *){address:#x}"))
+    point = gdb.Breakpoint(f"*(unsigned long *){address:#x}", gdb.BP_WATCHPOINT,
+                           gdb.WP_WRITE)
+    execute("reverse-continue")
+    before = icount()
+    check(before < here, "a watchpoint stops on the way back", before)
+    point.delete()
+    execute("stepi")
+    check(int(gdb.parse_and_eval(f"*(unsigned long *){address:#x}")) == value,
+          "before the step that wrote the value")
+    seek(here)
+    text = execute(f"monitor last-write {address:#x} 8")
+    last = int(re.search(r"icount (\d+)", text)[1])
+    check(before <= last < here, "last-write finds that step or a later one of the same value",
+          text)
+    check(icount() == here, "and moves nothing")
+
+
+def interrupt(command):
+    """^C, once the command runs."""
+    stops = []
+    gdb.events.stop.connect(stops.append)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        execute(command)
+    except KeyboardInterrupt:
+        pass
+    gdb.events.stop.disconnect(stops.append)
+    names = [getattr(event, "stop_signal", None) for event in stops]
+    check(names == ["SIGINT"], f"^C stops {command}", names)
+
+
+def interrupts():
+    seek("start")
+    interrupt("continue")
+    middle = icount()
+    check(0 < middle, "somewhere on the way", middle)
+    seek("end")
+    end = icount()
+    interrupt("reverse-continue")
+    check(0 < icount() <= end, "somewhere on the way back", icount())
+
+
+def views():
+    check("vCPU 0" in execute("info threads"), "vCPUs are threads")
+    for name in ("st0", "mxcsr", "fs_base", "gs_base", "cr3", "efer", "eflags"):
+        check(execute(f"p ${name}").startswith("$"), f"p ${name}")
+    check("v4_int32" in execute("p $xmm0"), "p $xmm0")
+    check("=>" in execute("x/20i $rip"), "x/20i $rip")
+    refused("set var $rax = 1", "recording")
+    refused("set var *(char *)$rsp = 1", "Cannot access memory")
+    text = execute("monitor console")
+    check("Linux version" in text, "monitor console", text[:200])
+    check("is here" in execute("monitor events"), "monitor events")
+
+
+def main():
+    execute("set pagination off")
+    execute("set confirm off")
+    seek("end")
+    address = register("lstar")
+    check(address >> 63, "the kernel's system call entry", hex(address))
+    hits = breakpoints(address)
+    conditions(address, hits)
+    watchpoints(hits)
+    views()
+    interrupts()
+    print("check done", flush=True)
+
+
+main()
