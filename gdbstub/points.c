@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINTS_MAX     4096
-#define CONDITIONS_MAX 64
+#define POINTS_MAX      4096
+#define CONDITIONS_MAX  64
+#define WATCH_MAX_BYTES (UINT64_C(1) << 30) /* each of its pages is translated at every start */
 
 static void clear_conditions(struct point *point)
 {
@@ -40,8 +41,8 @@ static bool take_head(struct cursor *cursor, struct point *point)
 	    !cursor_range(cursor, &point->address, &point->bytes))
 		return false;
 	point->kind = (uint8_t)kind;
-	return !point_is_watch(point) ||
-	       (point->bytes && point->bytes <= UINT64_MAX - point->address);
+	return !point_is_watch(point) || (point->bytes && point->bytes <= WATCH_MAX_BYTES &&
+					  point->bytes <= UINT64_MAX - point->address);
 }
 
 /* One "Xlength,code". */

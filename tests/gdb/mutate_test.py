@@ -1,0 +1,92 @@
+"""Mutated packets never crash the server. Usage: mutate_test.py REPRISE GUEST-FOLDER [COUNT [SEED]]
+
+With a server built with -Db_sanitize=address,undefined, any report ends it and the test fails."""
+
+import random
+import subprocess
+import sys
+import tempfile
+
+from remote import Client, Server, done, ok, same
+
+SEEDS = [
+    b"qSupported:multiprocess+;swbreak+", b"?", b"g", b"p10", b"P10=00", b"m100000,40",
+    b"M100000,2:0000", b"X100000,2:ab", b"c", b"s", b"bc", b"bs", b"vCont?", b"vCont;c",
+    b"vCont;s:p1.1;c", b"vCont;r100000,100040:p1.1", b"vCont;S05:p1.-1",
+    b"Z0,100010,1;X7,26000722001327", b"Z1,100020,1;X4,26000727X1,27;cmds:0,X1,27",
+    b"Z2,1ff0,10", b"Z3,2000,1000", b"Z4,100000,8", b"z0,100010,1", b"z1,100020,1", b"z2,1ff0,10",
+    b"z3,2000,1000", b"z4,100000,8", b"Hgp1.1", b"Hcp1.-1", b"Tp1.1", b"qC", b"qfThreadInfo",
+    b"qXfer:features:read:target.xml:0,ffb", b"qXfer:threads:read::0,1000",
+    b"qSearch:memory:100000;2000;abc", b"qRcmd,7768656e", b"qRcmd,7365656b2035303030",
+    b"qRcmd,6576656e7473", b"qRcmd,6c6173742d77726974652030783130303030302034",
+    b"qRcmd,636865636b706f696e74", b"QNonStop:0", b"x100000,20",
+    # Expressions with jumps, stack operations, reads of memory, division.
+    b"Z0,100010,1;Xf,2200282b3233200000210003270a0b",
+    b"Z0,100010,1;X10,24001000001a25000000000000000004",
+]
+
+
+def mutate(packet):
+    data = bytearray(packet)
+    for _ in range(random.choice((0, 1, 1, 2, 3, 8))):
+        kind = random.randrange(6)
+        at = random.randrange(len(data) + 1)
+        if kind == 0 and data:
+            data[at - 1] = random.randrange(256)
+        elif kind == 1:
+            data.insert(at, random.choice(b"0123456789abcdef,;:.-pX"))
+        elif kind == 2 and data:
+            del data[at - 1]
+        elif kind == 3:
+            data[at:at] = random.choice(SEEDS)[:random.randrange(20)]
+        elif kind == 4:
+            del data[at:]
+        else:
+            data[at:at] = bytes(random.choice(b"0f8") for _ in range(random.choice((1, 8, 17, 400))))
+    return bytes(data[:15000])
+
+
+def frame(packet):
+    escaped = b"".join(bytes([0x7d, c ^ 0x20]) if c in b"#$}*" else bytes([c]) for c in packet)
+    return b"$%s#%02x" % (escaped, sum(escaped) & 255)
+
+
+def ends_connection(packet):
+    return packet[:1] in (b"D", b"k") or packet.startswith(b"vKill;")
+
+
+def main():
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 3000
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    random.seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        file = folder + "/random.rpz"
+        subprocess.run([sys.argv[1], "record", "--kernel", sys.argv[2] + "/random.elf", "--mem",
+                        "16M", "--clock", "virtual", "-o", file], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        with Server(sys.argv[1], file, "--at", "start") as server:
+            client = Client(server.socket)
+            sent, answered, packet = 0, 0, b""
+            while sent < count:
+                packet = mutate(random.choice(SEEDS))
+                if ends_connection(packet):
+                    continue
+                sent += 1
+                client.send_raw(frame(packet))
+                reply = client.receive()
+                while reply and reply.startswith("O") and reply != "OK":
+                    reply = client.receive()
+                if reply is None:
+                    break
+                answered += 1
+            same(answered, count, f"mutated packets are answered, seed {seed}")
+            ok(answered == count, "the last one sent", packet)
+            client.close()
+            client = Client(server.socket)
+            same(client.ask("qC"), "QCp1.1", "and the server serves on")
+            client.close()
+        ok(server.status in (0, -15), "it ends in good order", server.status)
+    done()
+
+
+main()
