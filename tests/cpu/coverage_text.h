@@ -28,6 +28,22 @@ static const char coverage_text[] =
 	"All take a seed and a count:\n"
 	"\n"
 	"    build/tests/cpu/oracle --engine interp --cases 4000 --sequences 1700000 --seed 31003\n"
-	"    build/tests/cpu/vector_test --engine interp --cases 2000 --seed 77\n";
+	"    build/tests/cpu/vector_test --engine interp --cases 2000 --seed 77\n"
+	"\n"
+	"By hand on an AMD EPYC (family 25, model 17) those ran, and the first with seeds 31001, "
+	"31002 and\n"
+	"31005; 31001 to its end, the others through 64-bit code and 31003 through 32-bit code, "
+	"too: 11.9\n"
+	"million sequences, 8.0 million single integer and 3.9 million vector instructions. The "
+	"machine\n"
+	"differed in none; one difference was the oracle's own (it took an undefined flag for "
+	"defined).\n"
+	"What the smaller runs before found is mended, and the default runs failed before it was: "
+	"with\n"
+	"alignment checks, BOUND, far pointers and far returns took several items for one access "
+	"and ENTER\n"
+	"did not check the final stack pointer; INS and OUTS with a count of 0 did not check the "
+	"permission\n"
+	"to use the port. Where the host differs by maker, `docs/undefined-flags.md` says how.\n";
 
 #endif
