@@ -9,8 +9,9 @@
 #include "gdbstub/state.h"
 #include "replayer/divergence.h"
 
-#define EVENTS_AROUND 12
-#define ARGUMENTS_MAX 3
+#define EVENTS_AROUND        12
+#define ARGUMENTS_MAX        3
+#define LAST_WRITE_MAX_PAGES 16
 
 struct arguments {
 	unsigned n;
@@ -205,12 +206,12 @@ static void print_writer(struct gdbstub *stub, enum timeline_status status)
 static bool last_write(struct gdbstub *stub, const struct arguments *arguments)
 {
 	uint64_t here = timeline_position(stub->timeline), address, n;
-	struct memory_watch watches[16];
+	struct memory_watch watches[LAST_WRITE_MAX_PAGES + 1];
 	unsigned used;
 
 	if (!parse_number(arguments->item[0], &address) || !parse_number(arguments->item[1], &n) ||
-	    !n)
-		return say(stub, "an address and a number of bytes are wanted");
+	    !n || n > LAST_WRITE_MAX_PAGES * PAGE_BYTES)
+		return say(stub, "an address and a number of bytes, at most 65536, are wanted");
 	used = map_range(stub, address, n, watches, sizeof(watches) / sizeof(watches[0]));
 	if (!used)
 		return say(stub, "nothing is mapped there");
