@@ -9,7 +9,7 @@ import subprocess
 from harness import TOOL, Directory, done, dump_events, ok, reprise, same
 from tiny_guest import tiny_guest
 
-COMMANDS = ["run", "record", "replay", "info", "dump", "check"]
+COMMANDS = ["run", "record", "replay", "gdb", "serve", "info", "dump", "check"]
 TEXT = b"Hello from a tiny guest.\r\n"
 
 # Arguments, exit status, what stderr says. K stands for a kernel, R for a recording.
@@ -17,7 +17,7 @@ MISTAKES = [
     ([], 2, "a command is missing"),
     (["frobnicate"], 2, "'frobnicate' is not a command"),
     (["--frobnicate"], 2, "unknown option --frobnicate"),
-    (["gdb", "R"], 2, "not a command"),
+    (["hunt", "true"], 2, "not a command"),
     (["record", "--frobnicate"], 2, "unknown option --frobnicate"),
     (["record", "operand"], 2, "unexpected argument 'operand'"),
     (["record", "--mem", "lots"], 2, "--mem: 'lots' is not a size"),
