@@ -130,9 +130,9 @@ struct boundary_ops {
 				       const struct crossing_request *request);
 	/*
 	 * The engine met a breakpoint of its own (watch false: the instruction that would be next
-	 * has one) or a watchpoint of the memory's (watch true: memory_watch_hit() says which access
-	 * of the last step). BOUNDARY_GO goes on, over the breakpoint. Must not touch the machine.
-	 * Optional: without it both are passed over.
+	 * has one) or a watchpoint of the memory's (watch true: memory_watch_hit() says which
+	 * access of the last step). BOUNDARY_GO goes on, over the breakpoint. Must not touch the
+	 * machine. Optional: without it both are passed over.
 	 */
 	enum boundary_result (*stopped)(void *ctx, const struct machine *machine, bool watch);
 };

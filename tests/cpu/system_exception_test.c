@@ -305,7 +305,8 @@ static void test_double(void)
 	       "no IDT: triple fault, shutdown");
 	guest_destroy(&guest);
 
-	/* The page of the stack is not there: #GP, then #PF of the first push, delivered on IST 1. */
+	/* The page of the stack is not there: #GP, then #PF of the first push, delivered on IST 1.
+	 */
 	guest_create(&guest, GUEST_LONG0);
 	guest.cpu->gpr[RSP] = 0x40000000;
 	guest_gate(&guest, GUEST_IDT_GATE(&guest, VECTOR_PF), SEL_LONG0, 0x5555, 0x8e, 1);

@@ -123,7 +123,8 @@ static int parse_image(const struct loader *loader, struct bzimage *ret_image)
 		return loader_fail(loader, -EINVAL,
 				   "bzImage is truncated: its header names %ju bytes, it has %zu",
 				   (uintmax_t)(code + ret_image->code_bytes), bytes);
-	/* The header counts whole paragraphs; the file may end within the last (memtest86+'s does). */
+	/* The header counts whole paragraphs; the file may end within the last (memtest86+'s does).
+	 */
 	if (ret_image->code_bytes > bytes - code)
 		ret_image->code_bytes = bytes - code;
 	ret_image->code = file + code;

@@ -144,8 +144,8 @@ void memory_clear_watch_hit(struct memory *memory);
  */
 int memory_keep_changes(struct memory *memory);
 
-/* How many pages have been written since memory_keep_changes(); the address of the nth, in the order
- * in which they were written first. */
+/* How many pages have been written since memory_keep_changes(); the address of the nth, in the
+ * order in which they were written first. */
 uint32_t memory_change_count(const struct memory *memory);
 uint64_t memory_change(const struct memory *memory, uint32_t n);
 

@@ -67,10 +67,15 @@ static bool lies_in(const struct block *block, unsigned list, uint64_t gpa)
 	return ((list ? block->second_gpa : block->gpa) & PAGE_MASK) == (gpa & PAGE_MASK);
 }
 
+static unsigned block_pages(const struct block *block)
+{
+	return block->crosses ? 2 : 1;
+}
+
 /* Whether the block has bytes in [from, end) of a page; both its pages may be the same. */
 static bool block_meets(const struct block *block, uint64_t gpa, uint32_t from, uint32_t end)
 {
-	for (unsigned list = 0; list <= block->crosses; list++) {
+	for (unsigned list = 0; list < block_pages(block); list++) {
 		uint32_t block_first, block_end;
 		block_range(block, list, &block_first, &block_end);
 		if (lies_in(block, list, gpa) && from < block_end && end > block_first)
@@ -91,7 +96,7 @@ static uint32_t lines_in(const struct block *block, uint64_t gpa)
 {
 	uint32_t lines = 0, first, end;
 
-	for (unsigned list = 0; list <= block->crosses; list++) {
+	for (unsigned list = 0; list < block_pages(block); list++) {
 		block_range(block, list, &first, &end);
 		if (lies_in(block, list, gpa))
 			lines |= lines_of(first, end);

@@ -183,7 +183,8 @@ void interrupt_deliver(struct cpu *cpu, uint8_t vector, bool nmi)
 
 /*
  * INT1's own #DB takes along what a load of SS before it left pending: on its handler's first
- * instruction it would come a second time, and overwrite the frame where #DB has a stack of its own.
+ * instruction it would come a second time, and overwrite the frame where #DB has a stack of its
+ * own.
  */
 static void join_pending_debug(struct cpu *cpu)
 {

@@ -118,7 +118,8 @@ static bool probe_run(struct cpu *cpu, const struct far_stack *stack, unsigned f
 			    (enum privilege)stack->priv);
 }
 
-/* After a run could not be pushed as one: the fault is that of the first push that cannot be made. */
+/* After a run could not be pushed as one: the fault is that of the first push that cannot be made.
+ */
 static bool fail_push(struct cpu *cpu, const struct far_stack *stack, unsigned first, unsigned n)
 {
 	for (unsigned i = first; i < first + n && probe_run(cpu, stack, i, 1); i++)
