@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from strange import GUESTS, ROUNDTRIP_GUESTS, chosen, record, verify
-from harness import Directory, done, ok, tool
+from harness import TOOL, Directory, done, ok
 
 SMALL = ["--mem", "16M"]
 
@@ -39,7 +39,7 @@ def test_flood(clock):
 
 def test_slow_reader():
     """Nobody reads the console for a while: nothing is lost."""
-    with subprocess.Popen([tool(), "record", "--kernel", GUESTS / "flood.elf", *SMALL, "-o",
+    with subprocess.Popen([TOOL, "record", "--kernel", GUESTS / "flood.elf", *SMALL, "-o",
                            "slow.rpz"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
         time.sleep(2)
