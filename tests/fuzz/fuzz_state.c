@@ -69,13 +69,14 @@ static uint64_t answer(const struct crossing_request *request, unsigned n)
 }
 
 /* The engine alone: crossings are answered here, a halted vCPU ends the run. */
-static void run(struct machine *machine)
+static void run(struct engine *engine)
 {
-	struct engine *engine;
+	struct machine *machine = engine->machine;
 	struct run_control control = {.until_icount = machine->icount + STEPS};
 
-	if (control.until_icount < STEPS || engine_create(&interp_engine_ops, machine, &engine))
+	if (control.until_icount < STEPS)
 		return;
+	engine->ops->flush(engine);
 	for (unsigned left = 2 * STEPS; left; left--) {
 		enum engine_exit why = engine->ops->run(engine, &control);
 		struct crossing *crossing = &machine->crossing;
@@ -89,11 +90,11 @@ static void run(struct machine *machine)
 			break;
 		}
 	}
-	engine_destroy(engine);
 }
 
-static void try_state(struct machine *machine, const uint8_t *state, size_t n, struct input *input)
+static void try_state(struct engine *engine, const uint8_t *state, size_t n, struct input *input)
 {
+	struct machine *machine = engine->machine;
 	uint8_t *again;
 
 	if (machine_state_decode(machine, state, n) != 0)
@@ -106,18 +107,34 @@ static void try_state(struct machine *machine, const uint8_t *state, size_t n, s
 		abort();
 	free(again);
 	memory_load(machine->memory, CODE_GPA, input->data, input->n < 0x1000 ? input->n : 0x1000);
-	run(machine);
+	run(engine);
+}
+
+/* One machine for all inputs, since making it and its engine costs more than running it: as new
+ * each time. */
+static struct engine *new_machine(void)
+{
+	static struct engine *engine;
+	struct event reset = {.kind = EVENT_RESET};
+
+	if (!engine && engine_create(&interp_engine_ops, make_machine(), &engine))
+		abort();
+	reset.icount = engine->machine->icount;
+	if (machine_apply_event(engine->machine, &reset))
+		abort();
+	return engine;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct input input = {data, n};
 	unsigned options = (unsigned)input_number(&input, 1);
-	struct machine *machine = make_machine();
+	struct engine *engine = new_machine();
+	struct machine *machine = engine->machine;
 
 	prepare(machine, options);
 	if (options & OPTION_AS_IT_IS) {
-		try_state(machine, input.data, input.n, &input);
+		try_state(engine, input.data, input.n, &input);
 	} else {
 		size_t bytes = machine_state_bytes(machine);
 		uint8_t *state = malloc(bytes);
@@ -125,9 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			abort();
 		machine_state_encode(machine, state);
 		input_change(&input, state, bytes);
-		try_state(machine, state, bytes, &input);
+		try_state(engine, state, bytes, &input);
 		free(state);
 	}
-	machine_destroy(machine);
 	return 0;
 }
