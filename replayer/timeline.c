@@ -211,7 +211,8 @@ int timeline_set_breakpoints(struct timeline *timeline, const uint64_t *linear, 
 	copy = calloc((size_t)n + 1, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, linear, n * sizeof(*copy));
+	for (unsigned i = 0; i < n; i++)
+		copy[i] = linear[i];
 	error = replayer_set_breakpoints(timeline->replayer, copy, n);
 	if (error) {
 		free(copy);

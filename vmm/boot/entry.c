@@ -1,6 +1,7 @@
 #include "vmm/boot/entry.h"
 
 #include <endian.h>
+#include <errno.h>
 
 #include "vmm/devices/layout.h"
 
@@ -89,8 +90,10 @@ int entry_64(struct loader *loader, uint64_t rip, uint64_t rsi)
 {
 	struct cpu *cpu = &loader->machine->vcpu[0];
 	uint64_t cr3;
-	int err = put_page_tables(loader, &cr3);
 
+	if (!memory_is_ram(loader->machine->memory, rip, 1))
+		return loader_fail(loader, -EINVAL, "the kernel's entry point lies outside RAM");
+	int err = put_page_tables(loader, &cr3);
 	if (err == 0)
 		err = put_gdt(loader, DESCRIPTOR_CODE64);
 	if (err)

@@ -8,7 +8,8 @@
 
 /*
  * 64-bit mode with the first 4 GiB mapped to themselves, CS 0x10 and data segments 0x18 (Linux
- * 64-bit boot protocol). Page tables and GDT go to the boot area. Returns 0 or -EINVAL: it is full.
+ * 64-bit boot protocol). Page tables and GDT go to the boot area. Returns 0 or -EINVAL: it is full,
+ * or rip lies outside RAM.
  */
 int entry_64(struct loader *loader, uint64_t rip, uint64_t rsi);
 
