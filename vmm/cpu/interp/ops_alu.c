@@ -308,17 +308,13 @@ ALWAYS_INLINE const struct uop *pair_jump(struct cpu *cpu, const struct uop *uop
 	return uop;
 }
 
-#define DEFINE_PAIRS(op, size)                                                                     \
-	DEFINE_PAIR(op, size, 0)                                                                   \
-	DEFINE_PAIR(op, size, 1)                                                                   \
-	DEFINE_PAIR(op, size, 2)                                                                   \
-	DEFINE_PAIR(op, size, 3)                                                                   \
-	DEFINE_PAIR(op, size, 4)                                                                   \
-	DEFINE_PAIR(op, size, 5)                                                                   \
-	DEFINE_PAIR(op, size, 6) DEFINE_PAIR(op, size, 7) DEFINE_PAIR(op, size, 8)                 \
-		DEFINE_PAIR(op, size, 9) DEFINE_PAIR(op, size, 10) DEFINE_PAIR(op, size, 11)       \
-			DEFINE_PAIR(op, size, 12) DEFINE_PAIR(op, size, 13)                        \
-				DEFINE_PAIR(op, size, 14) DEFINE_PAIR(op, size, 15)
+/* clang-format off */
+#define DEFINE_PAIRS(op, size) \
+	DEFINE_PAIR(op, size, 0) DEFINE_PAIR(op, size, 1) DEFINE_PAIR(op, size, 2) DEFINE_PAIR(op, size, 3) \
+	DEFINE_PAIR(op, size, 4) DEFINE_PAIR(op, size, 5) DEFINE_PAIR(op, size, 6) DEFINE_PAIR(op, size, 7) \
+	DEFINE_PAIR(op, size, 8) DEFINE_PAIR(op, size, 9) DEFINE_PAIR(op, size, 10) DEFINE_PAIR(op, size, 11) \
+	DEFINE_PAIR(op, size, 12) DEFINE_PAIR(op, size, 13) DEFINE_PAIR(op, size, 14) DEFINE_PAIR(op, size, 15)
+/* clang-format on */
 
 DEFINE_PAIRS(ALU_CMP, 1)
 DEFINE_PAIRS(ALU_CMP, 4)
