@@ -54,7 +54,7 @@ struct state_field {
 	SEGMENT_FIELDS("ldtr", SEG_LDTR) \
 	SEGMENT_FIELDS("tr", SEG_TR) \
 	F("gdtr.base", gdtr.base) \
-	F("gdtr.limit", gdtr .limit) \
+	F("gdtr.limit", gdtr.limit) \
 	F("idtr.base", idtr.base) \
 	F("idtr.limit", idtr.limit) \
 	F("cpl", cpl) \
@@ -63,16 +63,16 @@ struct state_field {
 	F("cr3", cr3) \
 	F("cr4", cr4) \
 	F("xcr0", xcr0) \
-	F("dr0", dr [0]) \
-	F("dr1", dr [1]) \
-	F("dr2", dr [2]) \
-	F("dr3", dr [3]) \
+	F("dr0", dr[0]) \
+	F("dr1", dr[1]) \
+	F("dr2", dr[2]) \
+	F("dr3", dr[3]) \
 	F("dr6", dr6) \
 	F("dr7", dr7) \
-	F("pdpte0", pdpte [0]) \
+	F("pdpte0", pdpte[0]) \
 	F("pdpte1", pdpte[1]) \
 	F("pdpte2", pdpte[2]) \
-	F("pdpte3", pdpte [3]) \
+	F("pdpte3", pdpte[3]) \
 	F("efer", efer) \
 	F("star", star) \
 	F("lstar", lstar) \
@@ -91,8 +91,8 @@ struct state_field {
 	F("ucode_rev", ucode_rev) \
 	F("mtrr_def_type", mtrr_def_type) \
 	F("mtrr_fix64k", mtrr_fixed[0]) \
-	F("mtrr_fix16k_0", mtrr_fixed [1]) \
-	F("mtrr_fix16k_1", mtrr_fixed [2]) \
+	F("mtrr_fix16k_0", mtrr_fixed[1]) \
+	F("mtrr_fix16k_1", mtrr_fixed[2]) \
 	F("mtrr_fix4k_0", mtrr_fixed[3]) \
 	F("mtrr_fix4k_1", mtrr_fixed[4]) \
 	F("mtrr_fix4k_2", mtrr_fixed[5]) \
@@ -108,19 +108,19 @@ struct state_field {
 	F("mtrr_base2", mtrr_base[2]) \
 	F("mtrr_mask2", mtrr_mask[2]) \
 	F("mtrr_base3", mtrr_base[3]) \
-	F("mtrr_mask3", mtrr_mask [3]) \
-	F("mtrr_base4", mtrr_base [4]) \
+	F("mtrr_mask3", mtrr_mask[3]) \
+	F("mtrr_base4", mtrr_base[4]) \
 	F("mtrr_mask4", mtrr_mask[4]) \
 	F("mtrr_base5", mtrr_base[5]) \
-	F("mtrr_mask5", mtrr_mask [5]) \
-	F("mtrr_base6", mtrr_base [6]) \
-	F("mtrr_mask6", mtrr_mask [6]) \
-	F("mtrr_base7", mtrr_base [7]) \
+	F("mtrr_mask5", mtrr_mask[5]) \
+	F("mtrr_base6", mtrr_base[6]) \
+	F("mtrr_mask6", mtrr_mask[6]) \
+	F("mtrr_base7", mtrr_base[7]) \
 	F("mtrr_mask7", mtrr_mask[7]) \
 	F("fcw", fx.fcw) \
 	F("fsw", fx.fsw) \
-	F("ftw", fx .ftw) \
-	F("mxcsr", fx .mxcsr) \
+	F("ftw", fx.ftw) \
+	F("mxcsr", fx.mxcsr) \
 	X("st0", fx.st[0], 10) \
 	X("st1", fx.st[1], 10) \
 	X("st2", fx.st[2], 10) \
@@ -128,24 +128,24 @@ struct state_field {
 	X("st4", fx.st[4], 10) \
 	X("st5", fx.st[5], 10) \
 	X("st6", fx.st[6], 10) \
-	X("st7", fx .st [7], 10) \
-	F("xmm0", fx.xmm [0]) \
-	F("xmm1", fx.xmm [1]) \
+	X("st7", fx.st[7], 10) \
+	F("xmm0", fx.xmm[0]) \
+	F("xmm1", fx.xmm[1]) \
 	F("xmm2", fx.xmm[2]) \
-	F("xmm3", fx .xmm[3]) \
-	F("xmm4", fx .xmm [4]) \
+	F("xmm3", fx.xmm[3]) \
+	F("xmm4", fx.xmm[4]) \
 	F("xmm5", fx.xmm[5]) \
-	F("xmm6", fx .xmm[6]) \
-	F("xmm7", fx .xmm [7]) \
-	F("xmm8", fx .xmm [8]) \
-	F("xmm9", fx .xmm[9]) \
-	F("xmm10", fx .xmm [10]) \
-	F("xmm11", fx .xmm [11]) \
+	F("xmm6", fx.xmm[6]) \
+	F("xmm7", fx.xmm[7]) \
+	F("xmm8", fx.xmm[8]) \
+	F("xmm9", fx.xmm[9]) \
+	F("xmm10", fx.xmm[10]) \
+	F("xmm11", fx.xmm[11]) \
 	F("xmm12", fx.xmm[12]) \
 	F("xmm13", fx.xmm[13]) \
 	F("xmm14", fx.xmm[14]) \
 	F("xmm15", fx.xmm[15]) \
-	F( "activity", activity) \
+	F("activity", activity) \
 	F("shadow", shadow) \
 	F("nmi_blocked", nmi_blocked) \
 	F("pending_db", pending_db) \
