@@ -45,7 +45,7 @@ struct state_field {
 	F("r14", gpr[R14]) \
 	F("r15", gpr[R15]) \
 	F("rip", rip) \
-	SEGMENT_FIELDS( "es", SEG_ES) \
+	SEGMENT_FIELDS("es", SEG_ES) \
 	SEGMENT_FIELDS("cs", SEG_CS) \
 	SEGMENT_FIELDS("ss", SEG_SS) \
 	SEGMENT_FIELDS("ds", SEG_DS) \
