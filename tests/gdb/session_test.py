@@ -25,7 +25,7 @@ def record(folder):
     subprocess.run([SOURCE / "tools/make-initramfs.sh", "-k", kernel, "-o", initramfs, script],
                    check=True, stdout=subprocess.DEVNULL)
     result = subprocess.run([sys.argv[1], "record", "--kernel", kernel, "--initrd", initramfs,
-                             "--append", "quiet", "-o", file], stdin=subprocess.DEVNULL,
+                             "-o", file], stdin=subprocess.DEVNULL,
                             capture_output=True, check=False)
     same(result.returncode, 0, "a boot is recorded")
     return file
