@@ -1,0 +1,132 @@
+/*
+ * The run-time area: what translated code and whoever runs it share.
+ *
+ * It is one memfd. Its first RUNTIME_LINEAR_BYTES appear at linear address RUNTIME_BASE wherever
+ * translated code runs, below 2 GiB, so that an absolute 32-bit displacement reaches all of it:
+ *
+ *   RUNTIME_BASE                    struct runtime_context, the literals of exits
+ *   RUNTIME_BASE + RUNTIME_SPACE    struct runtime_space of the address space that runs
+ *   RUNTIME_BASE + RUNTIME_CODE     the code cache
+ *
+ * Behind that in the file lie RUNTIME_SPACES structs runtime_space, one for each guest address
+ * space that is kept; whoever runs the code maps the one in use into the window at RUNTIME_SPACE.
+ * All three parts begin at multiples of 2 MiB, in the file too.
+ *
+ * The translator maps the file for reading and writing at any address and never executes it there.
+ *
+ * Registers while translated code runs, between two guest instructions:
+ *   R15       the instruction count at the start of the running block (or of its last counted exit)
+ *   RSP       the guest's, plus the bias of guest memory
+ *   others    the guest's; the guest's R15 is context->gpr[15]
+ *   RFLAGS    the guest's arithmetic flags and DF
+ *   FS base   the guest's plus the bias; GS base: the bias
+ *   FPU       the guest's x87 and SSE state, MXCSR included
+ * Inside a block registers may lie elsewhere for a while; the side table knows (translator.h).
+ */
+#ifndef REPRISE_VMM_TRANSLATE_RUNTIME_H
+#define REPRISE_VMM_TRANSLATE_RUNTIME_H
+
+#include <stdint.h>
+
+#define RUNTIME_BASE         0x60000000u
+#define RUNTIME_SPACE        0x200000u /* offset of the window, in the area and in the file */
+#define RUNTIME_CODE         0x400000u /* offset of the code cache, likewise */
+#define RUNTIME_LINEAR_BYTES 0x8000000u
+#define RUNTIME_CODE_BYTES   (RUNTIME_LINEAR_BYTES - RUNTIME_CODE)
+
+#define RUNTIME_SPACES      16u
+#define RUNTIME_SPACE_BYTES 0x200000u
+#define RUNTIME_FILE_BYTES  (RUNTIME_LINEAR_BYTES + RUNTIME_SPACES * RUNTIME_SPACE_BYTES)
+
+/* Offset of a space in the file. */
+#define RUNTIME_SPACE_FILE(n) (RUNTIME_LINEAR_BYTES + (n)*RUNTIME_SPACE_BYTES)
+
+/* Indirect branches look their target up by its low 16 bits. */
+#define RUNTIME_LOOKUP_ENTRIES 65536u
+
+/* Direct branches out of their page jump through a slot here. */
+#define RUNTIME_LINKS 131072u
+
+/* Valid for one guest address space. Written by the translator, read by translated code. */
+struct runtime_space {
+	uint64_t minus_rip[RUNTIME_LOOKUP_ENTRIES]; /* -target, or what matches none */
+	uint64_t code[RUNTIME_LOOKUP_ENTRIES];      /* where its translation begins */
+	uint64_t link[RUNTIME_LINKS];
+};
+
+_Static_assert(sizeof(struct runtime_space) == RUNTIME_SPACE_BYTES, "the window's size");
+
+enum runtime_exit {
+	RUNTIME_EXIT_NONE,
+	RUNTIME_EXIT_POLL,   /* the count has reached the budget */
+	RUNTIME_EXIT_INTERP, /* the instruction at rip is to be run by interp */
+	RUNTIME_EXIT_MISS,   /* likewise; it is a branch whose target is to be looked up after it */
+	RUNTIME_EXIT_LINK,   /* rip is the target of a direct branch that is not linked yet */
+	RUNTIME_EXIT_COUNT,
+};
+
+/*
+ * Translated code runs in one address space at a time and one vCPU at a time, so there is one
+ * context. "host" is whoever drives the engine, outside the translated code.
+ */
+struct runtime_context {
+	/*
+	 * Guest registers while translated code does not run: written by the enter trampoline's
+	 * caller (translator_enter()), and by translated code when it leaves. rsp is biased. While
+	 * it runs only gpr[15] is the guest's.
+	 */
+	uint64_t gpr[16];
+	uint64_t rflags; /* in: what POPF is to load; out: what PUSHF gave */
+	uint64_t count;  /* R15; also where a block keeps it while it uses R15 otherwise */
+
+	uint64_t entry;        /* host: where the enter trampoline jumps to */
+	uint64_t fs_base;      /* host: biased; loaded on entry where the lowering asks for it */
+	uint64_t budget;       /* host: leave at the first poll where count >= budget */
+	uint64_t minus_budget; /* host: -budget; runtime_set_budget() writes both */
+	uint64_t bias;         /* constant: what is added to guest addresses */
+	uint64_t minus_bias;
+
+	uint64_t exit;     /* enum runtime_exit; written when leaving */
+	uint64_t exit_arg; /* which exit of which block; for the translator */
+	uint64_t leave;    /* RUNTIME_LEAVE_JUMP: where leaving jumps to; host */
+
+	uint64_t scratch[8]; /* of translated code; see side.h for what may be found here */
+
+	/* The clock: TSC = base + ((count - base_count) * ratio >> 32), base with the offset of the
+	 * vCPU's TSC. Written by translator_enter(). */
+	uint64_t tsc_base, tsc_base_count, tsc_ratio, tsc_aux;
+
+	uint64_t stack[32]; /* for PUSHF and POPF on the way in and out */
+};
+
+_Static_assert(sizeof(struct runtime_context) <= 4096, "one page");
+
+/* General registers as the processor had them at a fault; rip is a host address. */
+struct runtime_registers {
+	uint64_t gpr[16];
+	uint64_t rip;
+	uint64_t rflags;
+};
+
+/*
+ * At most so many instructions are counted between two polls: translated code that was entered with
+ * count < budget leaves with count < budget + RUNTIME_POLL_BOUND.
+ */
+#define RUNTIME_POLL_BOUND 4096u
+
+static inline void runtime_set_budget(struct runtime_context *context, uint64_t budget)
+{
+	__atomic_store_n(&context->budget, budget, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&context->minus_budget, -budget, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * From another thread or a signal handler: translated code leaves at its next poll. Undone by the
+ * next runtime_set_budget(), so whoever sets a budget looks for reasons to stop after it.
+ */
+static inline void runtime_request_stop(struct runtime_context *context)
+{
+	runtime_set_budget(context, 0);
+}
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * The translator: guest code of CPL 3 in 64-bit mode made into host code that counts its
+ * instructions (docs/translator.md). It does not run the code: an engine does.
+ *
+ * How an engine uses it:
+ *
+ *	entry = translator_find(t, cpu);             0: let interp run at least one instruction
+ *	translator_enter(t, cpu, entry, budget);     registers go into the context
+ *	do {
+ *		run at translator_enter_address(t) until translated code leaves or faults
+ *	} while (left by RUNTIME_EXIT_LINK && translator_continue(t, cpu));
+ *	translator_leave(t, cpu)  or, at a fault,  translator_fault(t, &registers, cpu)
+ *
+ * After the last the machine's count, and cpu's general registers, RIP and flags, are exact; at a
+ * fault they are those before the instruction that faulted, and interp is to run it and derive the
+ * fault. After RUNTIME_EXIT_INTERP and RUNTIME_EXIT_MISS interp is to run one instruction too. x87
+ * and SSE state is the engine's own affair.
+ *
+ * Addresses that translated code was found at hold as long as the page that they were found
+ * through: the engine calls translator_drop_page() when a cached translation for fetches goes,
+ * translator_drop_space() when all of them do.
+ */
+#ifndef REPRISE_VMM_TRANSLATE_TRANSLATOR_H
+#define REPRISE_VMM_TRANSLATE_TRANSLATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/machine.h"
+#include "vmm/translate/runtime.h"
+
+/* How translated code leaves. */
+enum runtime_leave {
+	RUNTIME_LEAVE_OUT,  /* OUT to leave_port; when it goes on there it enters anew */
+	RUNTIME_LEAVE_JUMP, /* a jump to context->leave */
+};
+
+struct translator_config {
+	struct machine *machine; /* outlives the translator */
+	uint64_t bias;           /* added to guest addresses; bits 0 to 46 are 0 */
+	enum runtime_leave leave;
+	uint8_t leave_port;
+	bool load_fs_base; /* the enter trampoline loads the FS base from the context */
+	uint32_t hot;      /* how often an address must be asked for to be translated; 0: at once */
+	uint32_t cache_bytes; /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
+	bool distrust_host; /* tests: take the host's undefined flags to be different everywhere */
+};
+
+struct translator;
+
+/* Registers itself as a code listener of the machine's memory. Returns 0 or a negative errno. */
+int translator_create(const struct translator_config *config, struct translator **ret_translator);
+void translator_destroy(struct translator *translator);
+
+/* The run-time area: its memfd, and where it is mapped for reading and writing. */
+int translator_runtime_fd(const struct translator *translator);
+uint8_t *translator_runtime(const struct translator *translator);
+struct runtime_context *translator_context(const struct translator *translator);
+
+/* Linear address at which code is entered; constant. */
+uint64_t translator_enter_address(const struct translator *translator);
+
+/*
+ * True when translated code may run now: CPL 3, 64-bit code, SSE enabled, running, TF = AC = RF =
+ * 0, no breakpoint enabled in DR7, nothing pending, no debugger's watchpoint.
+ */
+bool translator_may_run(const struct translator *translator, const struct cpu *cpu);
+
+/*
+ * The translation of the code at cpu's RIP, made if it is hot; or 0: interp is to run. Fetches as
+ * the machine does (accessed bits), and notes the address in the selected space, so that indirect
+ * branches find it. May drop every translation when the cache is full. Never leaves
+ * a fault recorded.
+ */
+uint64_t translator_find(struct translator *translator, struct cpu *cpu);
+
+/* Moves cpu's registers and the count into the context. budget: runtime_context.budget. */
+void translator_enter(struct translator *translator, const struct cpu *cpu, uint64_t entry,
+		      uint64_t budget);
+
+/*
+ * After RUNTIME_EXIT_LINK: finds the branch's target, links it, and sets context->entry. Returns
+ * false when interp is to run there. Registers stay in the context.
+ */
+bool translator_continue(struct translator *translator, struct cpu *cpu);
+
+/* After translated code has left by itself: registers, RIP and count go to cpu and the machine. */
+void translator_leave(struct translator *translator, struct cpu *cpu);
+
+/*
+ * After a fault in translated code at registers->rip. Returns false when no guest instruction
+ * explains the address: registers and count are then unknown.
+ */
+bool translator_fault(struct translator *translator, const struct runtime_registers *registers,
+		      struct cpu *cpu);
+
+/* ---- address spaces ---- */
+
+/* The runtime_space that RIPs are noted in from here on; the engine maps it into the window. */
+void translator_select_space(struct translator *translator, unsigned space);
+/* Forgets all addresses noted in the space. */
+void translator_drop_space(struct translator *translator, unsigned space);
+/* Forgets the addresses noted in the space that lie in this linear page. */
+void translator_drop_page(struct translator *translator, unsigned space, uint64_t linear);
+
+/* ---- all of them ---- */
+
+/* Drops every translation. */
+void translator_flush(struct translator *translator);
+
+/*
+ * Linear addresses at which a debugger wants to stop: no translated block holds an instruction at
+ * one of them. Drops every translation. Returns 0 or -ENOMEM (the old set then stands).
+ */
+int translator_set_breakpoints(struct translator *translator, const uint64_t *linear, unsigned n);
+
+struct translator_statistics {
+	uint64_t blocks;      /* translated */
+	uint64_t guest_bytes; /* of their instructions */
+	uint64_t code_bytes;  /* made of them */
+	uint64_t flushes;     /* because the cache was full */
+	uint64_t dropped;     /* blocks whose bytes were written */
+	uint64_t exits[RUNTIME_EXIT_COUNT];
+	uint64_t faults;
+	uint64_t counted; /* instructions run by translated code */
+};
+
+const struct translator_statistics *translator_statistics(const struct translator *translator);
+
+/* The guest instruction at which translated code left most often to have it run by interp, by
+ * mnemonic (ZydisMnemonic): for reports. Returns the count. */
+uint64_t translator_interp_exits(const struct translator *translator, uint16_t mnemonic);
+
+#endif
