@@ -178,6 +178,12 @@ uint64_t timeline_end(const struct timeline *timeline)
 	return timeline->end_icount;
 }
 
+void timeline_limit(struct timeline *timeline, uint64_t first, uint64_t last)
+{
+	timeline->start_icount = first;
+	timeline->end_icount = last;
+}
+
 const struct timeline_hit *timeline_hit(const struct timeline *timeline)
 {
 	return &timeline->hit;
@@ -446,6 +452,8 @@ static enum timeline_status search(struct timeline *timeline, uint64_t first, ui
 
 	begin(timeline, HITS_LAST);
 	timeline->skipped_icount = limit;
+	if (timeline->config.moved)
+		timeline->config.moved(timeline->config.counts_ctx);
 	if (status == TIMELINE_ARRIVED)
 		status = run(timeline, limit);
 	if (status == TIMELINE_ARRIVED && timeline->has_hit && timeline->hit.icount >= first)

@@ -33,6 +33,9 @@ struct timeline_config {
 	/* Whether a hit counts; the machine is as at the hit (a watchpoint: behind the access) and
 	 * must not be changed. Optional: every one does. */
 	bool (*counts)(void *ctx, const struct timeline_hit *hit);
+	/* A search has gone back and begins at another position: watches that depend on the state
+	 * may be set anew. Here and in counts timeline_set_watches() may be called. Optional. */
+	void (*moved)(void *ctx);
 	void *counts_ctx;
 };
 
@@ -58,6 +61,10 @@ struct machine *timeline_machine(const struct timeline *timeline);
 uint64_t timeline_position(const struct timeline *timeline);
 uint64_t timeline_start(const struct timeline *timeline);
 uint64_t timeline_end(const struct timeline *timeline);
+
+/* From now on nothing before first and nothing behind last is gone to; both are positions of the
+ * recording, which are the limits in the beginning. */
+void timeline_limit(struct timeline *timeline, uint64_t first, uint64_t last);
 
 /* Goes to a position, beyond the ends no further than them. Hits do not count. ARRIVED, START, END,
  * INTERRUPTED (somewhere on the way) or FAILED. */

@@ -45,7 +45,8 @@ struct engine_ops {
 	void (*flush)(struct engine *engine);
 	/*
 	 * Replaces the set of breakpoints: linear addresses of instructions, in whatever address
-	 * space. Guest memory is not touched. Returns 0 or -ENOMEM (the old set then stands).
+	 * space. They come before a fault that fetching the instruction raises. Guest memory is
+	 * not touched. Returns 0 or -ENOMEM (the old set then stands).
 	 * Mandatory. After memory_set_watches() callers call flush.
 	 */
 	int (*set_breakpoints)(struct engine *engine, const uint64_t *linear, unsigned n);

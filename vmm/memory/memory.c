@@ -348,14 +348,32 @@ void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n)
 
 bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access)
 {
-	if (memory->watches.hit && ret_access)
-		*ret_access = memory->watches.access;
+	const struct watch_set *set = &memory->watches;
+	unsigned first = 0;
+
+	if (!set->n_hits)
+		return false;
+	while (first < set->n_hits && !set->hit[first].write)
+		first++;
+	if (ret_access)
+		*ret_access = set->hit[first < set->n_hits ? first : 0];
+	return true;
+}
+
+const struct memory_watch_access *memory_watch_hits(const struct memory *memory, unsigned *ret_n)
+{
+	*ret_n = memory->watches.n_hits;
 	return memory->watches.hit;
+}
+
+void memory_forget_watched_reads(struct memory *memory)
+{
+	watch_set_forget_reads(&memory->watches);
 }
 
 void memory_clear_watch_hit(struct memory *memory)
 {
-	memory->watches.hit = false;
+	memory->watches.n_hits = 0;
 }
 
 /* ---- writes ---- */

@@ -131,9 +131,16 @@ bool memory_is_watched(const struct memory *memory);
 /* Tells of a read by the guest of n bytes inside one page. Writes are seen by memory_write(). */
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);
 
+/* As many accesses are kept account of between two memory_clear_watch_hit(). */
+#define MEMORY_MAX_WATCH_HITS 8
+
 /* True when a watchpoint was hit since the last memory_clear_watch_hit(); the first access that
  * did, a write before a read, where ret_access is not NULL. */
 bool memory_watch_hit(const struct memory *memory, struct memory_watch_access *ret_access);
+/* All accesses that did, in their order; valid until the memory is accessed again. */
+const struct memory_watch_access *memory_watch_hits(const struct memory *memory, unsigned *ret_n);
+/* The instruction that reads has not retired: only its writes, of accessed and dirty bits, were. */
+void memory_forget_watched_reads(struct memory *memory);
 void memory_clear_watch_hit(struct memory *memory);
 
 /* ---- pages that change, for checkpoints ---- */

@@ -99,16 +99,6 @@ enum run_result {
 	RUN_CROSSING, /* the instruction at rip waits for its crossing's answer */
 };
 
-/* What an instruction that has not retired read does not count for watchpoints; the A and D bits
- * that it set do. */
-static void forget_read_hit(struct memory *memory)
-{
-	struct memory_watch_access access;
-
-	if (memory_watch_hit(memory, &access) && !access.write)
-		memory_clear_watch_hit(memory);
-}
-
 /* Runs one block and makes rip and icount exact again. Faults are delivered here. */
 static enum run_result run_block(struct interp *interp, struct cpu *cpu, const struct block *block)
 {
@@ -128,7 +118,7 @@ static enum run_result run_block(struct interp *interp, struct cpu *cpu, const s
 	cpu->link = LINK_NONE;
 	machine->icount = icount + uop->n;
 	if (stop != CPU_STOP_RESYNC)
-		forget_read_hit(machine->memory);
+		memory_forget_watched_reads(machine->memory);
 	if (stop == CPU_STOP_FAULT) {
 		exception_deliver(cpu);
 		cpu->stop = CPU_STOP_NONE;
@@ -277,7 +267,9 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 		block = next_block(interp, cpu, block, generation);
 		generation = block_cache_generation(interp->cache);
 		if (UNLIKELY(!block)) {
-			fetch_fault(cpu);
+			/* A breakpoint comes before the fault that fetching raises. */
+			if (machine->icount == first || !at_breakpoint(interp, cpu))
+				fetch_fault(cpu);
 			return true;
 		}
 		if (UNLIKELY(block->breakpoint | watching) && machine->icount != first &&
