@@ -133,6 +133,15 @@ static void test_special_places(void)
 	       "skipped, it crosses once and retires");
 	set_breakpoints(&rig, 1, &out);
 	rig_destroy(&rig);
+
+	START(&rig, "\x90\xb8\0\x90\x20\0\xff\xe0"); /* nop; mov eax, RIG_ALIAS_ABSENT; jmp rax */
+	const uint64_t absent = RIG_ALIAS_ABSENT;
+	set_breakpoints(&rig, 1, &absent);
+	tap_ok(stopped_at(&rig, run(&rig, 90, false), ENGINE_BREAKPOINT, absent, 3),
+	       "before the fault that fetching raises");
+	tap_ok(stopped_at(&rig, run(&rig, 4, true), ENGINE_LIMIT, RIG_HANDLERS + 32 * VECTOR_PF, 4),
+	       "skipped, it faults");
+	rig_destroy(&rig);
 }
 
 /* ---- watchpoints ---- */
@@ -217,6 +226,19 @@ static void test_other_writers(void)
 	tap_ok(stopped_at(&rig, run(&rig, 90, false), ENGINE_WATCHPOINT, RIG_CODE + 11, 2) &&
 		       hit_is(&rig, RIG_ALIAS_PT + 8 * 5, 8, true),
 	       "the accessed bit of a page-table entry");
+	rig_destroy(&rig);
+
+	START(&rig,
+	      "\x90\x48\xa3\0\x50\x20\0\0\0\0\0\x90"); /* mov [RIG_ALIAS_DATA + 0x1000], rax */
+	const struct memory_watch both[] = {{RIG_ALIAS_PT + 8 * 5, 8, false, true},
+					    {RIG_DATA + 0x1004, 1, true, true}};
+	set_watches(&rig, 2, both);
+	bool stopped = stopped_at(&rig, run(&rig, 90, false), ENGINE_WATCHPOINT, RIG_CODE + 11, 2);
+	unsigned n;
+	const struct memory_watch_access *access = memory_watch_hits(rig.machine->memory, &n);
+	tap_ok(stopped && n == 2 && access[0].gpa == RIG_ALIAS_PT + 8 * 5 && access[0].write &&
+		       access[1].gpa == RIG_DATA + 0x1000 && access[1].write,
+	       "accessed and dirty bit, and the write that set them: all of a step");
 	rig_destroy(&rig);
 
 	START(&rig, "\xb9\x08\0\0\0\xf3\xaa\x90"); /* mov ecx, 8; rep stosb */
