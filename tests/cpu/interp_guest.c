@@ -12,6 +12,8 @@
 #define IST    0x1f000u /* top of the handlers' stack */
 #define COMMON (RIG_HANDLERS + 0x1800u)
 
+const struct engine_ops *rig_engine = &interp_engine_ops;
+
 void rig_load(struct rig *rig, uint64_t gpa, const void *bytes, uint32_t n)
 {
 	memory_write(rig->machine->memory, gpa, bytes, n);
@@ -155,7 +157,7 @@ void rig_create(struct rig *rig, enum rig_mode mode)
 
 	*rig = (struct rig){0};
 	if (machine_create(&config, &rig->machine) ||
-	    engine_create(&interp_engine_ops, rig->machine, &rig->engine)) {
+	    engine_create(rig_engine, rig->machine, &rig->engine)) {
 		printf("Bail out! no machine\n");
 		exit(1);
 	}

@@ -53,6 +53,9 @@ struct rig {
 	bool halted; /* the last run ended so */
 };
 
+/* The engine of rigs made from here on; interp unless it is changed. */
+extern const struct engine_ops *rig_engine;
+
 /* Exits the test program when there is no memory. */
 void rig_create(struct rig *rig, enum rig_mode mode);
 void rig_destroy(struct rig *rig);

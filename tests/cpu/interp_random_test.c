@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/cpu/interp_guest.h"
+#include "tests/cpu/native_engine.h"
 #include "tests/tap.h"
 
 #define PROGRAMS 36
@@ -21,6 +22,7 @@ struct writer {
 	uint32_t patchable[4096]; /* offsets of immediates that may be overwritten */
 	uint32_t n_patchable;
 	uint64_t seed;
+	bool quiet; /* no events */
 };
 
 static uint32_t any(struct writer *w, uint32_t n)
@@ -361,6 +363,7 @@ static void write_program(struct writer *w, uint64_t seed)
 	memset(w, 0, sizeof(*w));
 	w->seed = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	bool debug = any(w, 2);
+	w->quiet = rig_engine == &native_engine_ops && any(w, 2);
 	while (w->n < RIG_CODE_BYTES - 80)
 		put_random(w, debug);
 	PUT(w, "\x41\xff\xe4"); /* jmp r12 */
@@ -373,7 +376,7 @@ static void load_program(struct rig *rig, const struct writer *w, enum rig_mode 
 	for (unsigned i = 0; i < 64; i++)
 		rig_store64(rig, RIG_SLOTS + 8 * i,
 			    RIG_CODE + w->starts[(uint64_t)i * w->n_starts / 64]);
-	rig->events = true;
+	rig->events = !w->quiet;
 }
 
 static void describe(struct rig *rig, const char *who)
@@ -428,6 +431,8 @@ static uint64_t record(const struct writer *w, enum rig_mode mode, bool fresh, u
 	return n;
 }
 
+static uint64_t steps, translated; /* of all that was compared */
+
 static bool compare(struct writer *w, enum rig_mode mode, const uint64_t *digests, uint64_t end,
 		    uint32_t stride)
 {
@@ -448,28 +453,57 @@ static bool compare(struct writer *w, enum rig_mode mode, const uint64_t *digest
 	}
 	if (!good)
 		explain(w, mode, last, rig.machine->icount);
+	if (rig.engine->ops == &native_engine_ops)
+		translated += translator_statistics(native_engine_translator(rig.engine))->counted;
+	steps += rig.machine->icount;
 	rig_destroy(&rig);
 	return good;
 }
 
+/* Translated code: as the product makes it, and with every block cut short so that counts to stop
+ * at fall everywhere. */
+static const struct native_engine_options native_options[] = {
+	{0},
+	{.poll_often = true, .max_insns = 1},
+	{.poll_often = true, .max_insns = 5, .distrust_host = true},
+	{.poll_often = true, .cache_bytes = 0x80000},
+};
+
+static void compare_all(struct writer *w, enum rig_mode mode, const uint64_t *digests, uint64_t end,
+			unsigned i)
+{
+	static const uint32_t strides[] = {1, 4, 30, 400, STEPS};
+	bool good = true;
+
+	for (unsigned s = 0; good && s < 5; s++)
+		good = compare(w, mode, digests, end, strides[s]);
+	tap_ok(good, "program %u, mode %d, %llu steps", i, mode, (unsigned long long)end);
+}
+
+/* Usage: interp_random_test [FIRST [PROGRAMS [native]]] */
 int main(int argc, char **argv)
 {
 	static struct writer writer;
 	static uint64_t digests[STEPS + 1];
 	unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
 	unsigned programs = argc > 2 ? (unsigned)atoi(argv[2]) : PROGRAMS;
+	bool native = argc > 3 && !strcmp(argv[3], "native");
 
 	for (unsigned i = first; i < first + programs; i++) {
-		enum rig_mode mode = i % 4 < 2    ? RIG_KERNEL64
-				     : i % 4 == 2 ? RIG_USER64
-						  : RIG_USER32;
+		enum rig_mode mode = native || i % 4 == 2 ? RIG_USER64
+				     : i % 4 < 2          ? RIG_KERNEL64
+							  : RIG_USER32;
+		rig_engine = native ? &native_engine_ops : &interp_engine_ops;
 		write_program(&writer, i + 1);
+		rig_engine = &interp_engine_ops;
 		uint64_t end = record(&writer, mode, i % 6 == 0, digests);
-		bool good = true;
-		static const uint32_t strides[] = {1, 4, 30, 400, STEPS};
-		for (unsigned s = 0; good && s < 5; s++)
-			good = compare(&writer, mode, digests, end, strides[s]);
-		tap_ok(good, "program %u, mode %d, %llu steps", i, mode, (unsigned long long)end);
+		if (native)
+			rig_engine = &native_engine_ops;
+		native_engine_options = native_options[i % 4];
+		compare_all(&writer, mode, digests, end, i);
 	}
+	if (native)
+		tap_ok(translated * 10 > steps, "%llu of %llu steps by translated code",
+		       (unsigned long long)translated, (unsigned long long)steps);
 	return tap_done();
 }

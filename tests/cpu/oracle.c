@@ -1,7 +1,7 @@
 /*
  * Runs the integer oracle (oracle.h): every template in 64-bit, 32-bit and 16-bit code.
  *
- * Usage: oracle [--cases N] [--sequences N] [--seed N] [--engine interp] [--only TEXT]
+ * Usage: oracle [--cases N] [--sequences N] [--seed N] [--engine interp|native] [--only TEXT]
  * [--undefined]
  *   --cases      cases per template and mode
  *   --sequences  sequences per mode
@@ -14,6 +14,7 @@
 
 #include <Zydis/Mnemonic.h>
 
+#include "tests/cpu/native_engine.h"
 #include "tests/cpu/oracle_template.h"
 #include "tests/tap.h"
 
@@ -24,7 +25,7 @@
 struct options {
 	unsigned cases, sequences;
 	uint64_t seed;
-	bool engine;
+	const struct engine_ops *engine; /* or NULL */
 	bool undefined;
 	const char *only;
 };
@@ -516,7 +517,8 @@ static void run_mode(struct run *run)
 static int usage(const char *name)
 {
 	fprintf(stderr,
-		"usage: %s [--cases N] [--sequences N] [--seed N] [--engine interp] [--only TEXT] "
+		"usage: %s [--cases N] [--sequences N] [--seed N] [--engine interp|native] [--only "
+		"TEXT] "
 		"[--undefined]\n",
 		name);
 	return 2;
@@ -541,12 +543,22 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 		else if (!strcmp(argv[i], "--only"))
 			ret_options->only = argument;
 		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
-			ret_options->engine = true;
+			ret_options->engine = &interp_engine_ops;
+		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "native"))
+			ret_options->engine = &native_engine_ops;
 		else
 			return false;
 		i++;
 	}
 	return true;
+}
+
+static void check_translated(struct engine *engine)
+{
+	char text[160];
+	bool enough = native_engine_report(engine, text, sizeof(text));
+
+	tap_ok(enough, "%s", text);
 }
 
 int main(int argc, char **argv)
@@ -557,15 +569,18 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, &run.options))
 		return usage(argv[0]);
 	run.random.state = run.options.seed;
+	native_engine_options = (struct native_engine_options){.poll_often = true, .max_insns = 16};
 	error = native_open();
 	if (!error)
 		error = guest_create(NULL, &run.direct);
 	if (!error && run.options.engine)
-		error = guest_create(&interp_engine_ops, &run.engine);
+		error = guest_create(run.options.engine, &run.engine);
 	if (!tap_ok(error == 0, "set up: %s", strerror(-error)))
 		return tap_done();
 	for (run.mode = ORACLE_64; run.mode < ORACLE_MODES; run.mode++)
 		run_mode(&run);
+	if (run.options.engine == &native_engine_ops)
+		check_translated(guest_engine(run.engine));
 	guest_destroy(run.engine);
 	guest_destroy(run.direct);
 	return tap_done();

@@ -92,6 +92,7 @@ struct guest;
 /* engine NULL: the exec functions are called directly. Returns 0 or -errno. */
 int guest_create(const struct engine_ops *engine, struct guest **ret_guest);
 void guest_destroy(struct guest *guest);
+struct engine *guest_engine(const struct guest *guest);
 void guest_set_mode(struct guest *guest, enum oracle_mode mode);
 /* Changes the sandbox's bytes, whatever its pages' protection. */
 void guest_load(struct guest *guest, uint32_t offset, const void *data, uint32_t n);

@@ -208,6 +208,11 @@ void guest_destroy(struct guest *guest)
 	free(guest);
 }
 
+struct engine *guest_engine(const struct guest *guest)
+{
+	return guest->engine;
+}
+
 void guest_set_mode(struct guest *guest, enum oracle_mode mode)
 {
 	guest->mode = mode;

@@ -3,7 +3,7 @@
  * state natively and through its exec function; registers, flags, memory and faults must agree. An
  * engine must do exactly what the exec functions do.
  *
- * Usage: vector_test [--cases N] [--seed N] [--engine interp] [--only MNEMONIC]
+ * Usage: vector_test [--cases N] [--seed N] [--engine interp|native] [--only MNEMONIC]
  *   --cases   cases per form
  */
 #include <signal.h>
@@ -12,6 +12,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "tests/cpu/native_engine.h"
 #include "tests/cpu/native_state.h"
 #include "tests/cpu/vector_case.h"
 #include "tests/cpu/vector_guest.h"
@@ -25,7 +26,7 @@ struct run {
 	unsigned cases;
 	uint64_t seed;
 	const char *only;
-	bool wants_engine;
+	const struct engine_ops *ops; /* of the engine; or NULL */
 	struct machine *machine, *engine_machine;
 	struct engine *engine; /* or NULL */
 };
@@ -312,7 +313,9 @@ static bool parse(int argc, char **argv, struct run *run)
 		else if (!strcmp(argv[i], "--only"))
 			run->only = argument;
 		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
-			run->wants_engine = true;
+			run->ops = &interp_engine_ops;
+		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "native"))
+			run->ops = &native_engine_ops;
 		else
 			return false;
 	}
@@ -325,12 +328,19 @@ static int set_up(struct run *run)
 
 	if (!error)
 		error = vector_guest_create(&run->machine);
-	if (!error && run->wants_engine)
+	if (!error && run->ops)
 		error = vector_guest_create(&run->engine_machine);
-	if (!error && run->wants_engine)
-		error = vector_guest_create_engine(run->engine_machine, &interp_engine_ops,
-						   &run->engine);
+	if (!error && run->ops)
+		error = vector_guest_create_engine(run->engine_machine, run->ops, &run->engine);
 	return error;
+}
+
+static void check_translated(struct engine *engine)
+{
+	char text[160];
+	bool enough = native_engine_report(engine, text, sizeof(text));
+
+	tap_ok(enough, "%s", text);
 }
 
 int main(int argc, char **argv)
@@ -342,10 +352,12 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &run)) {
 		fprintf(stderr,
-			"usage: %s [--cases N] [--seed N] [--engine interp] [--only MNEMONIC]\n",
+			"usage: %s [--cases N] [--seed N] [--engine interp|native] [--only "
+			"MNEMONIC]\n",
 			argv[0]);
 		return 2;
 	}
+	native_engine_options = (struct native_engine_options){.poll_often = true, .max_insns = 16};
 	if (set_up(&run)) {
 		tap_ok(false, "set-up");
 		return tap_done();
@@ -357,6 +369,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n; i++)
 		if (!run.only || !strcmp(run.only, vector_mnemonic_name(forms[i].mnemonic)))
 			test_form(&run, &forms[i]);
+	if (run.ops == &native_engine_ops)
+		check_translated(run.engine);
 	engine_destroy(run.engine);
 	machine_destroy(run.engine_machine);
 	machine_destroy(run.machine);

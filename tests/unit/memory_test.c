@@ -68,7 +68,8 @@ static struct memory *make(struct heard *heard)
 	memory_set_listener(memory, &(struct memory_listener){.table_write = on_table_write,
 							      .protect = on_protect,
 							      .ctx = heard});
-	memory_set_code_listener(memory, &(struct memory_code_listener){on_code_write, heard});
+	memory_set_code_listener(memory, PAGE_CODE,
+				 &(struct memory_code_listener){on_code_write, heard});
 	*heard = (struct heard){0};
 	return memory;
 }

@@ -80,6 +80,20 @@ static void convert_memory(const ZydisDecodedOperandMem *mem, struct insn *insn)
 	insn->disp = mem->disp.value;
 }
 
+static uint8_t field_of(ZydisOperandEncoding encoding)
+{
+	switch (encoding) {
+	case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+		return FIELD_REG;
+	case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+		return FIELD_RM;
+	case ZYDIS_OPERAND_ENCODING_OPCODE:
+		return FIELD_OPCODE;
+	default:
+		return FIELD_OTHER;
+	}
+}
+
 static void convert_visible(const ZydisDecodedOperand *from, struct insn *insn)
 {
 	struct operand *operand = &insn->operand[insn->n_operands];
@@ -87,6 +101,7 @@ static void convert_visible(const ZydisDecodedOperand *from, struct insn *insn)
 	if (insn->n_operands == 4)
 		return;
 	operand->size = from->size / 8;
+	operand->field = field_of(from->encoding);
 	switch (from->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
 		convert_register(from->reg.value, operand);
@@ -205,6 +220,8 @@ enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mod
 	insn.opcode = from.opcode;
 	insn.modrm =
 		(uint8_t)(from.raw.modrm.mod << 6 | from.raw.modrm.reg << 3 | from.raw.modrm.rm);
+	insn.modrm_at = from.attributes & ZYDIS_ATTRIB_HAS_MODRM ? from.raw.modrm.offset : 0;
+	insn.imm_at = from.raw.imm[0].size ? from.raw.imm[0].offset : from.length;
 	for (unsigned i = 0; i < from.operand_count_visible; i++)
 		convert_visible(&operands[i], &insn);
 	for (unsigned i = from.operand_count_visible; i < from.operand_count; i++)

@@ -27,12 +27,21 @@ enum reg_class {
 	REG_XMM,
 };
 
+/* Where an instruction's bytes name an operand. */
+enum operand_field {
+	FIELD_OTHER,  /* implied by the opcode, or an immediate */
+	FIELD_REG,    /* ModRM.reg */
+	FIELD_RM,     /* ModRM.rm */
+	FIELD_OPCODE, /* the opcode's low three bits */
+};
+
 /* Explicit operands only, in Intel order; what is implicit (RAX of MUL, RSP of PUSH) is not listed.
  */
 struct operand {
 	uint8_t kind;      /* enum operand_kind */
 	uint8_t reg_class; /* enum reg_class */
 	uint8_t reg;       /* register number within its class */
+	uint8_t field;     /* enum operand_field */
 	uint16_t size;     /* in bytes; 0 for LEA and the like */
 };
 
@@ -77,11 +86,14 @@ struct insn {
 	uint16_t imm2; /* ENTER's second immediate, the selector of a far pointer, EXTRQ's … */
 	bool far;      /* far CALL, JMP (ptr16:xx or m16:xx) */
 
-	/* Encoding, for exec functions that run the same instruction on the host. */
+	/* Encoding, for exec functions that run the same instruction on the host, and for the
+	 * translator. */
 	uint8_t opcode_map; /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
 	uint8_t opcode;
 	uint8_t modrm;
 	uint8_t mandatory; /* 0, 0x66, 0xF3, 0xF2: the prefix that selects the instruction */
+	uint8_t modrm_at;  /* offset of ModRM; 0: there is none */
+	uint8_t imm_at;    /* offset of what follows ModRM, SIB and displacement; length: nothing */
 };
 
 enum insn_decode_result {

@@ -29,7 +29,7 @@ struct memory {
 	uint64_t *changes; /* guest-physical addresses of pages; NULL: not kept account of */
 	uint32_t n_changes;
 	struct memory_listener listener;
-	struct memory_code_listener code_listener;
+	struct memory_code_listener code_listener, translation_listener;
 	struct watch_set watches;
 };
 
@@ -137,9 +137,13 @@ void memory_set_listener(struct memory *memory, const struct memory_listener *li
 	memory->listener = listener ? *listener : (struct memory_listener){0};
 }
 
-void memory_set_code_listener(struct memory *memory, const struct memory_code_listener *listener)
+void memory_set_code_listener(struct memory *memory, enum page_flags flag,
+			      const struct memory_code_listener *listener)
 {
-	memory->code_listener = listener ? *listener : (struct memory_code_listener){0};
+	struct memory_code_listener *slot =
+		flag == PAGE_CODE ? &memory->code_listener : &memory->translation_listener;
+
+	*slot = listener ? *listener : (struct memory_code_listener){0};
 }
 
 /* Index of the region that holds gpa, or -1. */
@@ -256,12 +260,20 @@ static void note_access(struct memory *memory, uint64_t gpa, uint32_t n, bool wr
 		memory->listener.watch_hit(memory->listener.ctx);
 }
 
+static void tell_code_write(const struct memory_code_listener *listener, uint64_t gpa, uint32_t n)
+{
+	if (listener->code_write)
+		listener->code_write(listener->ctx, gpa, n);
+}
+
 static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, const uint8_t *old,
 			   const uint8_t *data, uint32_t n)
 {
 	uint8_t flags = memory->flags[page];
-	if ((flags & PAGE_CODE) && memory->code_listener.code_write)
-		memory->code_listener.code_write(memory->code_listener.ctx, gpa, n);
+	if (flags & PAGE_CODE)
+		tell_code_write(&memory->code_listener, gpa, n);
+	if (flags & PAGE_TRANSLATED)
+		tell_code_write(&memory->translation_listener, gpa, n);
 	if (flags & PAGE_WATCH)
 		note_access(memory, gpa, n, true);
 	if ((flags & PAGE_TABLE) && memory->listener.table_write)

@@ -35,11 +35,12 @@ struct memory_region {
 /* Pages flag byte: any bit set sends writes to the slow path. */
 enum page_flags {
 	PAGE_CLEAN = 1, /* not written since the digest was last brought up to date */
-	PAGE_CODE = 2,  /* holds decoded or translated code */
+	PAGE_CODE = 2,  /* holds code that the interpreter has decoded */
 	PAGE_TABLE = 4, /* a cached translation was read from here */
 	PAGE_ROM = 8,
-	PAGE_WATCH = 16, /* a watchpoint lies here: reads take the slow path too */
-	PAGE_KEPT = 32,  /* not written since memory_keep_changes(): */
+	PAGE_WATCH = 16,      /* a watchpoint lies here: reads take the slow path too */
+	PAGE_KEPT = 32,       /* not written since memory_keep_changes(): */
+	PAGE_TRANSLATED = 64, /* holds code that the translator has translated */
 };
 
 struct memory;
@@ -74,7 +75,9 @@ void memory_destroy(struct memory *memory);
 
 /* NULL: nobody listens. */
 void memory_set_listener(struct memory *memory, const struct memory_listener *listener);
-void memory_set_code_listener(struct memory *memory, const struct memory_code_listener *listener);
+/* flag: which pages it is about, PAGE_CODE or PAGE_TRANSLATED. */
+void memory_set_code_listener(struct memory *memory, enum page_flags flag,
+			      const struct memory_code_listener *listener);
 
 /* The region a guest-physical address lies in, or NULL: unassigned. */
 const struct memory_region *memory_find_region(const struct memory *memory, uint64_t gpa);

@@ -112,7 +112,7 @@ struct runtime_registers {
  * At most so many instructions are counted between two polls: translated code that was entered with
  * count < budget leaves with count < budget + RUNTIME_POLL_BOUND.
  */
-#define RUNTIME_POLL_BOUND 4096u
+#define RUNTIME_POLL_BOUND 4352u
 
 static inline void runtime_set_budget(struct runtime_context *context, uint64_t budget)
 {

@@ -43,6 +43,8 @@ struct translator_config {
 	bool load_fs_base; /* the enter trampoline loads the FS base from the context */
 	uint32_t hot;      /* how often an address must be asked for to be translated; 0: at once */
 	uint32_t cache_bytes; /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
+	uint32_t max_insns;   /* tests: instructions in a block; 0: as many as there is room for */
+	bool poll_often;      /* tests: every block polls */
 	bool distrust_host; /* tests: take the host's undefined flags to be different everywhere */
 };
 
@@ -73,6 +75,10 @@ bool translator_may_run(const struct translator *translator, const struct cpu *c
  * a fault recorded.
  */
 uint64_t translator_find(struct translator *translator, struct cpu *cpu);
+
+/* Translated code that was entered with count < budget leaves with count < budget + this: at most
+ * RUNTIME_POLL_BOUND. */
+uint32_t translator_poll_bound(const struct translator *translator);
 
 /* Moves cpu's registers and the count into the context. budget: runtime_context.budget. */
 void translator_enter(struct translator *translator, const struct cpu *cpu, uint64_t entry,

@@ -194,7 +194,7 @@ int block_cache_create(struct machine *machine, struct block_cache **ret_cache)
 		block_cache_destroy(cache);
 		return -ENOMEM;
 	}
-	memory_set_code_listener(machine->memory,
+	memory_set_code_listener(machine->memory, PAGE_CODE,
 				 &(struct memory_code_listener){on_code_write, cache});
 	*ret_cache = cache;
 	return 0;
@@ -204,7 +204,7 @@ void block_cache_destroy(struct block_cache *cache)
 {
 	if (!cache)
 		return;
-	memory_set_code_listener(cache->machine->memory, NULL);
+	memory_set_code_listener(cache->machine->memory, PAGE_CODE, NULL);
 	if (cache->arena && cache->arena != MAP_FAILED)
 		munmap(cache->arena, ARENA_BYTES);
 	free(cache->pages);

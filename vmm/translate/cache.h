@@ -1,0 +1,145 @@
+/*
+ * The code cache's books: which guest code has been translated to where, where translated code can
+ * leave, and what the guest's state is at each host instruction that can fault.
+ *
+ * Translations are made in ascending order of their code and never freed one by one: a write to
+ * their bytes drops them, which makes the first bytes of their code a jump to an exit, so that
+ * whatever leads to them finds out. When the cache is full everything goes at once.
+ */
+#ifndef REPRISE_VMM_TRANSLATE_CACHE_H
+#define REPRISE_VMM_TRANSLATE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/machine.h"
+#include "vmm/mmu/mmu.h"
+#include "vmm/translate/emit.h"
+#include "vmm/translate/translator.h"
+
+#define BLOCK_MAX_INSNS 64
+
+/* The address of a field of the context, as translated code sees it. */
+#define CONTEXT(field)     (RUNTIME_BASE + (uint32_t)offsetof(struct runtime_context, field))
+#define CONTEXT_GPR(n)     (CONTEXT(gpr) + 8 * (n))
+#define CONTEXT_SCRATCH(n) (CONTEXT(scratch) + 8 * (n))
+
+/* No translation, no exit, no code. */
+#define NONE UINT32_MAX
+
+/*
+ * A translated block: instructions in a row inside one page, or one instruction that lies across
+ * two (crosses). Addresses of the guest stand in its code, so it is good for one linear address.
+ */
+struct translation {
+	uint64_t gpa, linear; /* of its first byte */
+	uint64_t second_gpa;  /* crosses: of the second page */
+	uint32_t mode;        /* what its decoding depended on */
+	uint16_t bytes;
+	uint8_t n_insns;
+	bool valid, crosses;
+	uint32_t code, code_end; /* offsets in the run-time area */
+	uint32_t thunk;          /* where indirect branches enter, or NONE */
+	uint32_t first_mark, n_marks;
+	uint32_t hash_next;
+	uint32_t page_next[2]; /* the lists of the pages of gpa and second_gpa */
+};
+
+/* Where the guest's state is when the host instruction of a mark faults. */
+enum mark_state {
+	MARK_COUNT_SAVED = 1, /* the block's first count is in context->count, not in R15 */
+	MARK_RCX_SAVED = 2,   /* RCX is in context->scratch[SCRATCH_RCX] */
+};
+
+struct mark {
+	uint32_t code;   /* offset of the host instruction */
+	uint16_t offset; /* of the guest's, in its block */
+	uint8_t n;       /* guest instructions before it in the block */
+	uint8_t state;   /* enum mark_state */
+};
+
+/* Uses of context->scratch. */
+enum scratch_slot { SCRATCH_RCX, SCRATCH_RAX, SCRATCH_FLAGS };
+
+enum site_kind {
+	SITE_POLL,
+	SITE_INTERP,
+	SITE_MISS,
+	SITE_NEAR, /* a direct branch inside the page; patch leads to it or to its exit */
+	SITE_FAR,  /* a direct branch out of the page, or to an instruction that crosses: a link */
+};
+
+/* A place where translated code leaves. */
+struct site {
+	uint64_t rip;      /* of the guest, after leaving */
+	uint8_t kind;      /* enum site_kind */
+	uint16_t mnemonic; /* SITE_INTERP: of the instruction at rip */
+	uint32_t patch;    /* SITE_NEAR: offset of the branch's displacement */
+	uint32_t link;     /* SITE_FAR: its slot in struct runtime_space */
+	uint32_t from;     /* the translation that it belongs to */
+};
+
+struct code_page {
+	uint32_t first; /* translation, or NONE */
+	uint32_t lines; /* bit n: bytes [128 n, 128 n + 128) hold translated instructions */
+};
+
+#define CACHE_BUCKETS 65536u
+
+struct code_cache {
+	struct machine *machine;
+	struct emitter emitter; /* the rest of the cache */
+	uint32_t start, end;    /* where translations go; end leaves room for dropping */
+	struct translation *translations;
+	struct mark *marks;
+	struct site *sites;
+	uint32_t n_translations, n_marks, n_sites;
+	uint32_t max_translations, max_marks, max_sites;
+	struct code_page *pages;            /* by page number */
+	uint32_t leave[RUNTIME_EXIT_COUNT]; /* code that sites' exits jump to */
+	bool overfull;                      /* dropping found no room: flush before anything runs */
+	struct translator_statistics *statistics;
+	uint32_t buckets[CACHE_BUCKETS];
+};
+
+/*
+ * area: the run-time area as mapped for writing. bytes: bound of the cache. Returns 0 or a negative
+ * errno. The memory's listener is the caller's to register: code_cache_on_write().
+ */
+int code_cache_create(struct machine *machine, uint8_t *area, uint32_t bytes,
+		      struct translator_statistics *statistics, struct code_cache **ret_cache);
+void code_cache_destroy(struct code_cache *cache);
+
+/* Drops all translations; code in front of start (the trampolines) stays. */
+void code_cache_flush(struct code_cache *cache);
+
+/* From here on translations go behind what has been emitted. */
+void code_cache_begin(struct code_cache *cache);
+
+/* Whether there is room for another run of translations. */
+bool code_cache_has_room(const struct code_cache *cache);
+
+uint32_t code_cache_lookup(const struct code_cache *cache, uint64_t gpa, uint64_t linear,
+			   uint32_t mode);
+
+/* Lists a translation that is complete. */
+void code_cache_add(struct code_cache *cache, uint32_t index);
+
+/* Drops one that no longer is what would be fetched. */
+void code_cache_drop(struct code_cache *cache, uint32_t index);
+
+/* n bytes at gpa, inside one page, are about to change. */
+void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n);
+
+/* The translation and mark of a faulting host instruction at an offset of the area, or NULL. */
+const struct mark *code_cache_find_mark(const struct code_cache *cache, uint32_t code,
+					const struct translation **ret_translation);
+
+/* A new site; NONE when there is no room. */
+uint32_t code_cache_add_site(struct code_cache *cache, const struct site *site);
+
+/* Emits the exit of a site at the emitter's place. */
+void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t site);
+
+#endif

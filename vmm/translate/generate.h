@@ -1,0 +1,168 @@
+/*
+ * Making host code of one block.
+ *
+ * A block is planned first (plan.c): its instructions decoded and classified, which flags live
+ * after each, where it polls. Then each instruction is written in order (generate.c, copy.c,
+ * stack.c) and its end (branch.c). Code that is seldom run, and constants, are put off to behind
+ * the run of blocks (deferred).
+ *
+ * R15 holds the count at the block's start until an instruction needs it otherwise: for the guest's
+ * own R15, for the guest's RSP without its bias, or for a constant address. The count then waits in
+ * context->count. The guest's R15 in the context is never stale.
+ */
+#ifndef REPRISE_VMM_TRANSLATE_GENERATE_H
+#define REPRISE_VMM_TRANSLATE_GENERATE_H
+
+#include "vmm/translate/cache.h"
+#include "vmm/translate/classify.h"
+#include "vmm/translate/lower.h"
+
+#define COUNT_REGISTER R15
+
+struct planned {
+	struct insn insn;
+	const uint8_t *bytes;
+	struct insn_effect effect;
+	uint16_t offset; /* in the block */
+	uint32_t live;   /* flags that may be looked at after it before they are written again */
+};
+
+enum block_end {
+	END_NEXT,   /* goes on behind the last instruction */
+	END_INTERP, /* likewise, but interp is to run what stands there */
+	END_BRANCH, /* the last instruction is a branch */
+};
+
+/* Where a block polls, if it does. */
+enum poll_place {
+	POLL_NONE,
+	POLL_IN_FRONT, /* of the instruction poll_at, which sets all flags: they are free there */
+	POLL_AT_END,   /* in front of the last instruction's effects, sparing the flags */
+};
+
+struct plan {
+	struct planned insns[BLOCK_MAX_INSNS];
+	unsigned n;
+	uint64_t gpa, linear;
+	uint16_t bytes;
+	uint8_t end;   /* enum block_end */
+	uint16_t left; /* END_INTERP: the mnemonic that is left to interp */
+	bool crosses;  /* one instruction across two pages */
+	bool far_end;  /* END_NEXT: what follows lies in another page, or crosses into one */
+	uint8_t poll;  /* enum poll_place */
+	uint8_t poll_at;
+};
+
+enum r15_content { R15_COUNT, R15_GUEST, R15_CONSTANT, R15_OTHER };
+
+enum deferred_kind {
+	DEFERRED_EXIT,    /* the exit of a site, state in place */
+	DEFERRED_POLL,    /* of a poll in front of an instruction: runs the instruction first */
+	DEFERRED_RESTORE, /* RCX and the count are put back, then the exit */
+	DEFERRED_LINK,    /* jumps through a link */
+	DEFERRED_CONSTANT /* 8 bytes; patch is an absolute 32-bit address of them */
+};
+
+struct deferred {
+	uint8_t kind;
+	uint8_t n;      /* instructions to be added to the count */
+	uint32_t patch; /* what is to lead here */
+	uint32_t site;
+	uint64_t constant;
+	struct encoding encoding; /* DEFERRED_POLL */
+};
+
+/* One run of blocks puts off at most this much. */
+#define MAX_DEFERRED 512
+
+struct generator {
+	struct code_cache *cache;
+	struct emitter *e;
+	const struct lowering *lowering;
+	struct spaces *spaces;
+	struct translation *translation;
+	uint32_t index; /* of the translation */
+	const struct plan *plan;
+	unsigned at; /* which instruction of the plan */
+	uint8_t r15; /* enum r15_content */
+	bool count_saved;
+	uint64_t r15_constant;
+	uint32_t
+		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
+	struct deferred deferred[MAX_DEFERRED];
+	unsigned n_deferred;
+};
+
+/* ---- the count register ---- */
+
+/* Makes R15 free for other use. */
+void generator_free_r15(struct generator *g);
+/* Makes R15 the block's first count again. */
+void generator_restore_count(struct generator *g);
+/* Loads the guest's R15 into R15, if it is not there. */
+void generator_load_guest_r15(struct generator *g);
+/* R15 now holds something of no further use. */
+void generator_spoil_r15(struct generator *g);
+
+/* ---- marks, sites, code put off ---- */
+
+/* The host instruction that is emitted next can fault. state: enum mark_state beside where the
+ * count is. */
+void generator_mark(struct generator *g, uint8_t state);
+uint64_t generator_rip(const struct generator *g);      /* of the present instruction */
+uint64_t generator_next_rip(const struct generator *g); /* of the one behind it */
+struct deferred *generator_defer(struct generator *g, enum deferred_kind kind, uint32_t patch);
+uint32_t generator_site(struct generator *g, enum site_kind kind, uint64_t rip);
+
+/* Emits all that was put off. */
+void generator_finish(struct generator *g);
+
+/* ---- instructions (copy.c, stack.c, fix.c) ---- */
+
+/* Whether the translator can write it: an instruction that it cannot is left to interp. linear: its
+ * address. */
+bool copy_possible(const struct planned *planned, uint64_t linear);
+void copy_emit(struct generator *g, const struct planned *planned);
+/* The bare encoding of an instruction that copy_is_plain(). */
+bool copy_is_plain(const struct planned *planned);
+
+void lea_emit(struct generator *g, const struct planned *planned);
+void push_emit(struct generator *g, const struct planned *planned);
+void pop_emit(struct generator *g, const struct planned *planned);
+void leave_emit(struct generator *g, const struct planned *planned);
+
+/* Whether undefined flags that live can be put right; and the code around the instruction. */
+bool fix_possible(const struct planned *planned);
+void fix_before(struct generator *g, const struct planned *planned);
+void fix_after(struct generator *g, const struct planned *planned);
+
+/* ---- the whole block ---- */
+
+/* What planning keeps to. */
+struct plan_rules {
+	const struct host_flags *host;
+	const uint8_t *breakpoint_offsets; /* bit n: no instruction at page offset n */
+	unsigned max_insns;
+	bool poll_always;
+};
+
+/*
+ * Plans the block at plan->gpa and plan->linear, whose page has n more bytes (plan->crosses: they
+ * reach into the next). Returns false when there is nothing to translate.
+ */
+bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+		const struct plan_rules *rules);
+
+/* Writes the block's code. */
+void generate_block(struct generator *g, const struct plan *plan);
+
+/* Writes the block's end: count, poll, branch (branch.c). */
+void branch_emit(struct generator *g);
+/* Whether the block goes on behind its last instruction: the next block follows at once, or a jump
+ * there. */
+bool branch_falls_through(const struct plan *plan);
+void branch_emit_next(struct generator *g);
+/* A poll in front of the instruction plan->poll_at. */
+void poll_emit(struct generator *g);
+
+#endif

@@ -1,0 +1,184 @@
+/* Planning a block: decoding, which flags live, where it ends and polls. */
+#include "vmm/translate/generate.h"
+
+#include <string.h>
+
+static bool is_breakpoint(const uint8_t *offsets, uint64_t linear)
+{
+	uint32_t offset = linear % PAGE_BYTES;
+	return offsets[offset / 8] >> offset % 8 & 1;
+}
+
+static bool ends_block(enum insn_class cls)
+{
+	switch (cls) {
+	case CLASS_JCC:
+	case CLASS_JMP:
+	case CLASS_CALL:
+	case CLASS_RET:
+	case CLASS_LOOP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Decodes until something ends the block. */
+static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+		   const struct plan_rules *rules)
+{
+	plan->end = END_INTERP;
+	while (plan->n < rules->max_insns) {
+		struct planned *planned = &plan->insns[plan->n];
+		uint64_t linear = plan->linear + plan->bytes;
+		if (plan->bytes >= n) {
+			plan->end = END_NEXT;
+			plan->far_end = true;
+			return;
+		}
+		if (is_breakpoint(rules->breakpoint_offsets, linear))
+			return;
+		enum insn_decode_result result =
+			insn_decode(code + plan->bytes, n - plan->bytes, mode, &planned->insn);
+		if (result == INSN_TRUNCATED) {
+			plan->end = END_NEXT;
+			plan->far_end = true;
+			return;
+		}
+		if (result != INSN_OK)
+			return;
+		classify(&planned->insn, rules->host, &planned->effect);
+		plan->left = planned->insn.mnemonic;
+		if (!copy_possible(planned, linear))
+			return;
+		planned->bytes = code + plan->bytes;
+		planned->offset = plan->bytes;
+		plan->bytes += planned->insn.length;
+		plan->n++;
+		if (ends_block(planned->effect.cls)) {
+			plan->end = END_BRANCH;
+			return;
+		}
+	}
+	plan->end = END_NEXT;
+}
+
+/* Which flags live after each instruction: all of them wherever the state may be looked at. */
+static void find_live_flags(struct plan *plan)
+{
+	uint32_t live = FLAGS_ARITH;
+
+	for (unsigned i = plan->n; i-- > 0;) {
+		const struct insn_effect *effect = &plan->insns[i].effect;
+		plan->insns[i].live = live;
+		live = (live & ~effect->writes) | effect->reads;
+		if (effect->can_fault)
+			live = FLAGS_ARITH;
+	}
+}
+
+/* Leaves instructions from the nth on to interp. */
+static void cut(struct plan *plan, unsigned n)
+{
+	plan->bytes = plan->insns[n].offset;
+	plan->left = plan->insns[n].insn.mnemonic;
+	plan->n = n;
+	plan->end = END_INTERP;
+	plan->far_end = false;
+}
+
+static bool must_cut(const struct planned *planned)
+{
+	return (planned->effect.inexact & planned->live) && !fix_possible(planned);
+}
+
+static void settle_flags(struct plan *plan)
+{
+	bool again;
+
+	do {
+		again = false;
+		find_live_flags(plan);
+		for (unsigned i = 0; i < plan->n && !again; i++) {
+			if (must_cut(&plan->insns[i])) {
+				cut(plan, i);
+				again = true;
+			}
+		}
+	} while (again);
+}
+
+/* ---- polls ---- */
+
+static bool is_direct(const struct insn *insn)
+{
+	return insn->n_operands && insn->operand[0].kind == OPERAND_IMM;
+}
+
+static bool same_page(uint64_t a, uint64_t b)
+{
+	return (a & PAGE_MASK) == (b & PAGE_MASK);
+}
+
+/* Inside a page, and onwards, as many instructions can follow as it has bytes. Every other way on
+ * needs a poll. */
+static bool needs_poll(const struct plan *plan)
+{
+	if (plan->end == END_INTERP)
+		return false;
+	if (plan->end == END_NEXT)
+		return plan->far_end;
+	const struct planned *last = &plan->insns[plan->n - 1];
+	uint64_t at = plan->linear + last->offset, next = at + last->insn.length;
+	if (plan->crosses || last->effect.cls == CLASS_RET || !is_direct(&last->insn))
+		return true;
+	uint64_t target = next + last->insn.imm;
+	bool falls_through = last->effect.cls == CLASS_JCC || last->effect.cls == CLASS_LOOP;
+	return target <= at || !same_page(at, target) || (falls_through && !same_page(at, next));
+}
+
+static bool sets_all_flags(const struct planned *planned)
+{
+	return planned->effect.writes == FLAGS_ARITH && !planned->effect.reads &&
+	       !planned->effect.can_fault && copy_is_plain(planned);
+}
+
+static void place_poll(struct plan *plan, bool always)
+{
+	plan->poll = always || needs_poll(plan) ? POLL_AT_END : POLL_NONE;
+	if (plan->poll == POLL_NONE)
+		return;
+	for (unsigned i = plan->n; i-- > 0;) {
+		if (!sets_all_flags(&plan->insns[i]))
+			continue;
+		plan->poll = POLL_IN_FRONT;
+		plan->poll_at = (uint8_t)i;
+		return;
+	}
+}
+
+/* Of code that crosses into the next page only the first instruction. */
+static void keep_one(struct plan *plan)
+{
+	if (plan->n > 1)
+		cut(plan, 1);
+	if (plan->end == END_INTERP)
+		plan->end = END_NEXT;
+	plan->far_end = true;
+}
+
+bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+		const struct plan_rules *rules)
+{
+	plan->n = 0;
+	plan->bytes = 0;
+	plan->far_end = false;
+	decode(plan, code, n, mode, rules);
+	if (plan->crosses && plan->n)
+		keep_one(plan);
+	settle_flags(plan);
+	if (!plan->n)
+		return false;
+	place_poll(plan, rules->poll_always);
+	return true;
+}

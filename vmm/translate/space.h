@@ -1,0 +1,45 @@
+/*
+ * What holds in one guest address space only: which translation an indirect branch to an address
+ * leads to, and what the direct branches from page to page are linked to. The tables lie in the
+ * run-time area (struct runtime_space).
+ */
+#ifndef REPRISE_VMM_TRANSLATE_SPACE_H
+#define REPRISE_VMM_TRANSLATE_SPACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/translate/runtime.h"
+
+struct spaces;
+
+/* area: the run-time area's file as mapped for writing. Returns 0 or -ENOMEM. */
+int spaces_create(uint8_t *area, struct spaces **ret_spaces);
+void spaces_destroy(struct spaces *spaces);
+
+/* Forgets everything, links included. */
+void spaces_flush(struct spaces *spaces);
+
+void spaces_select(struct spaces *spaces, unsigned space);
+void spaces_drop(struct spaces *spaces, unsigned space);
+/* Forgets what leads to the page, or to an instruction that ends in it. */
+void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear);
+
+/* In the selected space: indirect branches to rip lead to a linear address of code. */
+void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code);
+
+/* A new link to rip, or UINT32_MAX when there are no more. */
+uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip);
+/* What the link leads to in spaces where it has not been set: its exit. */
+void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code);
+/* In the selected space. */
+void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code);
+
+/* Where translated code finds a link. */
+static inline uint32_t space_link_address(uint32_t link)
+{
+	return RUNTIME_BASE + RUNTIME_SPACE + (uint32_t)offsetof(struct runtime_space, link) +
+	       8 * link;
+}
+
+#endif

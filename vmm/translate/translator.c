@@ -1,0 +1,646 @@
+#include "vmm/translate/translator.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <Zydis/Mnemonic.h>
+
+#include "vmm/cpu/flags.h"
+#include "vmm/translate/generate.h"
+#include "vmm/translate/space.h"
+#include "vmm/translate/trampoline.h"
+
+/* Runs of blocks that are translated ahead when one is asked for. */
+#define AHEAD_MAX 64
+
+#define RUN_MAX_BLOCKS 16
+
+#define HOT_COUNTERS 65536u
+
+/* Flags that translated code holds itself; the others stay in struct cpu. */
+#define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
+
+struct translator {
+	struct translator_config config;
+	int fd;
+	uint8_t *area;
+	struct runtime_context *context;
+	struct code_cache *cache;
+	struct spaces *spaces;
+	struct host_flags host;
+	uint64_t generation; /* counts flushes */
+	uint64_t entered;    /* count when translated code was entered */
+	bool resolved;       /* RIP after the last exit is in struct cpu already */
+	struct translator_statistics statistics;
+	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
+	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
+	uint8_t hot[HOT_COUNTERS];
+	struct generator generator;
+	struct plan plans[2];
+};
+
+/* ---- creation ---- */
+
+static void on_code_write(void *ctx, uint64_t gpa, uint32_t n)
+{
+	struct translator *t = ctx;
+	code_cache_on_write(t->cache, gpa, n);
+}
+
+static int open_area(struct translator *t)
+{
+	t->fd = memfd_create("reprise-runtime", MFD_CLOEXEC);
+	if (t->fd < 0 || ftruncate(t->fd, RUNTIME_FILE_BYTES))
+		return -errno;
+	t->area = mmap(NULL, RUNTIME_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		       t->fd, 0);
+	if (t->area == MAP_FAILED) {
+		t->area = NULL;
+		return -errno;
+	}
+	t->context = (struct runtime_context *)t->area;
+	t->context->bias = t->config.bias;
+	t->context->minus_bias = -t->config.bias;
+	return 0;
+}
+
+int translator_create(const struct translator_config *config, struct translator **ret_translator)
+{
+	struct translator *t = calloc(1, sizeof(*t));
+	uint32_t bytes = config->cache_bytes ? config->cache_bytes : RUNTIME_CODE_BYTES;
+
+	if (!t)
+		return -ENOMEM;
+	t->config = *config;
+	int r = open_area(t);
+	if (!r)
+		r = code_cache_create(config->machine, t->area,
+				      bytes < RUNTIME_CODE_BYTES ? bytes : RUNTIME_CODE_BYTES,
+				      &t->statistics, &t->cache);
+	if (!r)
+		r = spaces_create(t->area, &t->spaces);
+	if (r) {
+		translator_destroy(t);
+		return r;
+	}
+	if (!config->distrust_host)
+		host_flags_probe(&t->host);
+	trampolines_emit(t->cache, config);
+	code_cache_begin(t->cache);
+	memory_set_code_listener(config->machine->memory, PAGE_TRANSLATED,
+				 &(struct memory_code_listener){on_code_write, t});
+	*ret_translator = t;
+	return 0;
+}
+
+void translator_destroy(struct translator *t)
+{
+	if (!t)
+		return;
+	memory_set_code_listener(t->config.machine->memory, PAGE_TRANSLATED, NULL);
+	spaces_destroy(t->spaces);
+	code_cache_destroy(t->cache);
+	if (t->area)
+		munmap(t->area, RUNTIME_FILE_BYTES);
+	if (t->fd >= 0)
+		close(t->fd);
+	free(t);
+}
+
+int translator_runtime_fd(const struct translator *t)
+{
+	return t->fd;
+}
+
+uint8_t *translator_runtime(const struct translator *t)
+{
+	return t->area;
+}
+
+struct runtime_context *translator_context(const struct translator *t)
+{
+	return t->context;
+}
+
+uint64_t translator_enter_address(const struct translator *t)
+{
+	return RUNTIME_BASE + RUNTIME_CODE;
+}
+
+const struct translator_statistics *translator_statistics(const struct translator *t)
+{
+	return &t->statistics;
+}
+
+uint64_t translator_interp_exits(const struct translator *t, uint16_t mnemonic)
+{
+	return mnemonic < INSN_MNEMONIC_COUNT ? t->interp_exits[mnemonic] : 0;
+}
+
+/* ---- dropping ---- */
+
+void translator_flush(struct translator *t)
+{
+	code_cache_flush(t->cache);
+	spaces_flush(t->spaces);
+	t->generation++;
+}
+
+void translator_select_space(struct translator *t, unsigned space)
+{
+	spaces_select(t->spaces, space);
+}
+
+void translator_drop_space(struct translator *t, unsigned space)
+{
+	spaces_drop(t->spaces, space);
+}
+
+void translator_drop_page(struct translator *t, unsigned space, uint64_t linear)
+{
+	spaces_drop_page(t->spaces, space, linear);
+}
+
+int translator_set_breakpoints(struct translator *t, const uint64_t *linear, unsigned n)
+{
+	memset(t->breakpoint_offsets, 0, sizeof(t->breakpoint_offsets));
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t offset = linear[i] % PAGE_BYTES;
+		t->breakpoint_offsets[offset / 8] |= (uint8_t)(1u << offset % 8);
+	}
+	translator_flush(t);
+	return 0;
+}
+
+/* ---- translating ---- */
+
+/* Guest code to be translated, as found by a fetch. */
+struct source {
+	uint64_t gpa, linear, second_gpa;
+	uint32_t mode;
+	const uint8_t *code;
+	uint32_t n;
+	bool crosses;
+};
+
+static uint32_t begin_translation(struct translator *t, const struct source *source,
+				  const struct plan *plan)
+{
+	struct code_cache *cache = t->cache;
+	uint32_t index = cache->n_translations;
+
+	if (index == cache->max_translations) {
+		cache->emitter.full = true;
+		return NONE;
+	}
+	cache->n_translations++;
+	cache->translations[index] = (struct translation){
+		.gpa = plan->gpa,
+		.linear = plan->linear,
+		.second_gpa = source->second_gpa,
+		.mode = source->mode,
+		.bytes = plan->bytes,
+		.n_insns = (uint8_t)plan->n,
+		.crosses = source->crosses,
+		.code = cache->emitter.at,
+		.thunk = NONE,
+		.first_mark = cache->n_marks,
+	};
+	code_cache_add(cache, index);
+	return index;
+}
+
+static unsigned max_insns(const struct translator *t)
+{
+	uint32_t max = t->config.max_insns;
+	return max && max < BLOCK_MAX_INSNS ? max : BLOCK_MAX_INSNS;
+}
+
+/* A forward way through a page, and the blocks in which it begins and ends. */
+uint32_t translator_poll_bound(const struct translator *t)
+{
+	return t->config.poll_often ? 2 * max_insns(t) : RUNTIME_POLL_BOUND;
+}
+
+static bool plan_at(struct translator *t, const struct source *source, uint32_t offset,
+		    struct plan *plan)
+{
+	const struct plan_rules rules = {
+		.host = &t->host,
+		.breakpoint_offsets = t->breakpoint_offsets,
+		.max_insns = max_insns(t),
+		.poll_always = t->config.poll_often,
+	};
+
+	plan->gpa = source->gpa + offset;
+	plan->linear = source->linear + offset;
+	plan->crosses = source->crosses;
+	return plan_block(plan, source->code + offset, source->n - offset, source->mode, &rules);
+}
+
+/* One block's code, without what follows it. */
+static uint32_t emit_one(struct translator *t, const struct source *source, const struct plan *plan)
+{
+	struct generator *g = &t->generator;
+	uint32_t index = begin_translation(t, source, plan);
+
+	if (index == NONE)
+		return NONE;
+	g->index = index;
+	g->translation = &t->cache->translations[index];
+	generate_block(g, plan);
+	return index;
+}
+
+static void end_translation(struct translator *t, const struct plan *plan)
+{
+	struct code_cache *cache = t->cache;
+	struct translation *translation = t->generator.translation;
+
+	translation->code_end = cache->emitter.at;
+	translation->n_marks = cache->n_marks - translation->first_mark;
+	t->statistics.blocks++;
+	t->statistics.guest_bytes += plan->bytes;
+}
+
+/* Whether the run goes on with the block behind this one, so that no jump leads there. */
+static bool run_goes_on(struct translator *t, const struct source *source, const struct plan *plan,
+			uint32_t next, unsigned n_blocks)
+{
+	return !plan->far_end && !source->crosses && next < source->n &&
+	       n_blocks < RUN_MAX_BLOCKS &&
+	       code_cache_lookup(t->cache, source->gpa + next, source->linear + next,
+				 source->mode) == NONE;
+}
+
+static void setup_generator(struct translator *t)
+{
+	struct generator *g = &t->generator;
+
+	g->cache = t->cache;
+	g->e = &t->cache->emitter;
+	g->lowering = &lowering_mmu;
+	g->spaces = t->spaces;
+	g->n_deferred = 0;
+}
+
+/* A run of blocks, each the one that the last falls through to. Returns the first, or NONE. */
+static uint32_t translate_run(struct translator *t, const struct source *source)
+{
+	struct generator *g = &t->generator;
+	struct plan *plan = &t->plans[0], *next_plan = &t->plans[1];
+	uint32_t offset = 0, first = NONE, before = t->cache->emitter.at;
+
+	setup_generator(t);
+	if (!plan_at(t, source, offset, plan))
+		return NONE;
+	for (unsigned n = 1; !g->e->full; n++) {
+		uint32_t index = emit_one(t, source, plan);
+		first = first == NONE ? index : first;
+		offset += plan->bytes;
+		bool falls = branch_falls_through(plan);
+		bool goes_on = falls && run_goes_on(t, source, plan, offset, n) &&
+			       plan_at(t, source, offset, next_plan);
+		if (falls && !goes_on)
+			branch_emit_next(g);
+		end_translation(t, plan);
+		if (!goes_on)
+			break;
+		struct plan *done = plan;
+		plan = next_plan;
+		next_plan = done;
+	}
+	generator_finish(g);
+	t->statistics.code_bytes += t->cache->emitter.at - before;
+	return g->e->full ? NONE : first;
+}
+
+/* ---- linking ---- */
+
+static uint64_t code_address(const struct translator *t, uint32_t index)
+{
+	return RUNTIME_BASE + t->cache->translations[index].code;
+}
+
+/* A branch inside the page to an instruction that crosses into the next: through a link. */
+static void make_far(struct translator *t, struct site *site)
+{
+	struct emitter *e = &t->cache->emitter;
+	uint32_t link = spaces_add_link(t->spaces, site->rip), thunk = e->at;
+
+	if (link == UINT32_MAX)
+		return;
+	site->kind = SITE_FAR;
+	site->link = link;
+	emit_jump_memory(e, space_link_address(link));
+	spaces_set_default(t->spaces, link, RUNTIME_BASE + e->at);
+	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
+	emit_patch(e, site->patch, thunk);
+}
+
+static void link_site(struct translator *t, struct site *site, uint32_t target)
+{
+	const struct translation *from = &t->cache->translations[site->from];
+	const struct translation *to = &t->cache->translations[target];
+
+	if (site->kind == SITE_NEAR) {
+		if ((from->gpa ^ to->gpa) & PAGE_MASK || from->mode != to->mode)
+			return;
+		if (!to->crosses) {
+			emit_patch(&t->cache->emitter, site->patch, to->code);
+			return;
+		}
+		make_far(t, site);
+	}
+	if (site->kind == SITE_FAR)
+		spaces_set_link(t->spaces, site->link, code_address(t, target));
+}
+
+/* Translates what the new code's branches lead to inside the page, and links them. */
+static void translate_ahead(struct translator *t, const struct source *source, uint32_t first_site)
+{
+	struct code_cache *cache = t->cache;
+	uint64_t page = source->linear & PAGE_MASK;
+	unsigned runs = 0;
+
+	for (uint32_t i = first_site; i < cache->n_sites && runs < AHEAD_MAX; i++) {
+		struct site *site = &cache->sites[i];
+		if (site->kind != SITE_NEAR || !code_cache_has_room(cache))
+			continue;
+		uint32_t offset = site->rip % PAGE_BYTES;
+		struct source target = *source;
+		target.gpa = (source->gpa & PAGE_MASK) | offset;
+		target.linear = page | offset;
+		target.code = source->code - source->linear % PAGE_BYTES + offset;
+		target.n = PAGE_BYTES - offset;
+		uint32_t index = code_cache_lookup(cache, target.gpa, target.linear, target.mode);
+		if (index == NONE) {
+			index = translate_run(t, &target);
+			runs++;
+		}
+		if (cache->emitter.full)
+			return;
+		if (index != NONE)
+			link_site(t, &cache->sites[i], index);
+	}
+}
+
+static uint32_t translate(struct translator *t, const struct source *source)
+{
+	uint32_t first_site;
+
+	if (!code_cache_has_room(t->cache)) {
+		t->statistics.flushes++;
+		translator_flush(t);
+	}
+	first_site = t->cache->n_sites;
+	uint32_t index = translate_run(t, source);
+	if (index != NONE && !source->crosses)
+		translate_ahead(t, source, first_site);
+	if (t->cache->emitter.full) {
+		t->statistics.flushes++;
+		translator_flush(t);
+		return NONE;
+	}
+	return index;
+}
+
+/* ---- fetching ---- */
+
+static bool fetch(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, linear);
+
+	if (!address_is_canonical(linear))
+		return false;
+	if (entry->tag == (linear & PAGE_MASK)) {
+		*ret_gpa = entry->gpa | linear % PAGE_BYTES;
+		return true;
+	}
+	bool found = mmu_translate(cpu, linear, ACCESS_EXEC, PRIVILEGE_CURRENT, ret_gpa);
+	cpu->stop = CPU_STOP_NONE;
+	return found;
+}
+
+/* Whether the instruction at the code runs over the page's end. */
+static bool reaches_over(const uint8_t *code, uint32_t n, uint32_t mode)
+{
+	struct insn insn;
+
+	return n < INSN_MAX_BYTES && insn_decode(code, n, mode, &insn) == INSN_TRUNCATED;
+}
+
+static uint32_t translate_crossing(struct translator *t, struct source *source,
+				   const uint8_t *second)
+{
+	uint8_t bytes[INSN_MAX_BYTES];
+
+	memcpy(bytes, source->code, source->n);
+	memcpy(bytes + source->n, second, sizeof(bytes) - source->n);
+	source->crosses = true;
+	source->code = bytes;
+	source->n = sizeof(bytes);
+	return translate(t, source);
+}
+
+/* The page of a fetch's second half; NULL when there is none or it holds no code. */
+static const uint8_t *fetch_second(struct translator *t, struct cpu *cpu, uint64_t linear,
+				   uint64_t *ret_gpa)
+{
+	if (!fetch(cpu, (linear & PAGE_MASK) + PAGE_BYTES, ret_gpa))
+		return NULL;
+	return memory_page(t->config.machine->memory, *ret_gpa);
+}
+
+static bool is_hot(struct translator *t, uint64_t gpa)
+{
+	uint8_t *counter = &t->hot[(gpa * UINT64_C(0x9e3779b97f4a7c15)) >> 48];
+
+	if (*counter >= t->config.hot)
+		return true;
+	++*counter;
+	return false;
+}
+
+static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t gpa)
+{
+	const uint8_t *page = memory_page(t->config.machine->memory, gpa);
+	uint32_t offset = gpa % PAGE_BYTES;
+	struct source source = {
+		.gpa = gpa,
+		.linear = cpu->rip,
+		.mode = cpu->mode,
+		.n = PAGE_BYTES - offset,
+	};
+
+	if (!page)
+		return NONE;
+	source.code = page + offset;
+	if (!reaches_over(source.code, source.n, source.mode))
+		return translate(t, &source);
+	const uint8_t *second = fetch_second(t, cpu, cpu->rip, &source.second_gpa);
+	return second ? translate_crossing(t, &source, second) : NONE;
+}
+
+/* A found translation that crosses is good only if its second page is where it was. */
+static bool second_page_holds(struct translator *t, struct cpu *cpu, uint32_t index)
+{
+	struct translation *translation = &t->cache->translations[index];
+	uint64_t gpa;
+
+	if (!translation->crosses)
+		return true;
+	if (!fetch_second(t, cpu, cpu->rip, &gpa))
+		return false;
+	if (gpa == translation->second_gpa)
+		return true;
+	code_cache_drop(t->cache, index);
+	return false;
+}
+
+/* The translation of cpu's RIP; made if it is missing and now is set or it is hot. */
+static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
+{
+	uint64_t gpa;
+
+	if (t->cache->overfull)
+		translator_flush(t);
+	if (!fetch(cpu, cpu->rip, &gpa))
+		return NONE;
+	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, cpu->mode);
+	if (index != NONE && second_page_holds(t, cpu, index))
+		return index;
+	if (!now && !is_hot(t, gpa))
+		return NONE;
+	return make_translation(t, cpu, gpa);
+}
+
+/* ---- running ---- */
+
+bool translator_may_run(const struct translator *t, const struct cpu *cpu)
+{
+	return cpu->cpl == 3 && cpu_code64(cpu) && (cpu->mode & MODE_SSE) && !cpu->attention &&
+	       cpu->activity == ACTIVITY_RUNNING && cpu->shadow == SHADOW_NONE &&
+	       !cpu->pending_db && !(cpu->dr7 & 0xff) &&
+	       !(cpu->rflags_rest & (FLAG_TF | FLAG_AC | FLAG_RF)) &&
+	       !memory_is_watched(t->config.machine->memory);
+}
+
+/* Where an indirect branch enters: RCX is put back first. */
+static void note(struct translator *t, uint64_t rip, uint32_t index)
+{
+	struct translation *translation = &t->cache->translations[index];
+	struct emitter *e = &t->cache->emitter;
+
+	if (translation->thunk == NONE) {
+		if (!code_cache_has_room(t->cache))
+			return;
+		translation->thunk = e->at;
+		emit_load(e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
+		emit_jump_to(e, translation->code);
+	}
+	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
+}
+
+uint64_t translator_find(struct translator *t, struct cpu *cpu)
+{
+	if (!translator_may_run(t, cpu))
+		return 0;
+	uint32_t index = find(t, cpu, false);
+	if (index == NONE)
+		return 0;
+	note(t, cpu->rip, index);
+	return code_address(t, index);
+}
+
+void translator_enter(struct translator *t, const struct cpu *cpu, uint64_t entry, uint64_t budget)
+{
+	struct runtime_context *context = t->context;
+	const struct machine *machine = t->config.machine;
+
+	memcpy(context->gpr, cpu->gpr, sizeof(context->gpr));
+	context->gpr[RSP] += t->config.bias;
+	context->rflags = (cpu_rflags(cpu) & LIVE_FLAGS) | FLAG_FIXED;
+	context->count = machine->icount;
+	context->entry = entry;
+	context->fs_base = cpu->seg[SEG_FS].base + t->config.bias;
+	context->exit = RUNTIME_EXIT_NONE;
+	t->entered = machine->icount;
+	t->resolved = false;
+	runtime_set_budget(context, budget);
+}
+
+static void take_flags(struct cpu *cpu, uint64_t rflags)
+{
+	flags_set_arith(cpu, rflags & FLAGS_ARITH);
+	cpu->rflags_rest = (cpu->rflags_rest & ~(uint64_t)FLAG_DF) | (rflags & FLAG_DF);
+}
+
+static void take_count(struct translator *t, uint64_t count)
+{
+	t->statistics.counted += count - t->entered;
+	t->entered = count;
+	t->config.machine->icount = count;
+}
+
+bool translator_continue(struct translator *t, struct cpu *cpu)
+{
+	uint32_t number = (uint32_t)t->context->exit_arg;
+	uint64_t generation = t->generation;
+
+	t->statistics.exits[RUNTIME_EXIT_LINK]++;
+	cpu->rip = t->cache->sites[number].rip;
+	uint32_t index = find(t, cpu, true);
+	t->resolved = index == NONE;
+	if (t->resolved)
+		return false;
+	if (generation == t->generation)
+		link_site(t, &t->cache->sites[number], index);
+	t->context->entry = code_address(t, index);
+	return true;
+}
+
+void translator_leave(struct translator *t, struct cpu *cpu)
+{
+	const struct runtime_context *context = t->context;
+
+	memcpy(cpu->gpr, context->gpr, sizeof(context->gpr));
+	cpu->gpr[RSP] -= t->config.bias;
+	take_flags(cpu, context->rflags);
+	take_count(t, context->count);
+	if (t->resolved)
+		return; /* RIP is known since translator_continue() */
+	const struct site *site = &t->cache->sites[context->exit_arg];
+	cpu->rip = site->rip;
+	t->statistics.exits[context->exit]++;
+	if (site->kind == SITE_INTERP)
+		t->interp_exits[site->mnemonic]++;
+}
+
+bool translator_fault(struct translator *t, const struct runtime_registers *registers,
+		      struct cpu *cpu)
+{
+	const struct runtime_context *context = t->context;
+	const struct translation *translation;
+	uint64_t code = registers->rip - RUNTIME_BASE;
+	const struct mark *mark = code < RUNTIME_LINEAR_BYTES
+					  ? code_cache_find_mark(t->cache, code, &translation)
+					  : NULL;
+
+	if (!mark)
+		return false;
+	t->statistics.faults++;
+	memcpy(cpu->gpr, registers->gpr, sizeof(registers->gpr));
+	cpu->gpr[RSP] -= t->config.bias;
+	cpu->gpr[R15] = context->gpr[R15];
+	if (mark->state & MARK_RCX_SAVED)
+		cpu->gpr[RCX] = context->scratch[SCRATCH_RCX];
+	bool saved = mark->state & MARK_COUNT_SAVED;
+	take_count(t, (saved ? context->count : registers->gpr[R15]) + mark->n);
+	take_flags(cpu, registers->rflags);
+	cpu->rip = translation->linear + mark->offset;
+	return true;
+}
