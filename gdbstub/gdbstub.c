@@ -74,6 +74,7 @@ void gdbstub_destroy(struct gdbstub *stub)
 {
 	if (!stub)
 		return;
+	kernel_destroy(stub->kernel);
 	timeline_destroy(stub->timeline);
 	if (stub->events)
 		log_reader_close(stub->events);

@@ -26,6 +26,14 @@ void gdbstub_destroy(struct gdbstub *stub);
 
 struct timeline *gdbstub_timeline(struct gdbstub *stub);
 
+struct kernel;
+
+/* The Linux kernel that the guest runs, looked for in the present state unless it was found before;
+ * NULL: there is none. Belongs to the stub. */
+const struct kernel *gdbstub_kernel(struct gdbstub *stub);
+/* As above; a Linux kernel that has not unpacked itself yet is looked for at later positions. */
+const struct kernel *gdbstub_kernel_ahead(struct gdbstub *stub);
+
 /* Called some hundred times a second while something runs; NULL: not any more. */
 void gdbstub_set_progress(struct gdbstub *stub,
 			  void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount),

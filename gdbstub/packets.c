@@ -255,6 +255,22 @@ static bool more_threads(struct gdbstub *stub, struct cursor *cursor)
 	return true;
 }
 
+/* "THREAD,OFFSET,MODULE": per-CPU variables are gdb's thread-local ones. */
+static bool thread_local_address(struct gdbstub *stub, struct cursor *cursor)
+{
+	uint64_t offset, address;
+	uint32_t vcpu;
+	bool any;
+
+	if (!target_take_thread(stub, cursor, &any, &vcpu) || any || !cursor_take(cursor, ",") ||
+	    !cursor_hex(cursor, &offset))
+		return wrong(stub);
+	if (!symbols_per_cpu(stub, vcpu, offset, &address))
+		return not_mapped(stub);
+	reply_print(&stub->reply, "%" PRIx64, address);
+	return true;
+}
+
 static const char *activity_name(uint8_t activity)
 {
 	static const char *const names[] = {
@@ -424,6 +440,7 @@ static const struct packet packets[] = {
 	{"p", read_register},
 	{"qAttached", attached},
 	{"qC", current_thread, true},
+	{"qGetTLSAddr:", thread_local_address},
 	{"qRcmd,", monitor},
 	{"qSearch:memory:", search},
 	{"qSupported", supported},

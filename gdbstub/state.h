@@ -6,6 +6,7 @@
 
 #include "gdbstub/connection.h"
 #include "gdbstub/gdbstub.h"
+#include "gdbstub/linux/kernel.h"
 #include "gdbstub/points.h"
 #include "gdbstub/text.h"
 
@@ -20,6 +21,7 @@ struct gdbstub {
 	struct log_reader *reader;
 	struct log_reader *events; /* the same file again, for looking around */
 	struct timeline *timeline;
+	struct kernel *kernel; /* NULL: not found yet */
 	struct points points;
 	struct known_page known[KNOWN_PAGES_MAX]; /* by hash of the linear page */
 	bool taking_any_hit;                      /* last-write: conditions do not matter */
@@ -58,6 +60,12 @@ uint64_t target_pc(const struct cpu *cpu);
 void target_print_thread(struct reply *reply, uint32_t vcpu);
 bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, bool *ret_any,
 			uint32_t *ret_vcpu);
+
+/* ---- symbols.c ---- */
+
+/* The address of a per-CPU variable of the vCPU; offset is the variable's. Returns false when the
+ * guest has no kernel with such variables, or not yet. */
+bool symbols_per_cpu(struct gdbstub *stub, uint32_t vcpu, uint64_t offset, uint64_t *ret_address);
 
 /* ---- packets.c ---- */
 

@@ -1,5 +1,6 @@
 /* reprise gdb: server and gdb together. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "tools/debug_session.h"
 #include "tools/interrupt.h"
+#include "tools/kernel_elf.h"
 #include "tools/message.h"
 #include "tools/recording.h"
 
@@ -19,7 +21,8 @@
 
 struct gdb_options {
 	struct debug_options debug;
-	const char *gdb;
+	const char *gdb, *vmlinux;
+	bool kernel_symbols;
 };
 
 #define FIELD(member) offsetof(struct gdb_options, member)
@@ -35,6 +38,16 @@ static const struct option options[] = {
 	 .offset = FIELD(gdb),
 	 .argument = "PROGRAM",
 	 .help = "The gdb to start (default: gdb)"},
+	{.name = "kernel-symbols",
+	 .kind = OPTION_FLAG,
+	 .negatable = true,
+	 .offset = FIELD(kernel_symbols),
+	 .help = "Symbols and types of the guest's kernel from its memory (default)"},
+	{.name = "vmlinux",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(vmlinux),
+	 .argument = "FILE",
+	 .help = "Symbols of the guest's kernel from this file instead"},
 	{.name = "checkpoint-memory",
 	 .kind = OPTION_SIZE,
 	 .offset = FIELD(debug.checkpoint_memory),
@@ -60,9 +73,10 @@ static const struct option_table option_table = {
 	.n = sizeof(options) / sizeof(options[0]),
 };
 
-/* A folder with the socket and gdb's commands. */
+/* A folder with the socket, gdb's commands, and the kernel's symbols. */
 struct meeting {
 	char folder[PATH_BYTES], socket[PATH_BYTES + 8], script[PATH_BYTES + 8];
+	char symbols[PATH_BYTES + 8];
 	int listener;
 };
 
@@ -87,6 +101,56 @@ static int write_script(const struct meeting *meeting)
 	return fclose(out) ? -errno : 0;
 }
 
+/* How a path is written in a command of gdb's. */
+static void print_quoted(FILE *out, const char *path)
+{
+	fputc('"', out);
+	for (; *path; path++) {
+		if (*path == '"' || *path == '\\')
+			fputc('\\', out);
+		fputc(*path, out);
+	}
+	fputc('"', out);
+}
+
+/* Appends the command that loads a symbol file. */
+static int load_symbols(const struct meeting *meeting, const char *path, uint64_t offset)
+{
+	FILE *out = fopen(meeting->script, "ae");
+
+	if (!out) {
+		message("%s: %s", meeting->script, strerror(errno));
+		return STATUS_FAILED;
+	}
+	fputs("symbol-file ", out);
+	if (offset)
+		fprintf(out, "-o 0x%" PRIx64 " ", offset);
+	print_quoted(out, path);
+	fputc('\n', out);
+	return fclose(out) ? STATUS_FAILED : STATUS_OK;
+}
+
+/* Symbols of the guest's kernel: the user's, or those that are made here. */
+static int add_symbols(struct gdbstub *stub, const struct meeting *meeting,
+		       const struct gdb_options *values)
+{
+	uint64_t offset;
+
+	if (values->vmlinux) {
+		int status = kernel_elf_offset(stub, values->vmlinux, &offset);
+		return status ? status : load_symbols(meeting, values->vmlinux, offset);
+	}
+	if (!values->kernel_symbols)
+		return STATUS_OK;
+	const struct kernel *kernel = gdbstub_kernel_ahead(stub);
+	if (!kernel) {
+		message("no symbols: there is no Linux kernel in the guest's memory here");
+		return STATUS_OK;
+	}
+	int status = kernel_elf_write(kernel, meeting->symbols);
+	return status ? status : load_symbols(meeting, meeting->symbols, 0);
+}
+
 static int open_meeting(struct meeting *meeting)
 {
 	const char *temporary = getenv("TMPDIR");
@@ -100,6 +164,7 @@ static int open_meeting(struct meeting *meeting)
 	}
 	snprintf(meeting->socket, sizeof(meeting->socket), "%s/socket", meeting->folder);
 	snprintf(meeting->script, sizeof(meeting->script), "%s/gdb", meeting->folder);
+	snprintf(meeting->symbols, sizeof(meeting->symbols), "%s/kernel", meeting->folder);
 	int error = write_script(meeting);
 	if (error) {
 		message("%s: %s", meeting->script, strerror(-error));
@@ -115,6 +180,7 @@ static void close_meeting(const struct meeting *meeting)
 		close(meeting->listener);
 	unlink(meeting->socket);
 	unlink(meeting->script);
+	unlink(meeting->symbols);
 	rmdir(meeting->folder);
 }
 
@@ -168,17 +234,20 @@ static int serve_until_exit(struct gdbstub *stub, int listener, pid_t gdb)
 }
 
 /* The terminal's ^C is gdb's: it sends it on. */
-static int run_gdb(struct gdbstub *stub, const char *program, const struct operands *user)
+static int run_gdb(struct gdbstub *stub, const struct gdb_options *values,
+		   const struct operands *user)
 {
 	struct meeting meeting;
 	int status = open_meeting(&meeting);
 
+	if (!status)
+		status = add_symbols(stub, &meeting, values);
 	if (!status) {
 		signal(SIGINT, SIG_IGN);
 		signal(SIGQUIT, SIG_IGN);
 		pid_t gdb = fork();
 		if (!gdb)
-			exec_gdb(program, &meeting, user);
+			exec_gdb(values->gdb, &meeting, user);
 		status = gdb < 0 ? STATUS_FAILED : serve_until_exit(stub, meeting.listener, gdb);
 	}
 	close_meeting(&meeting);
@@ -187,7 +256,7 @@ static int run_gdb(struct gdbstub *stub, const char *program, const struct opera
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct gdb_options values = {.gdb = "gdb"};
+	struct gdb_options values = {.gdb = "gdb", .kernel_symbols = true};
 	struct operands operands;
 	struct gdbstub *stub = NULL;
 
@@ -196,7 +265,7 @@ static int run(const struct command *command, int argc, char **argv)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
 	int status = debug_session_open(command->name, operands.item[0], &values.debug, &stub);
 	if (!status)
-		status = run_gdb(stub, values.gdb, &operands);
+		status = run_gdb(stub, &values, &operands);
 	gdbstub_destroy(stub);
 	return status;
 }
@@ -206,7 +275,8 @@ const struct command command_gdb = {
 	.operands = "FILE [-- GDB-ARGUMENT…]",
 	.summary = "Replay a recording under gdb, forwards and backwards",
 	.details = "gdb starts at the end of the recording; reverse-stepi, reverse-continue and\n"
-		   "watchpoints lead back. In gdb: seek N, monitor help.",
+		   "watchpoints lead back. In gdb: seek N, monitor help. Symbols and types of the\n"
+		   "guest's kernel come from its memory.",
 	.tables = {&option_table},
 	.min_operands = 1,
 	.max_operands = GDB_MAX_ARGUMENTS,

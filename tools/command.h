@@ -41,5 +41,6 @@ extern const struct command command_dump;
 extern const struct command command_check;
 extern const struct command command_gdb;
 extern const struct command command_serve;
+extern const struct command command_symbols;
 
 #endif

@@ -9,8 +9,8 @@
 #include "tools/message.h"
 
 static const struct command *const commands[] = {
-	&command_run,   &command_record, &command_replay, &command_gdb,
-	&command_serve, &command_info,   &command_dump,   &command_check,
+	&command_run,     &command_record, &command_replay, &command_gdb,   &command_serve,
+	&command_symbols, &command_info,   &command_dump,   &command_check,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -9,7 +9,8 @@ import subprocess
 from harness import TOOL, Directory, done, dump_events, ok, reprise, same
 from tiny_guest import tiny_guest
 
-COMMANDS = ["run", "record", "replay", "gdb", "serve", "info", "dump", "check"]
+COMMANDS = ["run", "record", "replay", "gdb", "serve", "symbols", "info", "dump",
+            "check"]
 TEXT = b"Hello from a tiny guest.\r\n"
 
 # Arguments, exit status, what stderr says. K stands for a kernel, R for a recording.
