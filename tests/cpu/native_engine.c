@@ -355,7 +355,7 @@ static void run_translated(struct native_engine *native, struct cpu *cpu, uint64
 		running = NULL;
 		unmap_pages(native); /* linking may have protected pages or set bits */
 	} while (!native->faulted && context->exit == RUNTIME_EXIT_LINK &&
-		 context->count < budget && translator_continue(t, cpu));
+		 translator_continue(t, cpu));
 	show_code(false);
 	restore_handlers(&old);
 	store_fpu(cpu);

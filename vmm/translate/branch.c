@@ -7,30 +7,50 @@
 
 #include "vmm/translate/space.h"
 
-#define CC_AE 3u
+#define CC_NS 9u
 
 /* ---- polls ---- */
 
-/* cmp r15, [budget]; jae: the flags are written by the next instruction. A stop takes place behind
- * it.
+static void emit_alu_imm8(struct emitter *e, unsigned extension, unsigned reg, uint8_t value)
+{
+	struct encoding c = {.opcode = 0x83,
+			     .wide = true,
+			     .has_modrm = true,
+			     .reg = (uint8_t)extension,
+			     .rm = (uint8_t)reg,
+			     .n_imm = 1,
+			     .imm = {value}};
+	emit_encoding(e, &c);
+}
+
+static void emit_inc(struct emitter *e, unsigned reg)
+{
+	struct encoding c = {.opcode = 0xff, .wide = true, .has_modrm = true, .rm = (uint8_t)reg};
+	emit_encoding(e, &c);
+}
+
+/*
+ * Counts the block and leaves if that uses up the budget. The flags that change, all or all but CF,
+ * are written by the instruction that follows; a stop takes place behind it.
  */
 void poll_emit(struct generator *g)
 {
 	const struct planned *planned = &g->plan->insns[g->at];
-	struct encoding cmp = {.opcode = 0x3b,
-			       .wide = true,
-			       .has_modrm = true,
-			       .memory = true,
-			       .reg = COUNT_REGISTER,
-			       .base = GPR_ZERO,
-			       .index = GPR_ZERO,
-			       .disp = (int32_t)CONTEXT(budget)};
+	uint8_t n = (uint8_t)g->plan->n;
 
 	generator_restore_count(g);
-	emit_encoding(g->e, &cmp);
-	struct deferred *deferred = generator_defer(g, DEFERRED_POLL, emit_jump_if(g->e, CC_AE));
+	if (planned->effect.writes == FLAGS_ARITH) {
+		emit_alu_imm8(g->e, 0, COUNT_REGISTER, n);
+	} else {
+		if (n > 1)
+			emit_lea(g->e, COUNT_REGISTER, COUNT_REGISTER, GPR_ZERO, n - 1);
+		emit_inc(g->e, COUNT_REGISTER);
+	}
+	g->ahead = true;
+	g->count_saved = false;
+	struct deferred *deferred = generator_defer(g, DEFERRED_POLL, emit_jump_if(g->e, CC_NS));
 	encoding_from_insn(&planned->insn, planned->bytes, &deferred->encoding);
-	deferred->n = (uint8_t)(g->at + 1);
+	deferred->n = (int8_t)((int)g->at + 1 - n);
 	deferred->site = generator_site(g, SITE_POLL, generator_next_rip(g));
 }
 
@@ -63,26 +83,29 @@ static uint64_t rip_at_end(const struct generator *g)
 	return g->plan->end == END_BRANCH ? generator_rip(g) : generator_next_rip(g);
 }
 
+/* What to add to the count where n instructions of the block have retired. */
+static int8_t count_of(const struct generator *g, unsigned n)
+{
+	return (int8_t)(g->ahead ? (int)n - (int)g->plan->n : (int)n);
+}
+
 static void defer_stop(struct generator *g, uint32_t patch)
 {
 	struct deferred *deferred = generator_defer(g, DEFERRED_RESTORE, patch);
 
-	deferred->n = (uint8_t)retired_at_end(g);
+	deferred->n = count_of(g, retired_at_end(g));
 	deferred->site = generator_site(g, SITE_POLL, rip_at_end(g));
 }
 
 /*
- * A poll that spares the flags: JRCXZ on the sign of count - budget. goes_on: code follows directly
- * behind the branch. Otherwise the way out lies there (emit_stop()).
+ * A poll that spares the flags: JRCXZ on the sign of the count. goes_on: code follows directly
+ * behind the branch; otherwise the way out lies there (emit_stop()). RCX is left in its slot.
  */
 static void poll_at_end(struct generator *g, bool goes_on)
 {
-	if (g->plan->poll != POLL_AT_END)
-		return;
 	generator_restore_count(g);
 	emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
-	emit_load(g->e, RCX, CONTEXT(minus_budget));
-	emit_lea(g->e, RCX, RCX, COUNT_REGISTER, 0);
+	emit_move(g->e, RCX, COUNT_REGISTER);
 	if (goes_on)
 		emit_not_rcx(g->e);
 	emit_sign_of_rcx(g->e);
@@ -93,6 +116,14 @@ static void poll_at_end(struct generator *g, bool goes_on)
 	} else {
 		g->stop = over;
 	}
+}
+
+/* The same where it is planned, with RCX put back. */
+static void poll_if_planned(struct generator *g, bool goes_on)
+{
+	if (g->plan->poll != POLL_AT_END)
+		return;
+	poll_at_end(g, goes_on);
 	emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
 }
 
@@ -110,7 +141,7 @@ static void emit_stop(struct generator *g)
 static void emit_count(struct generator *g)
 {
 	generator_restore_count(g);
-	if (g->plan->n)
+	if (!g->ahead)
 		emit_lea(g->e, COUNT_REGISTER, COUNT_REGISTER, GPR_ZERO, g->plan->n);
 }
 
@@ -196,7 +227,7 @@ static uint64_t direct_target(const struct generator *g)
 
 static void emit_conditional(struct generator *g)
 {
-	poll_at_end(g, true);
+	poll_if_planned(g, true);
 	emit_count(g);
 	jump_if_to(g, g->plan->insns[g->at].insn.opcode & 15, direct_target(g));
 }
@@ -206,7 +237,7 @@ static void emit_loop(struct generator *g)
 {
 	const struct insn *insn = &g->plan->insns[g->at].insn;
 
-	poll_at_end(g, true);
+	poll_if_planned(g, true);
 	emit_count(g);
 	if (insn->addr_size == 4)
 		emit8(g->e, 0x67);
@@ -221,16 +252,25 @@ static void emit_loop(struct generator *g)
 /* push [constant]: the return address. */
 static void emit_push_return(struct generator *g, uint8_t state)
 {
+	uint64_t address = generator_next_rip(g);
+
 	generator_mark(g, state);
-	emit_push_memory(g->e, 0);
-	generator_defer(g, DEFERRED_CONSTANT, g->e->at - 4)->constant = generator_next_rip(g);
+	if (address == (uint64_t)(int32_t)address) {
+		emit8(g->e, 0x68); /* push imm32, sign-extended */
+		emit32(g->e, (uint32_t)address);
+	} else {
+		emit_push_memory(g->e, 0);
+		generator_defer(g, DEFERRED_CONSTANT, g->e->at - 4)->constant = address;
+	}
+	if (is_near(g, address) && g->n_returns < MAX_RETURNS)
+		g->returns[g->n_returns++] = address;
 }
 
 static void emit_direct(struct generator *g, bool call)
 {
 	uint64_t target = direct_target(g);
 
-	poll_at_end(g, false);
+	poll_if_planned(g, false);
 	if (call)
 		emit_push_return(g, 0);
 	emit_count(g);
@@ -275,7 +315,7 @@ static void emit_lookup(struct generator *g)
 	uint32_t hit = emit_short(g->e, EMIT_JRCXZ);
 	struct deferred *miss = generator_defer(g, DEFERRED_RESTORE, emit_jump(g->e));
 	miss->constant = 1;
-	miss->n = (uint8_t)(g->plan->n - 1);
+	miss->n = count_of(g, g->plan->n - 1);
 	miss->site = generator_site(g, SITE_MISS, generator_rip(g));
 	emit_patch_short(g->e, hit);
 }
@@ -291,13 +331,6 @@ static void emit_jump_found(struct generator *g)
 	emit_stop(g);
 }
 
-/* Guest RCX to its slot. short_end: the block's end is in reach of a short jump. */
-static void begin_indirect(struct generator *g, bool short_end)
-{
-	poll_at_end(g, !short_end);
-	emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
-}
-
 static void emit_return(struct generator *g)
 {
 	const struct insn *insn = &g->plan->insns[g->at].insn;
@@ -310,9 +343,12 @@ static void emit_return(struct generator *g)
 				.index = GPR_ZERO};
 	int32_t popped = 8 + (insn->n_operands ? (int32_t)(insn->imm & 0xffff) : 0);
 
-	begin_indirect(g, true);
+	if (g->plan->poll == POLL_AT_END)
+		poll_at_end(g, false);
+	else
+		emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
 	generator_spoil_r15(g);
-	generator_mark(g, 0);
+	generator_mark(g, MARK_RCX_SAVED);
 	emit_encoding(g->e, &load);
 	emit_lookup(g);
 	emit_lea(g->e, RSP, RSP, GPR_ZERO, popped);
@@ -350,7 +386,12 @@ static void load_target(struct generator *g, const struct planned *planned)
 
 static void emit_indirect(struct generator *g, bool call)
 {
-	begin_indirect(g, false);
+	if (g->plan->poll == POLL_AT_END) {
+		poll_at_end(g, true);
+		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX)); /* it may name RCX */
+	} else {
+		emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
+	}
 	load_target(g, &g->plan->insns[g->at]);
 	emit_lookup(g);
 	if (call)
@@ -399,11 +440,11 @@ void branch_emit(struct generator *g)
 		emit_branch(g);
 		break;
 	case END_INTERP:
-		poll_at_end(g, true);
+		poll_if_planned(g, true);
 		emit_interp_exit(g);
 		break;
 	case END_NEXT:
-		poll_at_end(g, !g->plan->far_end);
+		poll_if_planned(g, !g->plan->far_end);
 		emit_count(g);
 		break;
 	}

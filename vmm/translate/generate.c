@@ -63,7 +63,8 @@ void generator_mark(struct generator *g, uint8_t state)
 		.code = g->e->at,
 		.offset = g->plan->insns[g->at].offset,
 		.n = (uint8_t)g->at,
-		.state = state | (g->r15 == R15_COUNT ? 0 : MARK_COUNT_SAVED),
+		.state = state | (g->r15 == R15_COUNT ? 0 : MARK_COUNT_SAVED) |
+			 (g->ahead ? MARK_COUNT_AHEAD : 0),
 	};
 }
 
@@ -97,10 +98,10 @@ static void emit_exit(struct generator *g, uint32_t site)
 		code_cache_emit_exit(g->cache, g->e, site);
 }
 
-static void emit_count(struct generator *g, unsigned n)
+static void emit_count(struct generator *g, int n)
 {
 	if (n)
-		emit_lea(g->e, COUNT_REGISTER, COUNT_REGISTER, GPR_ZERO, (int32_t)n);
+		emit_lea(g->e, COUNT_REGISTER, COUNT_REGISTER, GPR_ZERO, n);
 }
 
 static void finish_link(struct generator *g, const struct deferred *deferred)
@@ -197,6 +198,7 @@ void generate_block(struct generator *g, const struct plan *plan)
 	g->plan = plan;
 	g->r15 = R15_COUNT;
 	g->count_saved = false;
+	g->ahead = false;
 	g->stop = NONE;
 	for (g->at = 0; g->at < n; g->at++) {
 		if (plan->poll == POLL_IN_FRONT && plan->poll_at == g->at)

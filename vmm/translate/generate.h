@@ -6,9 +6,10 @@
  * stack.c) and its end (branch.c). Code that is seldom run, and constants, are put off to behind
  * the run of blocks (deferred).
  *
- * R15 holds the count at the block's start until an instruction needs it otherwise: for the guest's
- * own R15, for the guest's RSP without its bias, or for a constant address. The count then waits in
- * context->count. The guest's R15 in the context is never stale.
+ * R15 holds the count until an instruction needs it otherwise: for the guest's own R15, for the
+ * guest's RSP without its bias, or for a constant address. The count then waits in context->count.
+ * The guest's R15 in the context is never stale. The whole block is counted at once: where it
+ * polls, or at its end.
  */
 #ifndef REPRISE_VMM_TRANSLATE_GENERATE_H
 #define REPRISE_VMM_TRANSLATE_GENERATE_H
@@ -36,7 +37,7 @@ enum block_end {
 /* Where a block polls, if it does. */
 enum poll_place {
 	POLL_NONE,
-	POLL_IN_FRONT, /* of the instruction poll_at, which sets all flags: they are free there */
+	POLL_IN_FRONT, /* of the instruction poll_at, which sets all flags (but CF) */
 	POLL_AT_END,   /* in front of the last instruction's effects, sparing the flags */
 };
 
@@ -65,7 +66,7 @@ enum deferred_kind {
 
 struct deferred {
 	uint8_t kind;
-	uint8_t n;      /* instructions to be added to the count */
+	int8_t n;       /* to be added to the count */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
 	uint64_t constant;
@@ -74,6 +75,9 @@ struct deferred {
 
 /* One run of blocks puts off at most this much. */
 #define MAX_DEFERRED 512
+
+/* Return addresses that are translated ahead. */
+#define MAX_RETURNS 64
 
 struct generator {
 	struct code_cache *cache;
@@ -86,11 +90,14 @@ struct generator {
 	unsigned at; /* which instruction of the plan */
 	uint8_t r15; /* enum r15_content */
 	bool count_saved;
+	bool ahead; /* the count is that of the block's end already */
 	uint64_t r15_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
 	struct deferred deferred[MAX_DEFERRED];
 	unsigned n_deferred;
+	uint64_t returns[MAX_RETURNS]; /* inside the page: where calls will return to */
+	unsigned n_returns;
 };
 
 /* ---- the count register ---- */

@@ -139,7 +139,7 @@ static bool needs_poll(const struct plan *plan)
 
 static bool sets_all_flags(const struct planned *planned)
 {
-	return planned->effect.writes == FLAGS_ARITH && !planned->effect.reads &&
+	return (planned->effect.writes | FLAG_CF) == FLAGS_ARITH && !planned->effect.reads &&
 	       !planned->effect.can_fault && copy_is_plain(planned);
 }
 

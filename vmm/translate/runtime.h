@@ -15,13 +15,12 @@
  * The translator maps the file for reading and writing at any address and never executes it there.
  *
  * Registers while translated code runs, between two guest instructions:
- *   R15       the instruction count at the start of the running block (or of its last counted exit)
- *   RSP       the guest's, plus the bias of guest memory
- *   others    the guest's; the guest's R15 is context->gpr[15]
- *   RFLAGS    the guest's arithmetic flags and DF
- *   FS base   the guest's plus the bias; GS base: the bias
- *   FPU       the guest's x87 and SSE state, MXCSR included
- * Inside a block registers may lie elsewhere for a while; the side table knows (translator.h).
+ *   R15       the instruction count, of the block's start or its end, less the budget: negative
+ * while there is something left of it RSP       the guest's, plus the bias of guest memory others
+ * the guest's; the guest's R15 is context->gpr[15] RFLAGS    the guest's arithmetic flags and DF FS
+ * base   the guest's plus the bias; GS base: the bias FPU       the guest's x87 and SSE state,
+ * MXCSR included Inside a block registers may lie elsewhere for a while; the side table knows
+ * (translator.h).
  */
 #ifndef REPRISE_VMM_TRANSLATE_RUNTIME_H
 #define REPRISE_VMM_TRANSLATE_RUNTIME_H
@@ -58,7 +57,7 @@ _Static_assert(sizeof(struct runtime_space) == RUNTIME_SPACE_BYTES, "the window'
 
 enum runtime_exit {
 	RUNTIME_EXIT_NONE,
-	RUNTIME_EXIT_POLL,   /* the count has reached the budget */
+	RUNTIME_EXIT_POLL,   /* the budget is used up */
 	RUNTIME_EXIT_INTERP, /* the instruction at rip is to be run by interp */
 	RUNTIME_EXIT_MISS,   /* likewise; it is a branch whose target is to be looked up after it */
 	RUNTIME_EXIT_LINK,   /* rip is the target of a direct branch that is not linked yet */
@@ -79,11 +78,9 @@ struct runtime_context {
 	uint64_t rflags; /* in: what POPF is to load; out: what PUSHF gave */
 	uint64_t count;  /* R15; also where a block keeps it while it uses R15 otherwise */
 
-	uint64_t entry;        /* host: where the enter trampoline jumps to */
-	uint64_t fs_base;      /* host: biased; loaded on entry where the lowering asks for it */
-	uint64_t budget;       /* host: leave at the first poll where count >= budget */
-	uint64_t minus_budget; /* host: -budget; runtime_set_budget() writes both */
-	uint64_t bias;         /* constant: what is added to guest addresses */
+	uint64_t entry;   /* host: where the enter trampoline jumps to */
+	uint64_t fs_base; /* host: biased; loaded on entry where the lowering asks for it */
+	uint64_t bias;    /* constant: what is added to guest addresses */
 	uint64_t minus_bias;
 
 	uint64_t exit;     /* enum runtime_exit; written when leaving */
@@ -110,23 +107,12 @@ struct runtime_registers {
 
 /*
  * At most so many instructions are counted between two polls: translated code that was entered with
- * count < budget leaves with count < budget + RUNTIME_POLL_BOUND.
+ * count < budget leaves with count < budget + RUNTIME_POLL_BOUND. Nothing makes it leave earlier
+ * from outside, so the budget bounds how long it runs.
  */
 #define RUNTIME_POLL_BOUND 4352u
 
-static inline void runtime_set_budget(struct runtime_context *context, uint64_t budget)
-{
-	__atomic_store_n(&context->budget, budget, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&context->minus_budget, -budget, __ATOMIC_SEQ_CST);
-}
-
-/*
- * From another thread or a signal handler: translated code leaves at its next poll. Undone by the
- * next runtime_set_budget(), so whoever sets a budget looks for reasons to stop after it.
- */
-static inline void runtime_request_stop(struct runtime_context *context)
-{
-	runtime_set_budget(context, 0);
-}
+/* A budget lies less than this ahead of the count when translated code is entered. */
+#define RUNTIME_BUDGET_MAX (UINT64_C(1) << 55)
 
 #endif

@@ -33,6 +33,8 @@ struct translator {
 	struct host_flags host;
 	uint64_t generation; /* counts flushes */
 	uint64_t entered;    /* count when translated code was entered */
+	uint64_t budget;     /* what R15 is less than the count by */
+	unsigned ahead;      /* runs translated because others lead there */
 	bool resolved;       /* RIP after the last exit is in struct cpu already */
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
@@ -184,6 +186,7 @@ struct source {
 	const uint8_t *code;
 	uint32_t n;
 	bool crosses;
+	bool returned_to; /* indirect branches enter at the first block */
 };
 
 static uint32_t begin_translation(struct translator *t, const struct source *source,
@@ -297,8 +300,13 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 	setup_generator(t);
 	if (!plan_at(t, source, offset, plan))
 		return NONE;
+	uint32_t thunk = g->e->at;
+	if (source->returned_to)
+		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
 	for (unsigned n = 1; !g->e->full; n++) {
 		uint32_t index = emit_one(t, source, plan);
+		if (first == NONE && index != NONE && source->returned_to)
+			t->cache->translations[index].thunk = thunk;
 		first = first == NONE ? index : first;
 		offset += plan->bytes;
 		bool falls = branch_falls_through(plan);
@@ -359,32 +367,83 @@ static void link_site(struct translator *t, struct site *site, uint32_t target)
 		spaces_set_link(t->spaces, site->link, code_address(t, target));
 }
 
+/* Where an indirect branch enters: RCX is put back first. */
+static void note(struct translator *t, uint64_t rip, uint32_t index)
+{
+	struct translation *translation = &t->cache->translations[index];
+	struct emitter *e = &t->cache->emitter;
+
+	if (translation->thunk == NONE) {
+		if (!code_cache_has_room(t->cache))
+			return;
+		translation->thunk = e->at;
+		emit_load(e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
+		emit_jump_to(e, translation->code);
+	}
+	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
+}
+
+/* The code at another address of the same page. */
+static struct source source_at(const struct source *source, uint64_t rip)
+{
+	struct source other = *source;
+	uint32_t offset = rip % PAGE_BYTES;
+
+	other.gpa = (source->gpa & PAGE_MASK) | offset;
+	other.linear = rip;
+	other.code = source->code - source->linear % PAGE_BYTES + offset;
+	other.n = PAGE_BYTES - offset;
+	other.returned_to = false;
+	return other;
+}
+
+static uint32_t find_or_translate(struct translator *t, const struct source *source)
+{
+	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
+
+	if (index != NONE || !code_cache_has_room(t->cache))
+		return index;
+	t->ahead++;
+	return translate_run(t, source);
+}
+
+static void link_ahead(struct translator *t, const struct source *source, uint32_t site)
+{
+	struct source target = source_at(source, t->cache->sites[site].rip);
+	uint32_t index = find_or_translate(t, &target);
+
+	if (index != NONE && !t->cache->emitter.full)
+		link_site(t, &t->cache->sites[site], index);
+}
+
+/* Where a call will return to. */
+static void note_ahead(struct translator *t, const struct source *source, uint64_t rip)
+{
+	struct source target = source_at(source, rip);
+
+	target.returned_to = true;
+	uint32_t index = find_or_translate(t, &target);
+	if (index != NONE && !t->cache->emitter.full)
+		note(t, rip, index);
+}
+
 /* Translates what the new code's branches lead to inside the page, and links them. */
-static void translate_ahead(struct translator *t, const struct source *source, uint32_t first_site)
+static void translate_ahead(struct translator *t, const struct source *source, uint32_t site)
 {
 	struct code_cache *cache = t->cache;
-	uint64_t page = source->linear & PAGE_MASK;
-	unsigned runs = 0;
+	unsigned returns = 0;
 
-	for (uint32_t i = first_site; i < cache->n_sites && runs < AHEAD_MAX; i++) {
-		struct site *site = &cache->sites[i];
-		if (site->kind != SITE_NEAR || !code_cache_has_room(cache))
-			continue;
-		uint32_t offset = site->rip % PAGE_BYTES;
-		struct source target = *source;
-		target.gpa = (source->gpa & PAGE_MASK) | offset;
-		target.linear = page | offset;
-		target.code = source->code - source->linear % PAGE_BYTES + offset;
-		target.n = PAGE_BYTES - offset;
-		uint32_t index = code_cache_lookup(cache, target.gpa, target.linear, target.mode);
-		if (index == NONE) {
-			index = translate_run(t, &target);
-			runs++;
+	t->ahead = 0;
+	while (t->ahead < AHEAD_MAX && !cache->emitter.full) {
+		if (site < cache->n_sites) {
+			if (cache->sites[site].kind == SITE_NEAR)
+				link_ahead(t, source, site);
+			site++;
+		} else if (returns < t->generator.n_returns) {
+			note_ahead(t, source, t->generator.returns[returns++]);
+		} else {
+			break;
 		}
-		if (cache->emitter.full)
-			return;
-		if (index != NONE)
-			link_site(t, &cache->sites[i], index);
 	}
 }
 
@@ -397,6 +456,7 @@ static uint32_t translate(struct translator *t, const struct source *source)
 		translator_flush(t);
 	}
 	first_site = t->cache->n_sites;
+	t->generator.n_returns = 0;
 	uint32_t index = translate_run(t, source);
 	if (index != NONE && !source->crosses)
 		translate_ahead(t, source, first_site);
@@ -529,22 +589,6 @@ bool translator_may_run(const struct translator *t, const struct cpu *cpu)
 	       !memory_is_watched(t->config.machine->memory);
 }
 
-/* Where an indirect branch enters: RCX is put back first. */
-static void note(struct translator *t, uint64_t rip, uint32_t index)
-{
-	struct translation *translation = &t->cache->translations[index];
-	struct emitter *e = &t->cache->emitter;
-
-	if (translation->thunk == NONE) {
-		if (!code_cache_has_room(t->cache))
-			return;
-		translation->thunk = e->at;
-		emit_load(e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
-		emit_jump_to(e, translation->code);
-	}
-	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
-}
-
 uint64_t translator_find(struct translator *t, struct cpu *cpu)
 {
 	if (!translator_may_run(t, cpu))
@@ -564,13 +608,15 @@ void translator_enter(struct translator *t, const struct cpu *cpu, uint64_t entr
 	memcpy(context->gpr, cpu->gpr, sizeof(context->gpr));
 	context->gpr[RSP] += t->config.bias;
 	context->rflags = (cpu_rflags(cpu) & LIVE_FLAGS) | FLAG_FIXED;
-	context->count = machine->icount;
+	if (budget - machine->icount > RUNTIME_BUDGET_MAX)
+		budget = machine->icount + RUNTIME_BUDGET_MAX;
+	context->count = machine->icount - budget;
 	context->entry = entry;
 	context->fs_base = cpu->seg[SEG_FS].base + t->config.bias;
 	context->exit = RUNTIME_EXIT_NONE;
 	t->entered = machine->icount;
 	t->resolved = false;
-	runtime_set_budget(context, budget);
+	t->budget = budget;
 }
 
 static void take_flags(struct cpu *cpu, uint64_t rflags)
@@ -610,7 +656,7 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 	memcpy(cpu->gpr, context->gpr, sizeof(context->gpr));
 	cpu->gpr[RSP] -= t->config.bias;
 	take_flags(cpu, context->rflags);
-	take_count(t, context->count);
+	take_count(t, context->count + t->budget);
 	if (t->resolved)
 		return; /* RIP is known since translator_continue() */
 	const struct site *site = &t->cache->sites[context->exit_arg];
@@ -639,7 +685,10 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 	if (mark->state & MARK_RCX_SAVED)
 		cpu->gpr[RCX] = context->scratch[SCRATCH_RCX];
 	bool saved = mark->state & MARK_COUNT_SAVED;
-	take_count(t, (saved ? context->count : registers->gpr[R15]) + mark->n);
+	uint64_t count = saved ? context->count : registers->gpr[R15];
+	if (mark->state & MARK_COUNT_AHEAD)
+		count -= translation->n_insns;
+	take_count(t, count + t->budget + mark->n);
 	take_flags(cpu, registers->rflags);
 	cpu->rip = translation->linear + mark->offset;
 	return true;

@@ -80,7 +80,10 @@ uint64_t translator_find(struct translator *translator, struct cpu *cpu);
  * RUNTIME_POLL_BOUND. */
 uint32_t translator_poll_bound(const struct translator *translator);
 
-/* Moves cpu's registers and the count into the context. budget: runtime_context.budget. */
+/*
+ * Moves cpu's registers and the count into the context. Translated code leaves at the first poll at
+ * which the count of its block's end reaches the budget.
+ */
 void translator_enter(struct translator *translator, const struct cpu *cpu, uint64_t entry,
 		      uint64_t budget);
 
