@@ -142,23 +142,23 @@ kernel_\name\()_end:
 6:	sub $3, %r8
 	END indirect
 
-/* Registers as a compiler uses them: R15 and a global variable in the loop. */
+/* What hurts most: R11 and a global variable in the loop. */
 	KERNEL registers
-	push %r15
-	mov %rsi, %r15
-1:	mov (%r15), %rax
+	push %r11
+	mov %rsi, %r11
+1:	mov (%r11), %rax
 	add $1, %rax
-	mov %rax, (%r15)
-	mov 8(%r15), %rcx
+	mov %rax, (%r11)
+	mov 8(%r11), %rcx
 	add %rax, %rcx
 	lea (%rcx,%rcx,2), %rdx
-	mov %rdx, 8(%r15)
+	mov %rdx, 8(%r11)
 	add variable(%rip), %rdx
 	cmp %rdx, %rax
 	je 2f
 	sub $1, %rdi
 	jnz 1b
-2:	pop %r15
+2:	pop %r11
 	ret
 	.balign 8
 variable:

@@ -280,7 +280,7 @@ static void emit_direct(struct generator *g, bool call)
 
 /* ---- indirect branches ---- */
 
-/* movzx ecx, r15w */
+/* movzx ecx, r11w */
 static void emit_lookup_index(struct emitter *e)
 {
 	struct encoding c = {
@@ -301,7 +301,7 @@ static struct encoding lookup_operand(uint8_t opcode, uint32_t table)
 }
 
 /*
- * The target is in R15, RCX in its slot. Leaves if the target is not noted, having done nothing;
+ * The target is in R11, RCX in its slot. Leaves if the target is not noted, having done nothing;
  * interp then runs the branch.
  */
 static void emit_lookup(struct generator *g)
@@ -347,7 +347,7 @@ static void emit_return(struct generator *g)
 		poll_at_end(g, false);
 	else
 		emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
-	generator_spoil_r15(g);
+	generator_spoil_r11(g);
 	generator_mark(g, MARK_RCX_SAVED);
 	emit_encoding(g->e, &load);
 	emit_lookup(g);
@@ -355,20 +355,20 @@ static void emit_return(struct generator *g)
 	emit_jump_found(g);
 }
 
-/* The target of JMP or CALL to R15. */
+/* The target of JMP or CALL to R11. */
 static void load_target(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
 	struct encoding c;
 
 	if (insn->operand[0].kind == OPERAND_REG) {
-		if (insn->operand[0].reg == R15) {
-			generator_load_guest_r15(g);
+		if (insn->operand[0].reg == R11) {
+			generator_load_guest_r11(g);
 		} else {
-			generator_spoil_r15(g);
+			generator_spoil_r11(g);
 			emit_move(g->e, COUNT_REGISTER, insn->operand[0].reg);
 		}
-		g->r15 = R15_OTHER;
+		g->r11 = R11_OTHER;
 		return;
 	}
 	encoding_from_insn(insn, planned->bytes, &c);
@@ -376,12 +376,12 @@ static void load_target(struct generator *g, const struct planned *planned)
 	c.wide = true;
 	c.reg = COUNT_REGISTER;
 	g->lowering->address(g, insn, generator_rip(g), &c);
-	if (insn->base == R15 || insn->index == R15)
-		generator_load_guest_r15(g);
-	generator_free_r15(g);
+	if (insn->base == R11 || insn->index == R11)
+		generator_load_guest_r11(g);
+	generator_free_r11(g);
 	generator_mark(g, 0);
 	emit_encoding(g->e, &c);
-	g->r15 = R15_OTHER;
+	g->r11 = R11_OTHER;
 }
 
 static void emit_indirect(struct generator *g, bool call)

@@ -48,7 +48,7 @@ struct translation {
 
 /* Where the guest's state is when the host instruction of a mark faults. */
 enum mark_state {
-	MARK_COUNT_SAVED = 1, /* the count is in context->count, not in R15 */
+	MARK_COUNT_SAVED = 1, /* the count is in context->count, not in R11 */
 	MARK_RCX_SAVED = 2,   /* RCX is in context->scratch[SCRATCH_RCX] */
 	MARK_COUNT_AHEAD = 4, /* the count is that of the block's end already */
 };

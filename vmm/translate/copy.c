@@ -20,12 +20,12 @@ static bool has_address(const struct insn *insn)
 	return false;
 }
 
-static bool names_r15(const struct insn *insn)
+static bool names_r11(const struct insn *insn)
 {
 	for (unsigned i = 0; i < insn->n_operands; i++)
-		if (is_gpr(&insn->operand[i], R15))
+		if (is_gpr(&insn->operand[i], R11))
 			return true;
-	return has_address(insn) && (insn->base == R15 || insn->index == R15);
+	return has_address(insn) && (insn->base == R11 || insn->index == R11);
 }
 
 /* RSP as an operand: its low 16 bits are the same with the bias, and are left in place. */
@@ -83,12 +83,12 @@ static bool writes_gpr(const struct insn *insn, unsigned reg)
 	return false;
 }
 
-/* The guest's R15 is nowhere but in a destination that is written only. */
-static bool r15_only_written(const struct insn *insn)
+/* The guest's R11 is nowhere but in a destination that is written only. */
+static bool r11_only_written(const struct insn *insn)
 {
-	return only_writes(insn) && is_gpr(&insn->operand[0], R15) &&
-	       !is_gpr(&insn->operand[1], R15) &&
-	       !(has_address(insn) && (insn->base == R15 || insn->index == R15));
+	return only_writes(insn) && is_gpr(&insn->operand[0], R11) &&
+	       !is_gpr(&insn->operand[1], R11) &&
+	       !(has_address(insn) && (insn->base == R11 || insn->index == R11));
 }
 
 static bool rsp_only_written(const struct insn *insn)
@@ -101,7 +101,7 @@ bool copy_is_plain(const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
 
-	return planned->effect.cls == CLASS_COPY && !has_address(insn) && !names_r15(insn) &&
+	return planned->effect.cls == CLASS_COPY && !has_address(insn) && !names_r11(insn) &&
 	       !names_rsp(insn);
 }
 
@@ -109,18 +109,18 @@ bool copy_is_plain(const struct planned *planned)
 
 static bool operands_possible(const struct insn *insn, uint64_t linear)
 {
-	bool r15 = names_r15(insn), rsp = names_rsp(insn);
+	bool r11 = names_r11(insn), rsp = names_rsp(insn);
 
 	if (rsp && names_high_byte(insn)) /* which no REX prefix can stand beside */
 		return false;
 	if (!has_address(insn))
-		return !(r15 && rsp);
+		return !(r11 && rsp);
 	if (!lowering_mmu.possible(insn, linear))
 		return false;
-	bool address = lowering_mmu.takes_r15(insn, linear);
-	if (address && r15 && r15_only_written(insn))
+	bool address = lowering_mmu.takes_r11(insn, linear);
+	if (address && r11 && r11_only_written(insn))
 		return !rsp;
-	return r15 + rsp + address <= 1;
+	return r11 + rsp + address <= 1;
 }
 
 static bool lea_possible(const struct insn *insn)
@@ -130,9 +130,9 @@ static bool lea_possible(const struct insn *insn)
 
 	if (rip)
 		return size >= 4 && insn->addr_size == 8 && to != RSP;
-	if (to == RSP && (size != 8 || insn->base == R15 || insn->index == R15))
+	if (to == RSP && (size != 8 || insn->base == R11 || insn->index == R11))
 		return false;
-	if (rsp && size == 8 && (insn->addr_size != 8 || (to == R15 && insn->index == R15)))
+	if (rsp && size == 8 && (insn->addr_size != 8 || (to == R11 && insn->index == R11)))
 		return false;
 	return true;
 }
@@ -146,7 +146,7 @@ static bool stack_possible(const struct insn *insn, uint64_t linear)
 	if (operand->kind == OPERAND_MEM)
 		return lowering_mmu.possible(insn, linear);
 	return operand->reg_class == REG_GPR && operand->reg != RSP &&
-	       (operand->reg != R15 || operand->size == 8);
+	       (operand->reg != R11 || operand->size == 8);
 }
 
 static bool branch_possible(const struct insn *insn, uint64_t linear)
@@ -200,10 +200,10 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 
 static void load_unbiased_rsp(struct generator *g)
 {
-	generator_free_r15(g);
+	generator_free_r11(g);
 	emit_load(g->e, COUNT_REGISTER, CONTEXT(minus_bias));
 	emit_lea(g->e, COUNT_REGISTER, RSP, COUNT_REGISTER, 0);
-	g->r15 = R15_OTHER;
+	g->r11 = R11_OTHER;
 }
 
 /* RSP = a guest address + bias */
@@ -213,7 +213,7 @@ static void store_unbiased_rsp(struct generator *g, unsigned from, int32_t disp)
 	emit_lea(g->e, RSP, RSP, from, disp);
 }
 
-/* R15 takes RSP's place. */
+/* R11 takes RSP's place. */
 static void replace_rsp(const struct insn *insn, struct encoding *c)
 {
 	for (unsigned i = 0; i < insn->n_operands; i++) {
@@ -256,44 +256,44 @@ static bool emit_rsp_read(struct generator *g, const struct insn *insn)
 	const struct operand *to = &insn->operand[0];
 
 	if (insn->mnemonic != ZYDIS_MNEMONIC_MOV || to->kind != OPERAND_REG || to->size != 8 ||
-	    to->reg == RSP || to->reg == R15 || !is_gpr(&insn->operand[1], RSP))
+	    to->reg == RSP || to->reg == R11 || !is_gpr(&insn->operand[1], RSP))
 		return false;
 	emit_load(g->e, to->reg, CONTEXT(minus_bias));
 	emit_lea(g->e, to->reg, RSP, to->reg, 0);
 	return true;
 }
 
-static void prepare_r15(struct generator *g, const struct insn *insn)
+static void prepare_r11(struct generator *g, const struct insn *insn)
 {
-	if (!r15_only_written(insn))
-		generator_load_guest_r15(g);
-	else if (g->r15 != R15_CONSTANT) /* which may be the operand's address */
-		generator_free_r15(g);
+	if (!r11_only_written(insn))
+		generator_load_guest_r11(g);
+	else if (g->r11 != R11_CONSTANT) /* which may be the operand's address */
+		generator_free_r11(g);
 }
 
 static void emit_with_registers(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
-	bool r15 = names_r15(insn), rsp = names_rsp(insn);
+	bool r11 = names_r11(insn), rsp = names_rsp(insn);
 	struct encoding c;
 
 	encoding_from_insn(insn, planned->bytes, &c);
 	if (c.memory)
 		g->lowering->address(g, insn, generator_rip(g), &c);
-	if (r15)
-		prepare_r15(g, insn);
+	if (r11)
+		prepare_r11(g, insn);
 	if (rsp) {
 		if (rsp_only_written(insn))
-			generator_spoil_r15(g);
+			generator_spoil_r11(g);
 		else
 			load_unbiased_rsp(g);
 		replace_rsp(insn, &c);
 	}
 	generator_mark(g, 0);
 	emit_encoding(g->e, &c);
-	if (r15 && writes_gpr(insn, R15)) {
-		emit_store(g->e, CONTEXT_GPR(R15), COUNT_REGISTER);
-		g->r15 = R15_GUEST;
+	if (r11 && writes_gpr(insn, R11)) {
+		emit_store(g->e, CONTEXT_GPR(R11), COUNT_REGISTER);
+		g->r11 = R11_GUEST;
 	}
 	if (rsp && writes_gpr(insn, RSP))
 		store_unbiased_rsp(g, COUNT_REGISTER, 0);
@@ -310,8 +310,8 @@ void copy_emit(struct generator *g, const struct planned *planned)
 
 /* ---- LEA ---- */
 
-/* lea r15, [rsp + index + disp] */
-static void lea_rsp_to_r15(struct generator *g, const struct encoding *original)
+/* lea r11, [rsp + index + disp] */
+static void lea_rsp_to_r11(struct generator *g, const struct encoding *original)
 {
 	struct encoding c = *original;
 
@@ -331,14 +331,14 @@ static void lea_write(struct generator *g, const struct planned *planned)
 	if (insn->base == INSN_BASE_RIP) {
 		uint64_t address = insn_rip_relative(insn, generator_rip(g));
 		emit_constant(g->e, to, size == 4 ? (uint32_t)address : address);
-	} else if (insn->base == RSP && size == 8 && to == R15) {
-		lea_rsp_to_r15(g, &c);
+	} else if (insn->base == RSP && size == 8 && to == R11) {
+		lea_rsp_to_r11(g, &c);
 	} else if (insn->base == RSP && size == 8 && to != RSP) {
 		emit_encoding(g->e, &c);
-		generator_free_r15(g);
+		generator_free_r11(g);
 		emit_load(g->e, COUNT_REGISTER, CONTEXT(minus_bias));
 		emit_lea(g->e, to, to, COUNT_REGISTER, 0);
-		g->r15 = R15_OTHER;
+		g->r11 = R11_OTHER;
 	} else {
 		emit_encoding(g->e, &c);
 	}
@@ -348,22 +348,22 @@ void lea_emit(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
 	const struct operand *to = &insn->operand[0];
-	bool to_r15 = to->reg == R15, from_r15 = insn->base == R15 || insn->index == R15;
+	bool to_r11 = to->reg == R11, from_r11 = insn->base == R11 || insn->index == R11;
 
-	if (from_r15 || (to_r15 && to->size < 4))
-		generator_load_guest_r15(g);
-	else if (to_r15)
-		generator_spoil_r15(g);
+	if (from_r11 || (to_r11 && to->size < 4))
+		generator_load_guest_r11(g);
+	else if (to_r11)
+		generator_spoil_r11(g);
 	lea_write(g, planned);
-	if (to_r15) {
-		emit_store(g->e, CONTEXT_GPR(R15), COUNT_REGISTER);
-		g->r15 = R15_GUEST;
+	if (to_r11) {
+		emit_store(g->e, CONTEXT_GPR(R11), COUNT_REGISTER);
+		g->r11 = R11_GUEST;
 	}
 	if (to->reg == RSP && insn->base != RSP) {
-		generator_free_r15(g);
+		generator_free_r11(g);
 		emit_load(g->e, COUNT_REGISTER, CONTEXT(bias));
 		emit_lea(g->e, RSP, RSP, COUNT_REGISTER, 0);
-		g->r15 = R15_OTHER;
+		g->r11 = R11_OTHER;
 	}
 }
 
@@ -377,8 +377,8 @@ static void emit_stack_memory(struct generator *g, const struct planned *planned
 	encoding_from_insn(insn, planned->bytes, &c);
 	if (c.memory) {
 		g->lowering->address(g, insn, generator_rip(g), &c);
-		if (insn->base == R15 || insn->index == R15)
-			generator_load_guest_r15(g);
+		if (insn->base == R11 || insn->index == R11)
+			generator_load_guest_r11(g);
 	}
 	generator_mark(g, 0);
 	emit_encoding(g->e, &c);
@@ -386,24 +386,24 @@ static void emit_stack_memory(struct generator *g, const struct planned *planned
 
 void push_emit(struct generator *g, const struct planned *planned)
 {
-	if (!is_gpr(&planned->insn.operand[0], R15)) {
+	if (!is_gpr(&planned->insn.operand[0], R11)) {
 		emit_stack_memory(g, planned);
 		return;
 	}
 	generator_mark(g, 0);
-	emit_push_memory(g->e, CONTEXT_GPR(R15));
+	emit_push_memory(g->e, CONTEXT_GPR(R11));
 }
 
 void pop_emit(struct generator *g, const struct planned *planned)
 {
-	if (!is_gpr(&planned->insn.operand[0], R15)) {
+	if (!is_gpr(&planned->insn.operand[0], R11)) {
 		emit_stack_memory(g, planned);
 		return;
 	}
 	generator_mark(g, 0);
-	emit_pop_memory(g->e, CONTEXT_GPR(R15));
-	if (g->r15 == R15_GUEST)
-		g->r15 = R15_OTHER;
+	emit_pop_memory(g->e, CONTEXT_GPR(R11));
+	if (g->r11 == R11_GUEST)
+		g->r11 = R11_OTHER;
 }
 
 /* Everything that can fault is read before RSP and RBP change. */
@@ -418,7 +418,7 @@ void leave_emit(struct generator *g, const struct planned *planned)
 			     .base = RBP,
 			     .index = GPR_ZERO};
 
-	generator_spoil_r15(g);
+	generator_spoil_r11(g);
 	generator_mark(g, 0);
 	emit_encoding(g->e, &c);
 	store_unbiased_rsp(g, RBP, 8);

@@ -138,7 +138,7 @@ static void clear_af(struct generator *g)
 static bool is_simple_register(const struct operand *operand)
 {
 	return operand->kind == OPERAND_REG && operand->reg_class == REG_GPR &&
-	       operand->reg != RSP && operand->reg != R15;
+	       operand->reg != RSP && operand->reg != R11;
 }
 
 bool fix_possible(const struct planned *planned)

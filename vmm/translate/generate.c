@@ -7,36 +7,36 @@
 
 /* ---- the count register ---- */
 
-void generator_free_r15(struct generator *g)
+void generator_free_r11(struct generator *g)
 {
-	if (g->r15 != R15_COUNT)
+	if (g->r11 != R11_COUNT)
 		return;
 	if (!g->count_saved)
 		emit_store(g->e, CONTEXT(count), COUNT_REGISTER);
 	g->count_saved = true;
-	g->r15 = R15_OTHER;
+	g->r11 = R11_OTHER;
 }
 
 void generator_restore_count(struct generator *g)
 {
-	if (g->r15 != R15_COUNT)
+	if (g->r11 != R11_COUNT)
 		emit_load(g->e, COUNT_REGISTER, CONTEXT(count));
-	g->r15 = R15_COUNT;
+	g->r11 = R11_COUNT;
 }
 
-void generator_load_guest_r15(struct generator *g)
+void generator_load_guest_r11(struct generator *g)
 {
-	if (g->r15 == R15_GUEST)
+	if (g->r11 == R11_GUEST)
 		return;
-	generator_free_r15(g);
-	emit_load(g->e, COUNT_REGISTER, CONTEXT_GPR(R15));
-	g->r15 = R15_GUEST;
+	generator_free_r11(g);
+	emit_load(g->e, COUNT_REGISTER, CONTEXT_GPR(R11));
+	g->r11 = R11_GUEST;
 }
 
-void generator_spoil_r15(struct generator *g)
+void generator_spoil_r11(struct generator *g)
 {
-	generator_free_r15(g);
-	g->r15 = R15_OTHER;
+	generator_free_r11(g);
+	g->r11 = R11_OTHER;
 }
 
 /* ---- marks and sites ---- */
@@ -63,7 +63,7 @@ void generator_mark(struct generator *g, uint8_t state)
 		.code = g->e->at,
 		.offset = g->plan->insns[g->at].offset,
 		.n = (uint8_t)g->at,
-		.state = state | (g->r15 == R15_COUNT ? 0 : MARK_COUNT_SAVED) |
+		.state = state | (g->r11 == R11_COUNT ? 0 : MARK_COUNT_SAVED) |
 			 (g->ahead ? MARK_COUNT_AHEAD : 0),
 	};
 }
@@ -142,7 +142,7 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_RESTORE:
 		emit_patch(g->e, deferred->patch, g->e->at);
 		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
-		if (deferred->constant) /* R15 is in use */
+		if (deferred->constant) /* R11 is in use */
 			emit_load(g->e, COUNT_REGISTER, CONTEXT(count));
 		emit_count(g, deferred->n);
 		emit_exit(g, deferred->site);
@@ -196,7 +196,7 @@ void generate_block(struct generator *g, const struct plan *plan)
 	unsigned n = plan->end == END_BRANCH ? plan->n - 1 : plan->n;
 
 	g->plan = plan;
-	g->r15 = R15_COUNT;
+	g->r11 = R11_COUNT;
 	g->count_saved = false;
 	g->ahead = false;
 	g->stop = NONE;

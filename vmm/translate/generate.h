@@ -6,9 +6,9 @@
  * stack.c) and its end (branch.c). Code that is seldom run, and constants, are put off to behind
  * the run of blocks (deferred).
  *
- * R15 holds the count until an instruction needs it otherwise: for the guest's own R15, for the
+ * R11 holds the count until an instruction needs it otherwise: for the guest's own R11, for the
  * guest's RSP without its bias, or for a constant address. The count then waits in context->count.
- * The guest's R15 in the context is never stale. The whole block is counted at once: where it
+ * The guest's R11 in the context is never stale. The whole block is counted at once: where it
  * polls, or at its end.
  */
 #ifndef REPRISE_VMM_TRANSLATE_GENERATE_H
@@ -18,7 +18,8 @@
 #include "vmm/translate/classify.h"
 #include "vmm/translate/lower.h"
 
-#define COUNT_REGISTER R15
+/* Of all registers the one that compilers use least. */
+#define COUNT_REGISTER R11
 
 struct planned {
 	struct insn insn;
@@ -54,7 +55,7 @@ struct plan {
 	uint8_t poll_at;
 };
 
-enum r15_content { R15_COUNT, R15_GUEST, R15_CONSTANT, R15_OTHER };
+enum r11_content { R11_COUNT, R11_GUEST, R11_CONSTANT, R11_OTHER };
 
 enum deferred_kind {
 	DEFERRED_EXIT,    /* the exit of a site, state in place */
@@ -88,10 +89,10 @@ struct generator {
 	uint32_t index; /* of the translation */
 	const struct plan *plan;
 	unsigned at; /* which instruction of the plan */
-	uint8_t r15; /* enum r15_content */
+	uint8_t r11; /* enum r11_content */
 	bool count_saved;
 	bool ahead; /* the count is that of the block's end already */
-	uint64_t r15_constant;
+	uint64_t r11_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
 	struct deferred deferred[MAX_DEFERRED];
@@ -102,14 +103,14 @@ struct generator {
 
 /* ---- the count register ---- */
 
-/* Makes R15 free for other use. */
-void generator_free_r15(struct generator *g);
-/* Makes R15 the block's first count again. */
+/* Makes R11 free for other use. */
+void generator_free_r11(struct generator *g);
+/* Makes R11 the block's first count again. */
 void generator_restore_count(struct generator *g);
-/* Loads the guest's R15 into R15, if it is not there. */
-void generator_load_guest_r15(struct generator *g);
-/* R15 now holds something of no further use. */
-void generator_spoil_r15(struct generator *g);
+/* Loads the guest's R11 into R11, if it is not there. */
+void generator_load_guest_r11(struct generator *g);
+/* R11 now holds something of no further use. */
+void generator_spoil_r11(struct generator *g);
 
 /* ---- marks, sites, code put off ---- */
 

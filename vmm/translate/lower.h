@@ -17,11 +17,11 @@ struct lowering {
 	/* Whether the operand of an instruction at linear can be lowered; otherwise interp runs it.
 	 * Mandatory. */
 	bool (*possible)(const struct insn *insn, uint64_t linear);
-	/* Whether that takes R15 for the address, so that the instruction may not name the guest's.
+	/* Whether that takes R11 for the address, so that the instruction may not name the guest's.
 	 * Mandatory. */
-	bool (*takes_r15)(const struct insn *insn, uint64_t linear);
+	bool (*takes_r11)(const struct insn *insn, uint64_t linear);
 	/* Rewrites the memory operand of an encoding that is emitted next; may emit code in front
-	 * that changes R15 only, through the generator's functions. Mandatory. */
+	 * that changes R11 only, through the generator's functions. Mandatory. */
 	void (*address)(struct generator *g, const struct insn *insn, uint64_t linear,
 			struct encoding *encoding);
 };

@@ -1,6 +1,6 @@
 /*
  * Operands of code that runs with the hardware MMU: a GS prefix adds the bias. RSP has it already,
- * FS too. An address that a 32-bit displacement does not reach goes through R15.
+ * FS too. An address that a 32-bit displacement does not reach goes through R11.
  */
 #include "vmm/translate/generate.h"
 
@@ -24,7 +24,7 @@ static bool mmu_possible(const struct insn *insn, uint64_t linear)
 	return insn->addr_size == 8 || (insn->addr_size == 4 && !special);
 }
 
-static bool mmu_takes_r15(const struct insn *insn, uint64_t linear)
+static bool mmu_takes_r11(const struct insn *insn, uint64_t linear)
 {
 	return is_rip_relative(insn) && !reaches(insn_rip_relative(insn, linear));
 }
@@ -37,12 +37,12 @@ static void address_constant(struct generator *g, uint64_t address, struct encod
 		c->disp = (int32_t)address;
 		return;
 	}
-	int64_t distance = (int64_t)(address - g->r15_constant);
-	if (g->r15 != R15_CONSTANT || distance != (int32_t)distance) {
-		generator_free_r15(g);
+	int64_t distance = (int64_t)(address - g->r11_constant);
+	if (g->r11 != R11_CONSTANT || distance != (int32_t)distance) {
+		generator_free_r11(g);
 		emit_constant(g->e, COUNT_REGISTER, address);
-		g->r15 = R15_CONSTANT;
-		g->r15_constant = address;
+		g->r11 = R11_CONSTANT;
+		g->r11_constant = address;
 		distance = 0;
 	}
 	c->base = COUNT_REGISTER;
@@ -64,6 +64,6 @@ static void mmu_address(struct generator *g, const struct insn *insn, uint64_t l
 const struct lowering lowering_mmu = {
 	.name = "mmu",
 	.possible = mmu_possible,
-	.takes_r15 = mmu_takes_r15,
+	.takes_r11 = mmu_takes_r11,
 	.address = mmu_address,
 };

@@ -4,9 +4,9 @@
  * It is one memfd. Its first RUNTIME_LINEAR_BYTES appear at linear address RUNTIME_BASE wherever
  * translated code runs, below 2 GiB, so that an absolute 32-bit displacement reaches all of it:
  *
- *   RUNTIME_BASE                    struct runtime_context, the literals of exits
- *   RUNTIME_BASE + RUNTIME_SPACE    struct runtime_space of the address space that runs
- *   RUNTIME_BASE + RUNTIME_CODE     the code cache
+ * - at RUNTIME_BASE: struct runtime_context;
+ * - from RUNTIME_SPACE on: struct runtime_space of the address space that runs;
+ * - from RUNTIME_CODE on: the code cache.
  *
  * Behind that in the file lie RUNTIME_SPACES structs runtime_space, one for each guest address
  * space that is kept; whoever runs the code maps the one in use into the window at RUNTIME_SPACE.
@@ -15,12 +15,14 @@
  * The translator maps the file for reading and writing at any address and never executes it there.
  *
  * Registers while translated code runs, between two guest instructions:
- *   R15       the instruction count, of the block's start or its end, less the budget: negative
- * while there is something left of it RSP       the guest's, plus the bias of guest memory others
- * the guest's; the guest's R15 is context->gpr[15] RFLAGS    the guest's arithmetic flags and DF FS
- * base   the guest's plus the bias; GS base: the bias FPU       the guest's x87 and SSE state,
- * MXCSR included Inside a block registers may lie elsewhere for a while; the side table knows
- * (translator.h).
+ *
+ * - R11: the instruction count, of the block's start or its end, less the budget: negative while
+ *   there is something left of it. The guest's R11 is context->gpr[11].
+ * - RSP: the guest's, plus the bias of guest memory.
+ * - The other general registers, the arithmetic flags and DF, x87 and SSE state: the guest's.
+ * - FS base: the guest's plus the bias; GS base: the bias.
+ *
+ * Inside a block registers may lie elsewhere for a while; the side table knows (cache.h).
  */
 #ifndef REPRISE_VMM_TRANSLATE_RUNTIME_H
 #define REPRISE_VMM_TRANSLATE_RUNTIME_H
@@ -72,11 +74,11 @@ struct runtime_context {
 	/*
 	 * Guest registers while translated code does not run: written by the enter trampoline's
 	 * caller (translator_enter()), and by translated code when it leaves. rsp is biased. While
-	 * it runs only gpr[15] is the guest's.
+	 * it runs only gpr[11] is the guest's.
 	 */
 	uint64_t gpr[16];
 	uint64_t rflags; /* in: what POPF is to load; out: what PUSHF gave */
-	uint64_t count;  /* R15; also where a block keeps it while it uses R15 otherwise */
+	uint64_t count;  /* R11; also where a block keeps it while it uses R11 otherwise */
 
 	uint64_t entry;   /* host: where the enter trampoline jumps to */
 	uint64_t fs_base; /* host: biased; loaded on entry where the lowering asks for it */
@@ -87,7 +89,7 @@ struct runtime_context {
 	uint64_t exit_arg; /* which exit of which block; for the translator */
 	uint64_t leave;    /* RUNTIME_LEAVE_JUMP: where leaving jumps to; host */
 
-	uint64_t scratch[8]; /* of translated code; see side.h for what may be found here */
+	uint64_t scratch[8]; /* of translated code; enum scratch_slot (cache.h) */
 
 	/* The clock: TSC = base + ((count - base_count) * ratio >> 32), base with the offset of the
 	 * vCPU's TSC. Written by translator_enter(). */

@@ -1,6 +1,6 @@
 #include "vmm/translate/trampoline.h"
 
-#include "vmm/translate/classify.h"
+#include "vmm/translate/generate.h"
 
 #define STACK_TOP (CONTEXT(stack) + (uint32_t)sizeof(((struct runtime_context *)0)->stack))
 
@@ -22,19 +22,20 @@ static void emit_enter(struct emitter *e, bool load_fs_base)
 	emit_constant(e, RSP, STACK_TOP);
 	emit_push_memory(e, CONTEXT(rflags));
 	emit8(e, 0x9d); /* popf */
-	for (unsigned reg = RAX; reg < R15; reg++)
-		if (reg != RSP)
+	for (unsigned reg = RAX; reg <= R15; reg++)
+		if (reg != RSP && reg != COUNT_REGISTER)
 			emit_load(e, reg, CONTEXT_GPR(reg));
-	emit_load(e, R15, CONTEXT(count));
+	emit_load(e, COUNT_REGISTER, CONTEXT(count));
 	emit_load(e, RSP, CONTEXT_GPR(RSP));
 	emit_jump_memory(e, CONTEXT(entry));
 }
 
 static void emit_leave(struct emitter *e, const struct translator_config *config)
 {
-	for (unsigned reg = RAX; reg < R15; reg++)
-		emit_store(e, CONTEXT_GPR(reg), reg);
-	emit_store(e, CONTEXT(count), R15);
+	for (unsigned reg = RAX; reg <= R15; reg++)
+		if (reg != COUNT_REGISTER)
+			emit_store(e, CONTEXT_GPR(reg), reg);
+	emit_store(e, CONTEXT(count), COUNT_REGISTER);
 	emit_constant(e, RSP, STACK_TOP);
 	emit8(e, 0x9c); /* pushf */
 	emit_pop_memory(e, CONTEXT(rflags));

@@ -33,7 +33,7 @@ struct translator {
 	struct host_flags host;
 	uint64_t generation; /* counts flushes */
 	uint64_t entered;    /* count when translated code was entered */
-	uint64_t budget;     /* what R15 is less than the count by */
+	uint64_t budget;     /* what R11 is less than the count by */
 	unsigned ahead;      /* runs translated because others lead there */
 	bool resolved;       /* RIP after the last exit is in struct cpu already */
 	struct translator_statistics statistics;
@@ -681,11 +681,11 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 	t->statistics.faults++;
 	memcpy(cpu->gpr, registers->gpr, sizeof(registers->gpr));
 	cpu->gpr[RSP] -= t->config.bias;
-	cpu->gpr[R15] = context->gpr[R15];
+	cpu->gpr[R11] = context->gpr[R11];
 	if (mark->state & MARK_RCX_SAVED)
 		cpu->gpr[RCX] = context->scratch[SCRATCH_RCX];
 	bool saved = mark->state & MARK_COUNT_SAVED;
-	uint64_t count = saved ? context->count : registers->gpr[R15];
+	uint64_t count = saved ? context->count : registers->gpr[R11];
 	if (mark->state & MARK_COUNT_AHEAD)
 		count -= translation->n_insns;
 	take_count(t, count + t->budget + mark->n);
