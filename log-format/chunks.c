@@ -113,23 +113,16 @@ static size_t pack_header(const struct chunk *chunk, size_t stored_bytes, uint64
 	return reprise__chunk_header__pack(&message, header);
 }
 
-int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
-		const uint8_t *raw, size_t raw_bytes, int level)
+/* Appends a chunk whose payload lies in stored behind room for the frame and the header, so that one
+ * write carries them all. */
+static int append_chunk(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
+			size_t stored_bytes, uint64_t stored_xxh3)
 {
-	size_t stored_bytes;
-	int error = compress(stored, raw, raw_bytes, level, &stored_bytes);
-	if (error)
-		return error;
 	uint8_t *payload = stored->data + FORMAT_FRAME_BYTES + FORMAT_CHUNK_HEADER_MAX;
-	chunk->offset = sink->bytes;
-	chunk->raw_bytes = raw_bytes;
-	if (chunk_misfit(chunk))
-		return -EINVAL;
-
 	uint8_t header[FORMAT_CHUNK_HEADER_MAX];
-	size_t header_bytes =
-		pack_header(chunk, stored_bytes, XXH3_64bits(payload, stored_bytes), header);
-	/* Frame, header and payload lie side by side, so that one write carries them. */
+
+	chunk->offset = sink->bytes;
+	size_t header_bytes = pack_header(chunk, stored_bytes, stored_xxh3, header);
 	uint8_t *frame = payload - header_bytes - FORMAT_FRAME_BYTES;
 	memcpy(frame, FORMAT_CHUNK_MAGIC, FORMAT_CHUNK_MAGIC_BYTES);
 	bytes_put_le32(frame + 4, (uint32_t)header_bytes);
@@ -137,6 +130,45 @@ int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chu
 	memcpy(payload - header_bytes, header, header_bytes);
 	chunk->bytes = FORMAT_FRAME_BYTES + header_bytes + stored_bytes;
 	return byte_sink_append(sink, frame, chunk->bytes);
+}
+
+int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
+		const uint8_t *raw, size_t raw_bytes, int level)
+{
+	size_t stored_bytes;
+	int error = compress(stored, raw, raw_bytes, level, &stored_bytes);
+	if (error)
+		return error;
+	const uint8_t *payload = stored->data + FORMAT_FRAME_BYTES + FORMAT_CHUNK_HEADER_MAX;
+	chunk->raw_bytes = raw_bytes;
+	if (chunk_misfit(chunk))
+		return -EINVAL;
+	return append_chunk(sink, stored, chunk, stored_bytes, XXH3_64bits(payload, stored_bytes));
+}
+
+int chunk_copy(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
+	       const struct chunk_reader *from, struct log_error *ret_error)
+{
+	size_t room = FORMAT_FRAME_BYTES + FORMAT_CHUNK_HEADER_MAX;
+	struct chunk_header header;
+	int error = chunk_read_header(from, chunk->offset, &header, ret_error);
+	if (error)
+		return error;
+	size_t n = (size_t)header.stored_bytes;
+	column_clear(stored);
+	if (column_reserve(stored, room + n))
+		return log_error_set(ret_error, -ENOMEM, 0, "out of memory");
+	error = byte_source_read(&from->source, header.payload_offset, stored->data + room, n,
+				 ret_error);
+	if (error)
+		return error;
+	if (!chunk_equal(&header.chunk, chunk) ||
+	    XXH3_64bits(stored->data + room, n) != header.stored_xxh3)
+		return log_error_set(ret_error, -EBADMSG, chunk->offset,
+				     "%s chunk to be copied is damaged",
+				     chunk_kind_name(chunk->kind));
+	error = append_chunk(sink, stored, chunk, n, header.stored_xxh3);
+	return error ? log_error_set(ret_error, error, sink->bytes, "%s", strerror(-error)) : 0;
 }
 
 /* ---- reading ---- */

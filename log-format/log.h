@@ -22,6 +22,7 @@ struct log_error {
 /* ---- writing ---- */
 
 struct log_writer;
+struct log_reader;
 
 /*
  * Creates the file (replacing what is there only once the header is on disk) and writes the header.
@@ -39,6 +40,15 @@ int log_writer_create(const char *path, const Reprise__Header *header, bool sync
 /* Before the first event: a page of the machine's initial RAM (4096 bytes at page-aligned gpa).
  * Pages of zeros are left out. */
 int log_writer_add_page(struct log_writer *writer, uint64_t gpa, const uint8_t *page);
+/*
+ * Instead of pages, before anything else: the initial RAM of another file, whose chunks are copied
+ * as they are stored. Its pages are not recognised when they come again.
+ */
+int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader);
+
+/* The attachment with the paths on the host that the guest read: each ends with a zero byte. */
+#define LOG_ATTACHMENT_HOST_FILES "host-files"
+
 /* At any time between chunks. */
 int log_writer_add_attachment(struct log_writer *writer, const char *name, const uint8_t *build_id,
 			      size_t build_id_bytes, const uint8_t *data, size_t bytes);
@@ -59,8 +69,6 @@ void log_writer_sizes(const struct log_writer *writer, uint64_t *ret_file_bytes,
 void log_writer_destroy(struct log_writer *writer);
 
 /* ---- reading ---- */
-
-struct log_reader;
 
 /*
  * Opens and checks header and index (rebuilding it by a scan when it is missing or wrong). Returns

@@ -13,6 +13,7 @@
 #include "log-format/events.h"
 #include "log-format/message.h"
 #include "log-format/page_store.h"
+#include "log-format/reader.h"
 #include "log-format/sync.h"
 #include "log-format/table.h"
 
@@ -141,6 +142,43 @@ int log_writer_add_page(struct log_writer *writer, uint64_t gpa, const uint8_t *
 	writer->ram_page = number + 1;
 	writer->n_ram++;
 	return writer->ram.bytes >= FORMAT_CUT_BYTES ? write_ram(writer) : 0;
+}
+
+/* The last chunk of initial RAM in the table, or -1. */
+static int64_t last_ram_row(const struct chunk_table *table)
+{
+	const unsigned kind = REPRISE__CHUNK_KIND__CHUNK_RAM;
+	int64_t last = -1;
+	uint64_t row = chunk_table_find_kind(table, 0, kind);
+	for (; row < table->n; row = chunk_table_find_kind(table, row + 1, kind))
+		last = (int64_t)row;
+	return last;
+}
+
+/* Page numbers stay as they were, since no page comes before these. */
+int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader)
+{
+	if (writer->error.code)
+		return writer->error.code;
+	if (writer->image_done || writer->n_ram || writer->pages.n_pages)
+		return fail(writer, -EINVAL, "an image is copied too late");
+	int64_t last = last_ram_row(&reader->table);
+	for (int64_t row = 0; row <= last; row++) {
+		struct chunk chunk = reader->table.rows[row].chunk;
+		if (chunk.kind != REPRISE__CHUNK_KIND__CHUNK_PAGES &&
+		    chunk.kind != REPRISE__CHUNK_KIND__CHUNK_RAM)
+			continue;
+		int error = chunk_copy(&writer->sink, &writer->stored, &chunk, &reader->chunks,
+				       &writer->error);
+		if (!error)
+			error = chunk_table_add(&writer->table, &chunk, &writer->error);
+		if (error)
+			return error;
+	}
+	if (last >= 0)
+		writer->pages.n_pages = reader->table.rows[last].pages_after;
+	writer->image_done = true;
+	return 0;
 }
 
 /* ---- attachments ---- */

@@ -48,7 +48,14 @@ struct recorder_config {
 	/* `run`: the channel's streams; -1 where there is none. channel false: no channel device.
 	 */
 	bool channel;
-	int channel_in_fd, channel_out_fd, channel_err_fd;
+	int channel_in_fd, channel_out_fd, channel_err_fd, channel_results_fd;
+	bool channel_in_interactive; /* as console_in_interactive */
+	const uint8_t *plan;         /* for the guest's agent; NULL: none */
+	uint32_t plan_bytes;
+	/* The host's files below this directory are the guest's, read-only; NULL: none. */
+	const char *files_root, *files_tag;
+	const char *const *files_denied; /* absolute paths that the guest may not read */
+	unsigned n_files_denied;
 	const char *const *command; /* NULL-terminated, for the header; NULL: none */
 
 	const volatile sig_atomic_t *interrupted; /* non-zero: end the recording in good order */

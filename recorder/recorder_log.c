@@ -210,12 +210,46 @@ enum boundary_result recorder_log_keep_pace(struct recorder *recorder)
 	return result;
 }
 
+static int add_path(void *ctx, const char *path)
+{
+	FILE *list = ctx;
+
+	return fwrite(path, strlen(path) + 1, 1, list) == 1 ? 0 : -ENOMEM;
+}
+
+/* The host's files that the guest has read, as the file's own list of them. */
+static int attach_files_list(struct recorder *recorder)
+{
+	char *data = NULL;
+	size_t n = 0;
+
+	if (!recorder->world.files)
+		return 0;
+	FILE *list = open_memstream(&data, &n);
+	if (!list)
+		return -ENOMEM;
+	int error = host_files_each_opened(recorder->world.files, add_path, list);
+	if (fclose(list))
+		error = -ENOMEM;
+	if (!error && n)
+		error = log_writer_add_attachment(recorder->writer, LOG_ATTACHMENT_HOST_FILES,
+						  NULL, 0, (const uint8_t *)data, n);
+	free(data);
+	return error;
+}
+
 int recorder_log_finish(struct recorder *recorder)
 {
 	Reprise__Trailer trailer = REPRISE__TRAILER__INIT;
 
 	if (emit_digest(recorder) != BOUNDARY_GO)
 		return recorder->error.code;
+	if (log_writer_cut(recorder->writer) < 0)
+		return take_writer_error(recorder);
+	int error = attach_files_list(recorder);
+	if (error)
+		return log_writer_error(recorder->writer)->code ? take_writer_error(recorder)
+								: error;
 	trailer.end_icount = recorder->machine->icount;
 	trailer.end_reason = (char *)recorder->end_reason;
 	trailer.exit_status = recorder->exit_status;

@@ -1,5 +1,7 @@
 #include "recorder/world.h"
 
+#include "recorder/fuse_server.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -36,7 +38,7 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 	};
 	const struct input_source_config channel = {
 		.fd = config->channel ? config->channel_in_fd : -1,
-		.interactive = config->channel && isatty(config->channel_in_fd),
+		.interactive = config->channel && config->channel_in_interactive,
 		.waits = waits,
 		.piece_bytes = CHANNEL_PIECE_BYTES,
 		.period_ns = CHANNEL_PERIOD_NS,
@@ -48,6 +50,8 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 	output_sink_init(&world->console_out, config->console_out_fd);
 	output_sink_init(&world->channel_out, config->channel ? config->channel_out_fd : -1);
 	output_sink_init(&world->channel_err, config->channel ? config->channel_err_fd : -1);
+	output_sink_init(&world->channel_results,
+			 config->channel ? config->channel_results_fd : -1);
 }
 
 static int open_disk(struct world *world, const struct recorder_disk *disk,
@@ -65,6 +69,24 @@ static int open_disk(struct world *world, const struct recorder_disk *disk,
 	return error;
 }
 
+static int open_files(struct world *world, const struct recorder_config *config,
+		      struct log_error *ret_error)
+{
+	const struct host_files_config files = {
+		.root = config->files_root,
+		.denied = config->files_denied,
+		.n_denied = config->n_files_denied,
+	};
+	int error = config->files_root ? host_files_create(&files, &world->files) : 0;
+
+	if (!error)
+		return 0;
+	*ret_error = (struct log_error){.code = error};
+	snprintf(ret_error->text, sizeof(ret_error->text), "the guest's files below %.80s: %s",
+		 config->files_root, strerror(-error));
+	return error;
+}
+
 int world_init(struct world *world, const struct recorder_config *config,
 	       struct log_error *ret_error)
 {
@@ -75,7 +97,7 @@ int world_init(struct world *world, const struct recorder_config *config,
 	random_source_init(&world->random, config->seeded, config->seed);
 	for (unsigned i = 0; i < config->n_disks && !error; i++)
 		error = open_disk(world, &config->disks[i], ret_error);
-	return error;
+	return error ? error : open_files(world, config, ret_error);
 }
 
 void world_finish(struct world *world)
@@ -84,6 +106,8 @@ void world_finish(struct world *world)
 	for (unsigned i = 0; i < world->n_disks; i++)
 		block_file_close(world->disk[i]);
 	world->n_disks = 0;
+	host_files_destroy(world->files);
+	world->files = NULL;
 }
 
 static uint64_t start_epoch_s(const struct recorder_config *config)
@@ -127,10 +151,17 @@ void world_platform_config(struct world *world, const struct recorder_config *co
 				 .ctx = &world->channel_in},
 				{.write = output_sink_write, .ctx = &world->channel_out},
 				{.write = output_sink_write, .ctx = &world->channel_err},
+				{.write = output_sink_write, .ctx = &world->channel_results},
 			},
+		.channel_plan = config->plan,
+		.channel_plan_bytes = config->plan_bytes,
 	};
 	for (unsigned i = 0; i < world->n_disks; i++)
 		ret_config->disk[i] = block_file_backend(world->disk[i]);
+	if (world->files) {
+		ret_config->files_tag = config->files_tag;
+		ret_config->files = fuse_server(world->files);
+	}
 }
 
 uint64_t world_now_ns(void)
@@ -196,4 +227,5 @@ void world_flush(struct world *world)
 	output_sink_flush(&world->console_out);
 	output_sink_flush(&world->channel_out);
 	output_sink_flush(&world->channel_err);
+	output_sink_flush(&world->channel_results);
 }

@@ -3,6 +3,7 @@
 #define REPRISE_RECORDER_WORLD_H
 
 #include "recorder/console_gate.h"
+#include "recorder/host_files.h"
 #include "recorder/random.h"
 #include "recorder/recorder.h"
 #include "recorder/sink.h"
@@ -12,11 +13,12 @@
 
 struct world {
 	struct input_source console_in, channel_in;
-	struct output_sink console_out, channel_out, channel_err;
+	struct output_sink console_out, channel_out, channel_err, channel_results;
 	struct console_gate gate; /* holds console_in */
 	struct random_source random;
 	struct block_file *disk[PLATFORM_MAX_DISKS];
 	unsigned n_disks;
+	struct host_files *files; /* NULL: the guest has none of them */
 };
 
 /* Opens what the configuration names. Returns 0 or a negative errno with *ret_error set; the world

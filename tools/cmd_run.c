@@ -4,17 +4,25 @@
  * a terminal, or when something failed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "tools/guest/agent.h"
 #include "tools/guest_command.h"
+#include "tools/guest_image.h"
+#include "tools/guest_results.h"
+#include "tools/guest_secrets.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
+#include "tools/modules.h"
 #include "tools/recording.h"
+#include "tools/terminal.h"
 #include "tools/text.h"
 
 /* The kernel's tests of its own cryptography would be half of the boot. */
@@ -24,18 +32,14 @@
 
 struct run_options {
 	struct recording_options recording;
-	struct option_list files, environment;
+	struct option_list environment, allow, deny, results;
 	bool clean_environment;
+	const char *rootfs, *modules;
 };
 
 #define FIELD(member) offsetof(struct run_options, member)
 
 static const struct option options[] = {
-	{.name = "file",
-	 .kind = OPTION_LIST,
-	 .offset = FIELD(files),
-	 .argument = "PATH",
-	 .help = "Also give the guest this file or directory; may be given again"},
 	{.name = "env",
 	 .kind = OPTION_LIST,
 	 .offset = FIELD(environment),
@@ -45,6 +49,31 @@ static const struct option options[] = {
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(clean_environment),
 	 .help = "Of the host's environment, pass only PATH, HOME, LANG, LC_ALL, TERM, TZ"},
+	{.name = "result",
+	 .kind = OPTION_LIST,
+	 .offset = FIELD(results),
+	 .argument = "PATH",
+	 .help = "Copy this file or directory back to the host at the end; may be given again"},
+	{.name = "allow",
+	 .kind = OPTION_LIST,
+	 .offset = FIELD(allow),
+	 .argument = "PATH",
+	 .help = "Let the guest read this, although it is where secrets are kept"},
+	{.name = "deny",
+	 .kind = OPTION_LIST,
+	 .offset = FIELD(deny),
+	 .argument = "PATH",
+	 .help = "Keep this from the guest; may be given again"},
+	{.name = "rootfs",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(rootfs),
+	 .argument = "DIR",
+	 .help = "The guest's / instead of the host's, as of a container image"},
+	{.name = "modules",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(modules),
+	 .argument = "DIR",
+	 .help = "The kernel's modules (default: " MODULES_DIRECTORY "/RELEASE)"},
 };
 
 static const struct option_table option_table = {
@@ -53,25 +82,131 @@ static const struct option_table option_table = {
 	.n = sizeof(options) / sizeof(options[0]),
 };
 
-static int pack_guest(const struct run_options *values, char *const *argv,
-		      struct recording *recording, uint8_t **ret_initrd)
+/* What a run is made of, beside the recording. */
+struct run {
+	const struct run_options *values;
+	char *const *argv;
+	struct recording recording;
+	struct guest_secrets secrets;
+	struct terminal *terminal; /* NULL: stdin is none */
+	uint8_t *initrd, *plan;
+	int console_fd, results_fd;
+};
+
+/* ---- the guest ---- */
+
+static int make_image(struct run *run)
 {
+	struct boot_config *boot = &run->recording.config.boot;
+
+	int status = guest_image_make(run->recording.kernel.data, run->recording.kernel.n,
+				      run->values->modules, &run->initrd, &boot->initrd_bytes);
+	boot->initrd = run->initrd;
+	return status;
+}
+
+/* Which of our descriptors are a terminal. Of one that is not ours to read, none is. */
+static unsigned terminal_bits(const struct run *run)
+{
+	unsigned bits = 0;
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fd == STDIN_FILENO ? run->terminal != NULL : isatty(fd))
+			bits |= 1u << fd;
+	return bits;
+}
+
+static int make_plan(struct run *run)
+{
+	const struct run_options *values = run->values;
 	const struct guest_command command = {
-		.argv = argv,
-		.files = values->files.item,
-		.n_files = values->files.n,
-		.environment = values->environment.item,
-		.n_environment = values->environment.n,
+		.argv = run->argv,
+		.elsewhere = values->rootfs,
+		.directory = values->rootfs ? "/" : NULL,
+		.environment = &values->environment,
 		.clean_environment = values->clean_environment,
+		.results = &values->results,
+		.terminal = terminal_bits(run),
 	};
 	size_t n;
-	int status = guest_command_pack(&command, ret_initrd, &n);
+	int status = guest_command_plan(&command, &run->plan, &n);
 
-	if (!status) {
-		recording->config.boot.initrd = *ret_initrd;
-		recording->config.boot.initrd_bytes = n;
-	}
+	run->recording.config.plan = run->plan;
+	run->recording.config.plan_bytes = status ? 0 : (uint32_t)n;
 	return status;
+}
+
+static int share_files(struct run *run)
+{
+	struct recorder_config *config = &run->recording.config;
+	int status = guest_secrets_find(&run->values->deny, &run->values->allow, &run->secrets);
+
+	config->files_root = run->values->rootfs ? run->values->rootfs : "/";
+	config->files_tag = AGENT_FILES_TAG;
+	config->files_denied = (const char *const *)run->secrets.path;
+	config->n_files_denied = run->secrets.n;
+	return status;
+}
+
+/* Each file that the guest has open is open here too. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* ---- the host's side ---- */
+
+static void connect_streams(struct run *run)
+{
+	struct recorder_config *config = &run->recording.config;
+
+	config->channel = true;
+	config->channel_in_fd = STDIN_FILENO;
+	config->channel_out_fd = STDOUT_FILENO;
+	config->channel_err_fd = STDERR_FILENO;
+	int err = terminal_open(STDIN_FILENO, &run->terminal);
+	if (!err) {
+		config->channel_in_fd = terminal_input_fd(run->terminal);
+		config->channel_in_interactive = true;
+	} else if (err != -ENOTTY) {
+		/* A terminal that is not ours to read. */
+		config->channel_in_fd = -1;
+	}
+}
+
+static int open_own_streams(struct run *run)
+{
+	struct recorder_config *config = &run->recording.config;
+	bool verbose = run->values->recording.verbose;
+
+	run->console_fd = verbose ? STDERR_FILENO : memfd_create("console", MFD_CLOEXEC);
+	if (run->console_fd < 0) {
+		message("run: no room for the guest's console: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	config->console_out_fd = run->console_fd;
+	run->results_fd = -1;
+	if (run->values->results.n)
+		run->results_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (run->values->results.n && run->results_fd < 0) {
+		message("run: no room for the results: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	config->channel_results_fd = run->results_fd;
+	return STATUS_OK;
+}
+
+static void close_own_streams(struct run *run)
+{
+	if (run->console_fd >= 0 && run->console_fd != STDERR_FILENO)
+		close(run->console_fd);
+	if (run->results_fd >= 0)
+		close(run->results_fd);
 }
 
 /* Shows the end of what the guest's kernel said; fd is a file, or stderr, which has shown it all.
@@ -103,70 +238,87 @@ static void tell(const struct recording *recording, const struct recorder_result
 		message("recorded in %s", recording->output_path);
 }
 
-/* Returns the command's exit status. */
-static int record(struct recording *recording, const struct recording_options *values,
-		  int console_fd)
+/* The status of a guest whose command did not end. */
+static int tell_failure(const struct run *run, const struct recorder_result *result)
 {
-	struct recorder_result result = {0};
-
-	recording->config.console_out_fd = console_fd;
-	recording->config.channel = true;
-	recording->config.channel_in_fd = STDIN_FILENO;
-	recording->config.channel_out_fd = STDOUT_FILENO;
-	recording->config.channel_err_fd = STDERR_FILENO;
-	interrupt_install();
-	int status = recording_run(recording, values->quiet, &result);
-	if (status)
-		return status;
-	tell(recording, &result, values);
-	if (result.has_exit_status)
-		return result.exit_status & 0xff;
-	message("run: the guest ended before the command did: %s", result.end_reason);
-	if (!*interrupt_flag())
-		show_console_tail(console_fd);
-	return *interrupt_flag() ? STATUS_SIGNAL_BASE + *interrupt_flag() : STATUS_FAILED;
+	message("run: the guest ended before the command did: %s", result->end_reason);
+	if (*interrupt_flag())
+		return STATUS_SIGNAL_BASE + *interrupt_flag();
+	show_console_tail(run->console_fd);
+	return STATUS_FAILED;
 }
 
-static int run_guest(const struct run_options *values, char *const *argv,
-		     struct recording *recording, uint8_t **ret_initrd)
+/* Returns the command's exit status. */
+static int record(struct run *run)
 {
-	bool verbose = values->recording.verbose;
-	int status = recording_init(recording, "run", &values->recording,
+	const struct recording_options *values = &run->values->recording;
+	struct recorder_result result = {0};
+
+	interrupt_install();
+	int status = recording_run(&run->recording, values->quiet, &result);
+	terminal_close(run->terminal);
+	run->terminal = NULL;
+	if (status)
+		return status;
+	tell(&run->recording, &result, values);
+	if (run->results_fd >= 0)
+		status = guest_results_unpack(run->results_fd, &run->values->results);
+	if (!result.has_exit_status)
+		return tell_failure(run, &result);
+	return status ? status : result.exit_status & 0xff;
+}
+
+static int prepare(struct run *run)
+{
+	bool verbose = run->values->recording.verbose;
+	int status = recording_init(&run->recording, "run", &run->values->recording,
 				    verbose ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
 
 	if (!status)
-		status = pack_guest(values, argv, recording, ret_initrd);
+		status = make_image(run);
+	if (!status)
+		status = share_files(run);
+	if (!status)
+		status = open_own_streams(run);
 	if (status)
 		return status;
-	recording->config.command = (const char *const *)argv;
-	if (verbose)
-		message("kernel %s, recording to %s", recording->kernel_path,
-			recording->output_path);
-	int console_fd = verbose ? STDERR_FILENO : memfd_create("console", MFD_CLOEXEC);
-	if (console_fd < 0) {
-		message("run: no room for the guest's console: %s", strerror(errno));
-		return STATUS_FAILED;
-	}
-	status = record(recording, &values->recording, console_fd);
-	if (console_fd != STDERR_FILENO)
-		close(console_fd);
+	run->recording.config.command = (const char *const *)run->argv;
+	connect_streams(run);
+	status = make_plan(run);
+	raise_file_limit();
 	return status;
+}
+
+static int run_guest(struct run *run)
+{
+	int status = prepare(run);
+
+	if (status)
+		return status;
+	if (run->values->recording.verbose)
+		message("kernel %s, recording to %s", run->recording.kernel_path,
+			run->recording.output_path);
+	return record(run);
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct run_options values = {0};
-	struct recording recording = {0};
+	struct run run = {.values = &values, .console_fd = -1, .results_fd = -1};
 	struct operands operands;
-	uint8_t *initrd = NULL;
 
 	recording_options_init(&values.recording);
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
-	int status = run_guest(&values, operands.item, &recording, &initrd);
-	free(initrd);
-	recording_finish(&recording);
+	run.argv = operands.item;
+	int status = run_guest(&run);
+	terminal_close(run.terminal);
+	close_own_streams(&run);
+	guest_secrets_finish(&run.secrets);
+	free(run.initrd);
+	free(run.plan);
+	recording_finish(&run.recording);
 	return status;
 }
 
@@ -175,14 +327,11 @@ const struct command command_run = {
 	.operands = "-- COMMAND…",
 	.summary = "Run a host command in a guest and record it",
 	.details =
-		"The guest has the command, its libraries or interpreter, /bin/sh, the regular "
-		"files\n"
-		"that arguments name, and what --file adds, at their paths on the host. Output "
-		"and\n"
-		"exit status are the command's; 128+N when signal N killed it, 127 when it is not\n"
-		"found, 126 when it cannot be executed, 125 when reprise itself failed. The "
-		"recording\n"
-		"holds the environment: --clean-env leaves secrets out.",
+		"The guest sees the host's files, read-only and with a layer of its own above\n"
+		"for what it writes; the same directory, user, environment and terminal. Files\n"
+		"and variables where secrets are kept are left out: --allow, --env. Output and\n"
+		"exit status are the command's; 128+N when signal N killed it, 127 when it is\n"
+		"not found, 126 when it cannot be executed, 125 when reprise itself failed.",
 	.tables = {&option_table, &recording_option_table},
 	.takes_command = true,
 	.min_operands = 1,

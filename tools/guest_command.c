@@ -1,37 +1,22 @@
 #include "tools/guest_command.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/command.h"
 #include "tools/guest/agent.h"
-#include "tools/guest_image.h"
+#include "tools/guest_secrets.h"
 #include "tools/message.h"
 
-#define DEFAULT_PATH    "/usr/local/bin:/usr/bin:/bin"
-#define MAX_SCRIPTS     4   /* interpreters that are scripts; as the kernel's limit */
-#define SCRIPT_MAX_LINE 256 /* as the kernel reads */
-
-/* agent_blob.S */
-extern const uint8_t agent_blob[];
-extern const uint64_t agent_blob_bytes;
-
-/* What the guest has beside the command's own files; those that the host lacks are left out. */
-static const char *const common_files[] = {"/bin/sh", "/etc/ld.so.cache"};
-
-static const struct own_file {
-	const char *path, *text;
-} own_files[] = {
-	{.path = "/etc/passwd", .text = "root:x:0:0:root:/root:/bin/sh\n"},
-	{.path = "/etc/group", .text = "root:x:0:\n"},
-	{.path = "/etc/hosts", .text = "127.0.0.1 localhost\n"},
-};
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 /* What --clean-env leaves of the host's environment. */
 static const char *const kept_variables[] = {"PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ"};
@@ -106,123 +91,17 @@ static int find_program(const char *name, char program[PATH_MAX])
 	return status;
 }
 
-/* ---- packing ---- */
-
-static int add_host(struct guest_image *image, const char *path)
-{
-	int err = guest_image_add_host(image, path);
-
-	if (!err)
-		return STATUS_OK;
-	message("run: %s: cannot be packed for the guest: %s", guest_image_failed_path(image),
-		strerror(-err));
-	return STATUS_FAILED;
-}
-
-char *guest_command_script_interpreter(char *text, size_t n, char **ret_argument)
-{
-	char *end = memchr(text, '\n', n);
-
-	if (!end || n < 3 || text[0] != '#' || text[1] != '!')
-		return NULL;
-	while (end > text + 2 && strchr(" \t\r", end[-1]))
-		end--;
-	*end = 0;
-	char *interpreter = text + 2 + strspn(text + 2, " \t");
-	char *space = interpreter + strcspn(interpreter, " \t");
-	*ret_argument = *space ? space + 1 + strspn(space + 1, " \t") : NULL;
-	*space = 0;
-	return *interpreter ? interpreter : NULL;
-}
-
-/* The first bytes of a file; none when it cannot be read, which packing it will tell. */
-static size_t read_beginning(const char *path, char text[SCRIPT_MAX_LINE])
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return 0;
-	ssize_t n = read(fd, text, SCRIPT_MAX_LINE);
-	close(fd);
-	return n < 0 ? 0 : (size_t)n;
-}
-
-/* Packs the program; of a script its interpreter too, and what /usr/bin/env would start. */
-static int add_program(struct guest_image *image, const char *path, int depth)
-{
-	char text[SCRIPT_MAX_LINE] = "", program[PATH_MAX], *argument;
-
-	int status = add_host(image, path);
-	if (status)
-		return status;
-	char *interpreter =
-		guest_command_script_interpreter(text, read_beginning(path, text), &argument);
-	if (!interpreter || depth == MAX_SCRIPTS)
-		return STATUS_OK;
-	if (check_program(interpreter)) {
-		message("run: %s: its interpreter %s cannot be executed", path, interpreter);
-		return STATUS_NOT_EXECUTABLE;
-	}
-	const char *base = strrchr(interpreter, '/');
-	if (argument && base && !strcmp(base, "/env") && argument[0] != '-' &&
-	    !find_program(argument, program))
-		status = add_program(image, program, depth + 1);
-	return status ? status : add_program(image, interpreter, depth + 1);
-}
-
-static int add_named_files(struct guest_image *image, const struct guest_command *command)
-{
-	char path[PATH_MAX];
-	int status = STATUS_OK;
-
-	for (unsigned i = 0; i < command->n_files && !status; i++) {
-		snprintf(path, sizeof(path), "%s", command->files[i]);
-		status = make_absolute(path) ? STATUS_FAILED : add_host(image, path);
-	}
-	return status;
-}
-
-/* Arguments such as the name of a script are files that the command means to read. */
-static int add_argument_files(struct guest_image *image, const struct guest_command *command)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	int status = STATUS_OK;
-
-	for (unsigned i = 1; command->argv[i] && !status; i++) {
-		const char *argument = command->argv[i];
-		if (strlen(argument) >= sizeof(path) || stat(argument, &st) ||
-		    !S_ISREG(st.st_mode) || access(argument, R_OK))
-			continue;
-		snprintf(path, sizeof(path), "%s", argument);
-		status = make_absolute(path) ? STATUS_FAILED : add_program(image, path, 0);
-	}
-	return status;
-}
-
-static int add_common_files(struct guest_image *image)
-{
-	int err = guest_image_add_file(image, "/init", 0755, agent_blob, agent_blob_bytes);
-
-	for (size_t i = 0; i < LENGTH(common_files) && !err; i++) {
-		if (!access(common_files[i], R_OK))
-			err = guest_image_add_host(image, common_files[i]);
-	}
-	/* Behind the host's files, so that a file the user named is not replaced. */
-	for (size_t i = 0; i < LENGTH(own_files) && !err; i++)
-		err = guest_image_add_file(image, own_files[i].path, 0644, own_files[i].text,
-					   strlen(own_files[i].text));
-	if (err)
-		message("run: %s: %s", guest_image_failed_path(image), strerror(-err));
-	return err ? STATUS_FAILED : STATUS_OK;
-}
-
 /* ---- the plan ---- */
 
 static void put_string(FILE *plan, char letter, const char *string)
 {
 	fputc(letter, plan);
 	fwrite(string, 1, strlen(string) + 1, plan);
+}
+
+static void put_number(FILE *plan, char letter, uint64_t number)
+{
+	fprintf(plan, "%c%llu%c", letter, (unsigned long long)number, 0);
 }
 
 static bool is_kept(const char *variable)
@@ -241,8 +120,8 @@ static bool is_replaced(const struct guest_command *command, const char *variabl
 {
 	size_t n = strcspn(variable, "=");
 
-	for (unsigned i = 0; i < command->n_environment; i++) {
-		const char *given = command->environment[i];
+	for (unsigned i = 0; i < command->environment->n; i++) {
+		const char *given = command->environment->item[i];
 		if (strcspn(given, "=") == n && !strncmp(given, variable, n))
 			return true;
 	}
@@ -253,11 +132,12 @@ static void put_environment(FILE *plan, const struct guest_command *command)
 {
 	for (char **variable = environ; *variable; variable++) {
 		if (!is_replaced(command, *variable) &&
-		    (!command->clean_environment || is_kept(*variable)))
+		    (command->clean_environment ? is_kept(*variable)
+						: !guest_secrets_is_variable(*variable)))
 			put_string(plan, AGENT_ENVIRONMENT, *variable);
 	}
-	for (unsigned i = 0; i < command->n_environment; i++) {
-		const char *given = command->environment[i];
+	for (unsigned i = 0; i < command->environment->n; i++) {
+		const char *given = command->environment->item[i];
 		const char *value = strchr(given, '=') ? NULL : getenv(given);
 		if (strchr(given, '='))
 			put_string(plan, AGENT_ENVIRONMENT, given);
@@ -266,66 +146,131 @@ static void put_environment(FILE *plan, const struct guest_command *command)
 	}
 }
 
-static int add_plan(struct guest_image *image, const struct guest_command *command,
-		    const char *program)
+static void put_limits(FILE *plan)
 {
-	char directory[PATH_MAX], *text = NULL;
-	size_t n = 0;
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit limit;
 
-	if (!getcwd(directory, sizeof(directory))) {
-		message("run: the working directory: %s", strerror(errno));
-		return STATUS_FAILED;
+		if (!getrlimit((__rlimit_resource_t)i, &limit))
+			fprintf(plan, "%c%d %llu %llu%c", AGENT_LIMIT, i,
+				(unsigned long long)limit.rlim_cur,
+				(unsigned long long)limit.rlim_max, 0);
 	}
-	int err = guest_image_add_directory(image, directory);
-	FILE *plan = open_memstream(&text, &n);
-	if (!plan)
-		return STATUS_FAILED;
+}
+
+static int put_user(FILE *plan)
+{
+	int n = getgroups(0, NULL);
+	gid_t *groups = calloc((size_t)(n < 0 ? 0 : n) + 1, sizeof(gid_t));
+
+	if (!groups)
+		return -ENOMEM;
+	n = getgroups(n < 0 ? 0 : n, groups);
+	put_number(plan, AGENT_USER, getuid());
+	put_number(plan, AGENT_GROUP, getgid());
+	for (int i = 0; i < n; i++)
+		put_number(plan, AGENT_GROUPS, groups[i]);
+	free(groups);
+	mode_t mask = umask(0);
+	umask(mask);
+	put_number(plan, AGENT_UMASK, mask);
+	return 0;
+}
+
+static void put_terminal(FILE *plan, unsigned bits)
+{
+	struct winsize size = {0};
+
+	for (int fd = 0; fd < 3 && bits; fd++)
+		if ((bits >> fd & 1) && !ioctl(fd, TIOCGWINSZ, &size))
+			break;
+	if (bits)
+		fprintf(plan, "%c%u %u %u%c", AGENT_TERMINAL, bits, size.ws_row, size.ws_col, 0);
+}
+
+static void put_host_name(FILE *plan)
+{
+	char name[HOST_NAME_MAX + 1];
+
+	if (!gethostname(name, sizeof(name) - 1)) {
+		name[sizeof(name) - 1] = 0;
+		put_string(plan, AGENT_HOST_NAME, name);
+	}
+}
+
+static int put_all(FILE *plan, const struct guest_command *command, const char *directory,
+		   const char *program)
+{
 	put_string(plan, AGENT_DIRECTORY, directory);
 	put_string(plan, AGENT_PROGRAM, program);
 	for (unsigned i = 0; command->argv[i]; i++)
 		put_string(plan, AGENT_ARGUMENT, command->argv[i]);
+	for (unsigned i = 0; i < command->results->n; i++)
+		put_string(plan, AGENT_RESULT, command->results->item[i]);
+	if (command->time_ns)
+		put_number(plan, AGENT_TIME, (uint64_t)command->time_ns);
+	if (command->scratch)
+		put_string(plan, AGENT_SCRATCH, command->scratch);
 	put_environment(plan, command);
+	put_limits(plan);
+	put_terminal(plan, command->terminal);
+	put_host_name(plan);
+	return put_user(plan);
+}
+
+/* The length of what follows the first 4 bytes, in them. Returns 0 or -E2BIG. */
+static int put_length(char *text, size_t n)
+{
+	size_t length = n - 4;
+
+	if (length > AGENT_PLAN_MAX)
+		return -E2BIG;
+	for (unsigned i = 0; i < 4; i++)
+		text[i] = (char)(length >> 8 * i);
+	return 0;
+}
+
+static int make_plan(const struct guest_command *command, const char *program, uint8_t **ret_plan,
+		     size_t *ret_n)
+{
+	char directory[PATH_MAX], *text = NULL;
+	size_t n = 0;
+
+	if (!command->directory && !getcwd(directory, sizeof(directory))) {
+		message("run: the working directory: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	FILE *plan = open_memstream(&text, &n);
+	if (!plan)
+		return STATUS_FAILED;
+	fwrite("\0\0\0", 1, 4, plan);
+	int error = put_all(plan, command, command->directory ? command->directory : directory,
+			    program);
 	if (fclose(plan))
-		err = -ENOMEM;
-	if (!err)
-		err = guest_image_add_file(image, AGENT_PLAN, 0400, text, n);
-	free(text);
-	if (err)
-		message("run: %s: %s", guest_image_failed_path(image), strerror(-err));
-	return err ? STATUS_FAILED : STATUS_OK;
+		error = -ENOMEM;
+	if (!error)
+		error = put_length(text, n);
+	if (error) {
+		message("run: the command and its environment: %s", strerror(-error));
+		free(text);
+		return STATUS_FAILED;
+	}
+	*ret_plan = (uint8_t *)text;
+	*ret_n = n;
+	return STATUS_OK;
 }
 
-static int pack(struct guest_image *image, const struct guest_command *command, const char *program)
+int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, size_t *ret_n)
 {
-	int status = add_program(image, program, 0);
-
-	if (!status)
-		status = add_named_files(image, command);
-	if (!status)
-		status = add_argument_files(image, command);
-	if (!status)
-		status = add_common_files(image);
-	return status ? status : add_plan(image, command, program);
-}
-
-int guest_command_pack(const struct guest_command *command, uint8_t **ret_data, size_t *ret_n)
-{
-	struct guest_image *image;
 	char program[PATH_MAX];
 
+	if (command->elsewhere)
+		return make_plan(command, command->argv[0], ret_plan, ret_n);
 	int status = find_program(command->argv[0], program);
 	if (status) {
 		message("run: %s: %s", command->argv[0],
 			status == STATUS_NOT_FOUND ? "command not found" : "cannot be executed");
 		return status;
 	}
-	if (guest_image_create(&image))
-		return STATUS_FAILED;
-	status = pack(image, command, program);
-	if (!status && guest_image_finish(image, ret_data, ret_n)) {
-		message("run: no memory for the guest's files");
-		status = STATUS_FAILED;
-	}
-	guest_image_destroy(image);
-	return status;
+	return make_plan(command, program, ret_plan, ret_n);
 }

@@ -1,5 +1,4 @@
-/* The command of `reprise run`: found on the host, packed with what it needs, described to the
- * agent. */
+/* The command of `reprise run`: found on the host, and described to the agent in its guest. */
 #ifndef REPRISE_TOOLS_GUEST_COMMAND_H
 #define REPRISE_TOOLS_GUEST_COMMAND_H
 
@@ -7,25 +6,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tools/options.h"
+
 struct guest_command {
-	char *const *argv;        /* NULL-terminated */
-	const char *const *files; /* further host files and directories */
-	unsigned n_files;
-	const char *const *environment; /* NAME=VALUE, or NAME to take it from the host */
-	unsigned n_environment;
+	char *const *argv; /* NULL-terminated */
+	bool elsewhere;    /* the guest's files are not the host's: it looks for the command itself */
+	const char *directory;                 /* where it starts; NULL: where we are */
+	const struct option_list *environment; /* NAME=VALUE, or NAME to take it from the host */
 	bool clean_environment; /* of the host's environment, only what any program needs */
+	const struct option_list *results; /* paths that go back to the host */
+	unsigned terminal;                 /* AGENT_TERMINAL_ bits */
+	int64_t time_ns;                   /* since 1970 when it starts; 0: the guest's own */
+	const char *scratch;               /* the guest's disk for what it writes; NULL: RAM */
 };
 
 /*
- * Makes the initial RAM file system: the agent as /init, the command, its libraries or its
- * interpreter, a shell, the files, and those arguments that name regular files. *ret_data is the
- * caller's to free. Returns STATUS_OK, STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED; a
- * line was printed for all but the first.
+ * Makes the plan (tools/guest/agent.h), its length in front; the caller frees it. Returns STATUS_OK,
+ * STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED; a line was printed for all but the
+ * first.
  */
-int guest_command_pack(const struct guest_command *command, uint8_t **ret_data, size_t *ret_n);
-
-/* The interpreter and its argument, in a script's first line: cut out of it in place; *ret_argument
- * is NULL when there is none. Returns NULL when the n bytes do not begin with such a line. */
-char *guest_command_script_interpreter(char *text, size_t n, char **ret_argument);
+int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, size_t *ret_n);
 
 #endif

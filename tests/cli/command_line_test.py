@@ -48,12 +48,13 @@ MISTAKES = [
     (["check", "absent"], 125, "absent: "),
     (["info", "."], 125, r"\.: "),
     (["run"], 2, "COMMAND… is missing"),
-    (["run", "--file"], 2, "--file needs a value"),
+    (["run", "--result"], 2, "--result needs a value"),
     (["run", "--", "no-such-command-here"], 127, "no-such-command-here: command not found"),
     (["run", "--", "./text"], 126, "text: cannot be executed"),
     (["run", "--", "./absent"], 127, "absent: command not found"),
     (["run", "--kernel", "absent", "--", "true"], 125, "kernel absent: No such file"),
-    (["run", "--file", "absent", "--kernel", "K", "--", "true"], 125, "absent: .*No such file"),
+    (["run", "--modules", "absent", "--kernel", "K", "--", "true"], 125,
+     "absent/modules.dep: No such file"),
     (["info", "bad\033[31mname\n"], 125, r"bad\\x1b\[31mname\\n"),
 ]
 

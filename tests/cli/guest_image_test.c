@@ -1,6 +1,6 @@
 /*
- * The guest's image: cpio (cpio(1) itself must read it), host paths with their links, libraries,
- * scripts, and the choice of a kernel.
+ * What `reprise run` does on the host: cpio (cpio(1) itself must read it), kernel modules, what is
+ * kept secret, results that come back, and the choice of a kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +11,11 @@
 
 #include "tests/tap.h"
 #include "tools/cpio.h"
-#include "tools/guest_command.h"
-#include "tools/guest_image.h"
+#include "tools/guest/agent.h"
+#include "tools/guest_results.h"
+#include "tools/guest_secrets.h"
 #include "tools/kernel.h"
-#include "tools/libraries.h"
+#include "tools/modules.h"
 
 static char top[] = "/tmp/reprise-image-XXXXXX";
 
@@ -63,151 +64,191 @@ static void test_cpio(void)
 	cpio_destroy(cpio);
 }
 
-static char *pack(struct guest_image *image)
-{
-	uint8_t *data;
-	size_t n;
+/* ---- modules ---- */
 
-	guest_image_finish(image, &data, &n);
-	char *list = list_archive(data, n);
-	free(data);
-	guest_image_destroy(image);
-	return list;
+static const char dependencies[] =
+	"kernel/fs/fuse/virtiofs.ko.xz: kernel/drivers/virtio/virtio.ko "
+	"kernel/drivers/virtio/virtio_ring.ko kernel/fs/fuse/fuse.ko.zst\n"
+	"kernel/fs/fuse/fuse.ko.zst:\n"
+	"kernel/drivers/virtio/virtio_ring.ko:\n"
+	"kernel/drivers/virtio/virtio.ko: kernel/drivers/virtio/virtio_ring.ko\n"
+	"kernel/drivers/char/hw_random/virtio-rng.ko.gz: kernel/drivers/virtio/virtio.ko "
+	"kernel/drivers/virtio/virtio_ring.ko\n";
+
+static const char make_modules[] =
+	"mkdir -p m/kernel/fs/fuse m/kernel/drivers/virtio m/kernel/drivers/char/hw_random && cd m && "
+	"echo kernel/fs/overlayfs/overlay.ko > modules.builtin && "
+	"echo ring > kernel/drivers/virtio/virtio_ring.ko && "
+	"echo virtio > kernel/drivers/virtio/virtio.ko && "
+	"echo fuse | zstd -q > kernel/fs/fuse/fuse.ko.zst && "
+	"yes virtiofs | head -c 900000 | xz > kernel/fs/fuse/virtiofs.ko.xz && "
+	"echo rng | gzip > kernel/drivers/char/hw_random/virtio-rng.ko.gz";
+
+static int note_module(void *ctx, const char *name, const uint8_t *data, size_t n)
+{
+	char *text = ctx;
+
+	sprintf(text + strlen(text), "%s=%.3s,%zu ", name, (const char *)data, n);
+	return 0;
 }
 
-static bool lists(const char *list, const char *path)
+static void test_modules(void)
 {
-	char line[300];
+	static const struct module_wanted wanted[] = {
+		{"virtiofs", ""}, {"overlay", ""}, {"virtio_rng", ""}};
+	static const struct module_wanted absent[] = {{"virtiofs", ""}, {"virtio_fs", "files"}};
+	char text[400] = "", *problem;
 
-	snprintf(line, sizeof(line), " %s%s\n", top + 1, path);
-	return strstr(list, line);
+	tap_ok(!system(make_modules), "modules: a directory of them");
+	write_file("m/modules.dep", dependencies, sizeof(dependencies) - 1);
+	tap_ok(!modules_each("m", wanted, 3, note_module, text, &problem) &&
+		       !strcmp(text, "fuse=fus,5 virtio_ring=rin,5 virtio=vir,7 "
+				     "virtiofs=vir,900000 virtio-rng=rng,4 "),
+	       "modules: each once, after what it needs, unpacked");
+	tap_note("%s", text);
+	int error = modules_each("m", absent, 2, note_module, text, &problem);
+	tap_ok(error == -ENOENT && problem && strstr(problem, "no module virtio_fs in m (files)"),
+	       "modules: one that is missing is named");
+	free(problem);
+	tap_ok(modules_each("no-modules", wanted, 1, note_module, text, &problem) == -ENOENT &&
+		       problem && strstr(problem, "no-modules/modules.dep"),
+	       "modules: no directory of them");
+	free(problem);
+	write_file("m/kernel/fs/fuse/virtiofs.ko.xz", "\xfd" "7zXZ\0x", 7);
+	tap_ok(modules_each("m", wanted, 1, note_module, text, &problem) == -EBADMSG && problem,
+	       "modules: a damaged one");
+	free(problem);
 }
 
-static void make_tree(void)
+static void test_release(void)
 {
-	mkdir("real", 0755);
-	mkdir("real/sub", 0700);
-	mkdir("outside", 0755);
-	write_file("real/a", "a", 1);
-	write_file("real/sub/b", "b", 1);
-	write_file("outside/c", "c", 1);
-	if (symlink("real", "alias") || symlink("../outside", "real/away") ||
-	    symlink("nowhere", "real/dangling") || symlink("loop", "loop") ||
-	    symlink(".", "real/self") || symlink("../outside/c", "real/far") ||
-	    mkfifo("real/fifo", 0600))
-		tap_note("cannot make the tree");
+	uint8_t kernel[0x1000] = {0};
+
+	memcpy(kernel + 0x202, "HdrS", 4);
+	kernel[0x20e] = 0x00;
+	kernel[0x20f] = 0x06;
+	strcpy((char *)kernel + 0x800, "6.1.0-1-amd64 (x@y) #1");
+	char *release = modules_kernel_release(kernel, sizeof(kernel));
+	tap_ok(release && !strcmp(release, "6.1.0-1-amd64"), "modules: a kernel's release");
+	free(release);
+	kernel[0x20f] = 0xff;
+	tap_ok(!modules_kernel_release(kernel, sizeof(kernel)), "modules: a release outside");
 }
 
-static void test_paths(void)
-{
-	struct guest_image *image;
-	char path[300];
+/* ---- secrets ---- */
 
-	guest_image_create(&image);
-	snprintf(path, sizeof(path), "%s/./alias//sub/../sub/b", top);
-	tap_ok(!guest_image_add_host(image, path), "image: a file behind a link");
-	tap_ok(!guest_image_add_host(image, path), "image: a file added again");
-	snprintf(path, sizeof(path), "%s/absent", top);
-	tap_ok(guest_image_add_host(image, path) == -ENOENT &&
-		       !strcmp(guest_image_failed_path(image), path),
-	       "image: no such file");
-	snprintf(path, sizeof(path), "%s/loop", top);
-	tap_ok(guest_image_add_host(image, path) == -ELOOP, "image: a link to itself");
-	snprintf(path, sizeof(path), "%s/real/a/x", top);
-	tap_ok(guest_image_add_host(image, path) == -ENOTDIR, "image: a file as a directory");
-	tap_ok(!guest_image_add_host(image, "/dev/null"), "image: the guest's own file systems");
-	char *list = pack(image);
-	tap_ok(lists(list, "/real/sub/b") && lists(list, "/real/sub"),
-	       "image: file and directories");
-	tap_ok(lists(list, "/alias -> real"), "image: the link on the way");
-	tap_ok(!strstr(list, "dev/null"), "image: without devices");
-	const char *first = strstr(list, "/real/sub/b\n");
-	tap_ok(first && !strstr(first + 1, "/real/sub/b\n"), "image: everything once");
-	free(list);
+static bool holds(const struct guest_secrets *secrets, const char *path)
+{
+	char full[300];
+
+	snprintf(full, sizeof(full), "%s/home/%s", top, path);
+	for (unsigned i = 0; i < secrets->n; i++)
+		if (!strcmp(secrets->path[i], full))
+			return true;
+	return false;
 }
 
-static void test_tree(void)
+static void test_secret_files(void)
 {
-	struct guest_image *image;
-	char path[300];
+	struct option_list deny = {.item = {"home/mine"}, .n = 1}, allow = {.n = 0};
+	struct guest_secrets secrets;
+	char home[300];
 
-	guest_image_create(&image);
-	snprintf(path, sizeof(path), "%s/real", top);
-	tap_ok(!guest_image_add_host(image, path), "image: a directory");
-	char *list = pack(image);
-	tap_ok(lists(list, "/real/a") && lists(list, "/real/sub/b"), "image: all that is in it");
-	tap_ok(lists(list, "/real/self -> ."), "image: a link in circles is not followed");
-	tap_ok(lists(list, "/real/dangling -> nowhere"), "image: a link that leads nowhere");
-	tap_ok(lists(list, "/outside/c") && lists(list, "/real/away -> ../outside"),
-	       "image: a link to a file is followed");
-	tap_ok(!lists(list, "/real/fifo"), "image: FIFOs are left out");
-	free(list);
+	snprintf(home, sizeof(home), "%s/home", top);
+	setenv("HOME", home, 1);
+	tap_ok(!system("mkdir -p home/.ssh home/.aws home/mine home/.docker && "
+		       "touch home/.ssh/id home/.docker/config.json"),
+	       "secrets: a home");
+	tap_ok(!guest_secrets_find(&deny, &allow, &secrets) && holds(&secrets, ".ssh") &&
+		       holds(&secrets, ".docker/config.json") && holds(&secrets, "mine") &&
+		       !holds(&secrets, ".gnupg"),
+	       "secrets: what is there of the list, and what --deny names");
+	guest_secrets_finish(&secrets);
+	allow = (struct option_list){.item = {"home/.aws", "home/.docker"}, .n = 2};
+	tap_ok(!guest_secrets_find(&deny, &allow, &secrets) && holds(&secrets, ".ssh") &&
+		       !holds(&secrets, ".aws") && !holds(&secrets, ".docker/config.json"),
+	       "secrets: without what --allow names");
+	guest_secrets_finish(&secrets);
+	allow = (struct option_list){.item = {"home/.ssh/id"}, .n = 1};
+	tap_ok(guest_secrets_find(&deny, &allow, &secrets) == STATUS_USAGE,
+	       "secrets: not the inside of a directory");
+	guest_secrets_finish(&secrets);
 }
 
-static void test_program(void)
+static void test_secret_variables(void)
 {
-	struct guest_image *image;
-
-	guest_image_create(&image);
-	tap_ok(!guest_image_add_host(image, "/bin/sh"), "image: a program");
-	guest_image_add_file(image, "/x/y/z", 0644, "z", 1);
-	char *list = pack(image);
-	tap_ok(strstr(list, "/libc.so.6\n") && strstr(list, "ld-linux-x86-64.so.2"),
-	       "image: its libraries");
-	tap_ok(strstr(list, " x/y\n") && strstr(list, " x/y/z\n"), "image: a file of our own");
-	free(list);
+	tap_ok(guest_secrets_is_variable("GITHUB_TOKEN=x") &&
+		       guest_secrets_is_variable("my_password") &&
+		       guest_secrets_is_variable("AWS_SECRET_ACCESS_KEY=") &&
+		       guest_secrets_is_variable("SSH_AUTH_SOCK=/x"),
+	       "secrets: variables like those that hold some");
+	tap_ok(!guest_secrets_is_variable("PATH=/token") && !guest_secrets_is_variable("HOME") &&
+		       !guest_secrets_is_variable("=x"),
+	       "secrets: other variables");
 }
 
-static const struct line_case {
-	const char *line, *path;
-} lines[] = {
-	{"\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0000000000)\n",
-	 "/lib/x86_64-linux-gnu/libc.so.6"},
-	{"\t/lib64/ld-linux-x86-64.so.2 (0x00007f0000000000)\n", "/lib64/ld-linux-x86-64.so.2"},
-	{"\tlibx.so => /opt/with space (1)/libx.so (0x00007f0000000000)\n",
-	 "/opt/with space (1)/libx.so"},
-	{"\tlinux-vdso.so.1 (0x00007ffd00000000)\n", NULL},
-	{"\tlibabsent.so => not found\n", NULL},
-	{"\tnot a dynamic executable\n", NULL},
-	{"\tstatically linked\n", NULL},
-	{"", NULL},
-};
+/* ---- results ---- */
 
-static const struct script_case {
-	const char *text, *interpreter, *argument;
-} scripts[] = {
-	{"#!/bin/sh\necho", "/bin/sh", NULL},
-	{"#! /usr/bin/env python3\n", "/usr/bin/env", "python3"},
-	{"#!/bin/awk  -f \t\r\n", "/bin/awk", "-f"},
-	{"#!\n", NULL, NULL},
-	{"#! \n", NULL, NULL},
-	{"#!/bin/sh", NULL, NULL}, /* no end of line in what was read */
-	{"\177ELF\n", NULL, NULL},
-	{"", NULL, NULL},
-};
-
-static bool same(const char *a, const char *b)
+static int pack_result(FILE *out, uint32_t mode, const char *path, const char *content)
 {
-	return a == b || (a && b && !strcmp(a, b));
+	uint32_t n = (uint32_t)strlen(path);
+	uint64_t bytes = strlen(content), mtime_ns = 1000000000;
+
+	fwrite(&mode, 4, 1, out);
+	fwrite(&n, 4, 1, out);
+	fwrite(&bytes, 8, 1, out);
+	fwrite(&mtime_ns, 8, 1, out);
+	fwrite(path, n, 1, out);
+	fwrite(content, bytes, 1, out);
+	return fflush(out);
 }
 
-static void test_lines(void)
+/* Unpacks one result for the user's path "out" and ends the results. */
+static int unpack_result(uint32_t mode, const char *path, const char *content)
 {
-	char text[256];
+	static const char end[AGENT_RESULT_HEAD_BYTES];
+	const struct option_list paths = {.item = {"out"}, .n = 1};
+	FILE *file = tmpfile();
 
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		strcpy(text, lines[i].line);
-		tap_ok(same(libraries_parse_line(text), lines[i].path), "ldd line %zu", i);
-	}
-	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
-		char *argument = NULL;
-		strcpy(text, scripts[i].text);
-		char *interpreter =
-			guest_command_script_interpreter(text, strlen(scripts[i].text), &argument);
-		tap_ok(same(interpreter, scripts[i].interpreter) &&
-			       (!interpreter || same(argument, scripts[i].argument)),
-		       "script line %zu", i);
-	}
+	pack_result(file, S_IFDIR | 0755, "out", "");
+	pack_result(file, mode, path, content);
+	fwrite(end, sizeof(end), 1, file);
+	fflush(file);
+	int status = guest_results_unpack(fileno(file), &paths);
+	fclose(file);
+	return status;
+}
+
+static bool is_content(const char *path, const char *content)
+{
+	char text[64] = "";
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		return false;
+	bool same = fread(text, 1, sizeof(text) - 1, file) == strlen(content) &&
+		    !strcmp(text, content);
+	fclose(file);
+	return same;
+}
+
+static void test_results(void)
+{
+	tap_ok(!unpack_result(S_IFREG | 0640, "out/a", "one") && is_content("out/a", "one"),
+	       "results: a directory with a file");
+	tap_ok(!unpack_result(S_IFREG | 0640, "out/a", "two") && is_content("out/a", "two"),
+	       "results: a file takes the former's place");
+	tap_ok(!unpack_result(S_IFLNK | 0777, "out/l", "/etc") && !access("out/l/passwd", R_OK),
+	       "results: a link");
+	tap_ok(unpack_result(S_IFREG | 0640, "out/l/x", "x") && access("/etc/x", F_OK),
+	       "results: nothing is written over a link");
+	tap_ok(unpack_result(S_IFREG | 0640, "out/../up", "x") && access("up", F_OK),
+	       "results: nothing above");
+	tap_ok(unpack_result(S_IFREG | 0640, "other", "x") && access("other", F_OK),
+	       "results: nothing beside");
+	tap_ok(unpack_result(S_IFREG | 0640, "outer", "x") && access("outer", F_OK),
+	       "results: nothing with a longer name");
+	tap_ok(unpack_result(S_IFCHR | 0666, "out/n", ""), "results: no devices");
 }
 
 static void make_kernel(const char *path)
@@ -232,7 +273,7 @@ static void test_kernel(void)
 	make_kernel("boot/vmlinuz-6.10.0-1");
 	write_file("boot/vmlinuz-7.0.0-arm64", "MZ", 2);
 	make_kernel("boot/config-9");
-	tap_ok(!kernel_find_newest("boot", &path) && same(path, "boot/vmlinuz-6.10.0-1"),
+	tap_ok(!kernel_find_newest("boot", &path) && !strcmp(path, "boot/vmlinuz-6.10.0-1"),
 	       "kernel: the newest that is one");
 	free(path);
 }
@@ -244,11 +285,11 @@ int main(void)
 	if (!mkdtemp(top) || chdir(top))
 		return 1;
 	test_cpio();
-	make_tree();
-	test_paths();
-	test_tree();
-	test_program();
-	test_lines();
+	test_modules();
+	test_release();
+	test_secret_files();
+	test_secret_variables();
+	test_results();
 	test_kernel();
 	snprintf(command, sizeof(command), "rm -rf %s", top);
 	if (system(command))

@@ -87,7 +87,7 @@ static struct platform *make_platform(void)
 		.n_disks = 1,
 		.disk_latency_ns = 1000,
 		.channel = true,
-		.channel_stream = {stream, stream, stream},
+		.channel_stream = {stream, stream, stream, stream},
 	};
 	struct platform *platform;
 

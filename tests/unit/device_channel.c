@@ -4,7 +4,7 @@
 #include "vmm/devices/channel.h"
 
 static struct channel *channel;
-static struct terminal streams[3];
+static struct terminal streams[CHANNEL_STREAMS];
 static unsigned exits;
 
 static void exited(void *ctx)
@@ -42,13 +42,17 @@ static void test_streams(void)
 	is_equal(in(CHANNEL_STDIN), 0, "nothing left");
 }
 
-static void test_window(void)
+static void test_plan(void)
 {
-	static const uint8_t expected[5] = {0x2c, 0x01, 50, 0, 0};
-	for (unsigned i = 0; i < 5; i++) {
-		out(CHANNEL_WINDOW, i);
-		is_equal(in(CHANNEL_WINDOW), expected[i], "window size byte");
-	}
+	tap_ok(!channel_ready(channel), "not ready for the plan");
+	is_equal(in(CHANNEL_PLAN), 'p', "first byte of the plan");
+	out(CHANNEL_READY, 1);
+	tap_ok(channel_ready(channel), "ready");
+	is_equal(in(CHANNEL_PLAN), 'p', "then the plan begins anew");
+	is_equal(in(CHANNEL_PLAN), 'q', "goes on");
+	is_equal(in(CHANNEL_PLAN), 0, "and ends");
+	out(CHANNEL_RESULTS, 'r');
+	tap_ok(streams[3].n_output == 1 && streams[3].output[0] == 'r', "results");
 }
 
 static void test_exit(void)
@@ -67,12 +71,13 @@ static void test_exit(void)
 
 int main(void)
 {
-	struct channel_config config = {.columns = 300, .rows = 50, .exited = exited};
-	for (unsigned i = 0; i < 3; i++)
+	struct channel_config config = {
+		.plan = (const uint8_t *)"pq", .plan_bytes = 2, .exited = exited};
+	for (unsigned i = 0; i < CHANNEL_STREAMS; i++)
 		config.stream[i] = terminal_backend(&streams[i]);
 	channel_create(&config, &channel);
 	test_streams();
-	test_window();
+	test_plan();
 	test_exit();
 	channel_destroy(channel);
 	return tap_done();

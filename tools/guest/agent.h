@@ -2,13 +2,44 @@
 #ifndef REPRISE_TOOLS_GUEST_AGENT_H
 #define REPRISE_TOOLS_GUEST_AGENT_H
 
-/* The plan: strings, each ended by a zero byte, each with one of these letters in front. */
-#define AGENT_PLAN        "/.reprise-plan"
-#define AGENT_DIRECTORY   'd'  /* where the command starts; once */
-#define AGENT_PROGRAM     'p'  /* the file that is executed; once */
-#define AGENT_ARGUMENT    'a'  /* one for each, argv[0] first */
-#define AGENT_ENVIRONMENT 'e'  /* NAME=VALUE, one for each */
-#define AGENT_MAX_STRINGS 4096 /* of one letter */
+/*
+ * The plan, read from the channel: its length as 4 bytes, little-endian, then strings, each ended by
+ * a zero byte, each with one of these letters in front. Numbers are decimal.
+ */
+#define AGENT_DIRECTORY   'd' /* where the command starts; once */
+#define AGENT_PROGRAM     'p' /* the file that is executed; once */
+#define AGENT_ARGUMENT    'a' /* one for each, argv[0] first */
+#define AGENT_ENVIRONMENT 'e' /* NAME=VALUE, one for each */
+#define AGENT_USER        'u' /* user id */
+#define AGENT_GROUP       'g' /* group id */
+#define AGENT_GROUPS      'G' /* one for each supplementary group */
+#define AGENT_UMASK       'm'
+#define AGENT_LIMIT       'l' /* "RESOURCE SOFT HARD" (setrlimit), one for each */
+#define AGENT_TERMINAL    't' /* "BITS ROWS COLUMNS": AGENT_TERMINAL_ bits; no terminal without */
+#define AGENT_HOST_NAME   'h'
+#define AGENT_TIME        'w' /* nanoseconds since 1970 at the moment at which READY was written */
+#define AGENT_RESULT      'o' /* a path that goes back to the host at the end; one for each */
+#define AGENT_SCRATCH     's' /* the disk of the upper layer, a path in /dev; none: RAM */
+
+#define AGENT_PLAN_MAX (8u << 20)
+
+/* Which of the command's descriptors are a terminal: bit n for descriptor n. */
+#define AGENT_TERMINAL_IN  1
+#define AGENT_TERMINAL_OUT 2
+#define AGENT_TERMINAL_ERR 4
+
+/* Modules in the initial RAM file system, inserted in the order of their names. */
+#define AGENT_MODULES "/modules"
+
+/* The tag of the virtio file system with the host's files. */
+#define AGENT_FILES_TAG "reprise"
+
+/*
+ * A result: a head of AGENT_RESULT_HEAD_BYTES: le32 mode (a whole st_mode), le32 length of the path,
+ * le64 bytes of content, le64 time of modification in ns; the path; the content (of a link, where it
+ * leads). A head of zeros ends the results.
+ */
+#define AGENT_RESULT_HEAD_BYTES 24
 
 /* Exit statuses that are not the command's own. */
 #define AGENT_STATUS_FAILED         125

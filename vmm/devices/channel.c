@@ -15,7 +15,8 @@ struct channel {
 	struct channel_config config;
 	uint8_t input[INPUT_BYTES];
 	uint32_t first, end; /* the bytes of input that wait: [first, end) */
-	uint8_t window_index;
+	uint32_t plan_at; /* bytes of the plan that were read */
+	bool ready;
 	bool exited;
 	int status;
 };
@@ -34,20 +35,10 @@ static uint8_t read_status(const struct channel *channel)
 	       (input_ended(channel) ? CHANNEL_STATUS_END : 0);
 }
 
-static uint8_t read_window(const struct channel *channel)
+static uint8_t read_plan(struct channel *channel)
 {
-	switch (channel->window_index) {
-	case CHANNEL_WINDOW_COLUMNS_LOW:
-		return channel->config.columns;
-	case CHANNEL_WINDOW_COLUMNS_HIGH:
-		return channel->config.columns >> 8;
-	case CHANNEL_WINDOW_ROWS_LOW:
-		return channel->config.rows;
-	case CHANNEL_WINDOW_ROWS_HIGH:
-		return channel->config.rows >> 8;
-	default:
-		return 0;
-	}
+	const struct channel_config *config = &channel->config;
+	return channel->plan_at < config->plan_bytes ? config->plan[channel->plan_at++] : 0;
 }
 
 static uint64_t channel_read(void *device, uint64_t offset, unsigned size)
@@ -63,8 +54,8 @@ static uint64_t channel_read(void *device, uint64_t offset, unsigned size)
 		return read_status(channel);
 	case CHANNEL_STDIN:
 		return waiting ? channel->input[channel->first++] : 0;
-	case CHANNEL_WINDOW:
-		return read_window(channel);
+	case CHANNEL_PLAN:
+		return read_plan(channel);
 	default:
 		return 0xff;
 	}
@@ -104,8 +95,12 @@ static void channel_write(void *device, uint64_t offset, unsigned size, uint64_t
 	case CHANNEL_EXIT_SIGNAL:
 		exit_with(channel, CHANNEL_SIGNAL_BASE + (value & 0x7f));
 		break;
-	case CHANNEL_WINDOW:
-		channel->window_index = value;
+	case CHANNEL_RESULTS:
+		write_stream(channel, 3, value);
+		break;
+	case CHANNEL_READY:
+		channel->ready = true;
+		channel->plan_at = 0;
 		break;
 	}
 }
@@ -134,10 +129,16 @@ bool channel_exited(const struct channel *channel, int *ret_status)
 	return channel->exited;
 }
 
+bool channel_ready(const struct channel *channel)
+{
+	return channel->ready;
+}
+
 void channel_reset(struct channel *channel)
 {
 	/* Input that waits is the host's and not lost. */
-	channel->window_index = 0;
+	channel->plan_at = 0;
+	channel->ready = false;
 	channel->exited = false;
 	channel->status = 0;
 }
@@ -164,19 +165,21 @@ void channel_save(const struct channel *channel, Reprise__ChannelState *ret_stat
 						 (uint8_t *)channel->input + channel->first};
 	ret_state->exited = channel->exited;
 	ret_state->status = channel->status;
-	ret_state->window_index = channel->window_index;
+	ret_state->plan_at = channel->plan_at;
+	ret_state->ready = channel->ready;
 }
 
 int channel_restore(struct channel *channel, const Reprise__ChannelState *state)
 {
-	if (state->input.len > INPUT_BYTES || state->window_index > 0xff || state->status < 0 ||
-	    state->status > 0xff || (state->status && !state->exited))
+	if (state->input.len > INPUT_BYTES || state->status < 0 || state->status > 0xff ||
+	    (state->status && !state->exited))
 		return -EINVAL;
 	if (state->input.len)
 		memcpy(channel->input, state->input.data, state->input.len);
 	channel->first = 0;
 	channel->end = state->input.len;
-	channel->window_index = state->window_index;
+	channel->plan_at = state->plan_at;
+	channel->ready = state->ready;
 	channel->exited = state->exited;
 	channel->status = state->status;
 	return 0;

@@ -1,5 +1,5 @@
 /*
- * The channel: byte streams and an exit status between `reprise run` and its guest, by single port
+ * The channel: what to run, byte streams and an exit status between `reprise run` and its guest, by single port
  * reads and writes, so that the guest's agent needs no driver. Every register is one byte wide; REP
  * INSB and REP OUTSB work on the data ports. The first part of this file is for the guest as well.
  */
@@ -12,22 +12,18 @@
 #define CHANNEL_AVAILABLE   1 /* read: bytes of stdin that wait, at most 255 */
 #define CHANNEL_STDERR      2 /* write: a byte for the host's stderr */
 #define CHANNEL_STATUS      3 /* read: CHANNEL_STATUS_ bits */
+#define CHANNEL_RESULTS     3 /* write: a byte of the files that go back to the host */
 #define CHANNEL_STDIN       4 /* read: the next byte of stdin, 0 when none waits */
 #define CHANNEL_EXIT        5 /* write: the command's exit status; ends the run */
 #define CHANNEL_EXIT_SIGNAL 6 /* write: the signal that killed the command; ends the run */
-#define CHANNEL_WINDOW      7 /* write: which byte (CHANNEL_WINDOW_…); read: that byte */
+#define CHANNEL_PLAN        7 /* read: the plan's next byte, 0 behind its end */
+#define CHANNEL_READY       7 /* write: the guest is ready for its plan, from its start */
 #define CHANNEL_PORTS       8
 
 #define CHANNEL_ID_VALUE 0xc5
 
 #define CHANNEL_STATUS_READY 0x01 /* a byte of stdin waits */
 #define CHANNEL_STATUS_END   0x02 /* stdin has ended and every byte was read */
-
-/* Size of the host's terminal in characters, 0 when it has none. */
-#define CHANNEL_WINDOW_COLUMNS_LOW  0
-#define CHANNEL_WINDOW_COLUMNS_HIGH 1
-#define CHANNEL_WINDOW_ROWS_LOW     2
-#define CHANNEL_WINDOW_ROWS_HIGH    3
 
 /* Added to a signal's number to make an exit status, as a shell does. */
 #define CHANNEL_SIGNAL_BASE 128
@@ -37,9 +33,13 @@
 struct Reprise__ChannelState;
 struct channel;
 
+#define CHANNEL_STREAMS 4
+
 struct channel_config {
-	struct char_backend stream[3]; /* stdin (read, ended), stdout, stderr (write); copied */
-	uint16_t columns, rows;
+	/* stdin (read, ended), stdout, stderr, results (write); copied */
+	struct char_backend stream[CHANNEL_STREAMS];
+	const uint8_t *plan; /* borrowed; outlives the channel */
+	uint32_t plan_bytes;
 	void (*exited)(void *ctx); /* the guest wrote an exit status; optional */
 	void *ctx;
 };
@@ -57,6 +57,9 @@ void channel_poll_input(struct channel *channel);
 
 /* True when the guest has written an exit status; sets *ret_status, a signal as 128 + number. */
 bool channel_exited(const struct channel *channel, int *ret_status);
+
+/* True once the guest has written CHANNEL_READY. */
+bool channel_ready(const struct channel *channel);
 
 /* The message borrows from the channel until its next change. */
 void channel_save(const struct channel *channel, struct Reprise__ChannelState *ret_state);

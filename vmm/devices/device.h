@@ -100,4 +100,17 @@ struct random_backend {
 	void *ctx;
 };
 
+/* A file server: answers the FUSE requests of a guest's kernel (linux/fuse.h). */
+struct file_server {
+	/*
+	 * Takes a request of n bytes, which is not trusted, and puts the reply, at most room
+	 * bytes, at reply; both are aligned to 8 bytes. Returns the reply's length; 0: there is
+	 * none.
+	 */
+	size_t (*serve)(void *ctx, const uint8_t *request, size_t n, uint8_t *reply, size_t room);
+	/* The guest has lost what it knew: open files and nodes of its are void. */
+	void (*reset)(void *ctx);
+	void *ctx;
+};
+
 #endif

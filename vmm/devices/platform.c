@@ -45,7 +45,8 @@ static unsigned n_disks(const struct platform_config *config)
 
 static unsigned n_virtio(const struct platform_config *config)
 {
-	return n_disks(config) + config->virtio_console + config->virtio_rng;
+	return n_disks(config) + config->virtio_console + config->virtio_rng +
+	       (config->files_tag != NULL);
 }
 
 static void add_region(struct machine_config *machine, uint8_t kind, uint64_t gpa, uint64_t bytes)
@@ -211,8 +212,8 @@ static int create_channel(struct platform *platform)
 {
 	const struct platform_config *config = &platform->config;
 	struct channel_config channel = {
-		.columns = config->channel_columns,
-		.rows = config->channel_rows,
+		.plan = config->channel_plan,
+		.plan_bytes = config->channel_plan_bytes,
 		.exited = request_power_off,
 		.ctx = platform,
 	};
@@ -274,6 +275,14 @@ static int create_virtio(struct platform *platform)
 		wiring = next_wiring(platform);
 		ret = virtio_rng_create(&wiring, &config->random,
 					&platform->virtio[platform->n_virtio]);
+		if (ret < 0)
+			return ret;
+		platform->n_virtio++;
+	}
+	if (config->files_tag) {
+		wiring = next_wiring(platform);
+		ret = virtio_fs_create(&wiring, &config->files, config->files_tag,
+				       &platform->virtio[platform->n_virtio]);
 		if (ret < 0)
 			return ret;
 		platform->n_virtio++;
@@ -591,4 +600,9 @@ int platform_take_interrupt(struct platform *platform, uint32_t vcpu)
 bool platform_channel_exited(const struct platform *platform, int *ret_status)
 {
 	return platform->channel && channel_exited(platform->channel, ret_status);
+}
+
+bool platform_channel_ready(const struct platform *platform)
+{
+	return platform->channel && channel_ready(platform->channel);
 }

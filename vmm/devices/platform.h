@@ -25,9 +25,14 @@ struct platform_config {
 	/* Latency between a request and its completion, guest ns (fixed: the virtual clock needs
 	 * it). */
 	uint64_t disk_latency_ns;
+	/* A file system, which the guest finds by this tag; NULL: none. */
+	const char *files_tag;
+	struct file_server files;
 	bool channel;                           /* the channel device of `reprise run` */
-	struct char_backend channel_stream[3];  /* guest's stdin (read), stdout, stderr (write) */
-	uint16_t channel_columns, channel_rows; /* of the host's terminal; 0: there is none */
+	/* The guest's stdin (read), stdout, stderr and results (write). */
+	struct char_backend channel_stream[4];
+	const uint8_t *channel_plan; /* for the guest's agent; borrowed, outlives the platform */
+	uint32_t channel_plan_bytes;
 };
 
 struct platform;
@@ -95,8 +100,11 @@ struct platform_signal_event {
 /* Takes the oldest signal not yet taken; PLATFORM_SIGNAL_NONE when there is none. */
 struct platform_signal_event platform_take_signal(struct platform *platform);
 
-/* True when the guest ended the channel's run with platform_channel_exit_status(). */
+/* True when the guest ended the channel's run; then sets *ret_status. */
 bool platform_channel_exited(const struct platform *platform, int *ret_status);
+
+/* True when the guest's agent is ready for its plan, or has begun to read it. */
+bool platform_channel_ready(const struct platform *platform);
 
 /* ---- saving and restoring all devices (devices.proto) ---- */
 

@@ -100,6 +100,7 @@ static void virtio_message(const struct virtio_device *device, struct virtio_par
 	message->pending_due_ns = part->due_ns;
 	message->pending_heads = part->heads;
 	message->starved = state->starved;
+	message->in_session = state->in_session;
 	message->input = (ProtobufCBinaryData){state->n_input, state->input};
 }
 
@@ -166,6 +167,7 @@ static int virtio_from_message(struct virtio_device *device, const Reprise__Virt
 	state->config_generation = message->config_generation;
 	state->notified = message->notified;
 	state->starved = message->starved;
+	state->in_session = message->in_session;
 	int ret = virtio_queues_from(message, state);
 	if (!ret)
 		ret = virtio_lists_from(message, state);

@@ -1,5 +1,5 @@
 /*
- * Virtio devices over MMIO (virtio 1.2 section 4.2): block, console, entropy. Each is a struct
+ * Virtio devices over MMIO (virtio 1.2 section 4.2): block, console, entropy, file system. Each is a struct
  * virtio_device, driven through the functions here whatever its type.
  *
  * Guest memory is touched in virtio_service() only. A driver that breaks the rings (loops, lengths,
@@ -22,6 +22,7 @@ enum virtio_device_id {
 	VIRTIO_ID_BLOCK = 2,
 	VIRTIO_ID_CONSOLE = 3,
 	VIRTIO_ID_ENTROPY = 4,
+	VIRTIO_ID_FS = 26,
 };
 
 struct virtio_device;
@@ -48,6 +49,14 @@ int virtio_console_create(const struct virtio_wiring *wiring, const struct char_
 /* An entropy source. The backend is copied. */
 int virtio_rng_create(const struct virtio_wiring *wiring, const struct random_backend *backend,
 		      struct virtio_device **ret_device);
+
+/*
+ * A file system that a guest mounts by its tag, at most VIRTIO_FS_TAG_BYTES long. A request is
+ * answered at the service after its notification. The server is copied.
+ */
+#define VIRTIO_FS_TAG_BYTES 36
+int virtio_fs_create(const struct virtio_wiring *wiring, const struct file_server *server,
+		     const char *tag, struct virtio_device **ret_device);
 
 /* Disarms its timer and frees it. Accepts NULL. */
 void virtio_destroy(struct virtio_device *device);
@@ -108,6 +117,10 @@ struct virtio_state {
 	bool starved; /* waits for receive buffers */
 	uint32_t n_input;
 	uint8_t input[VIRTIO_INPUT_BYTES];
+
+	/* file system: the guest has a session with the server, whose state is not saved: such a
+	 * state cannot be restored */
+	bool in_session;
 };
 
 /* Fills in all of *ret_state. */

@@ -1,6 +1,6 @@
 /*
  * What the MMIO transport (virtio_mmio.c) and the device types (virtio_blk.c, virtio_console.c,
- * virtio_rng.c) share. The platform uses virtio.h only.
+ * virtio_fs.c, virtio_rng.c) share. The platform uses virtio.h only.
  */
 #ifndef REPRISE_VMM_DEVICES_VIRTIO_DEVICE_H
 #define REPRISE_VMM_DEVICES_VIRTIO_DEVICE_H

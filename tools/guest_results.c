@@ -1,0 +1,274 @@
+/*
+ * A path from the guest is taken apart and followed name by name below a directory that is open, and
+ * never over a link, so that nothing outside of what the user named can be reached.
+ */
+#include "tools/guest_results.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/command.h"
+#include "tools/guest/agent.h"
+#include "tools/message.h"
+
+#define PIECE_BYTES 65536
+
+struct result {
+	mode_t mode;
+	uint64_t bytes;
+	struct timespec mtime;
+	char path[PATH_MAX];
+};
+
+static uint64_t get_le(const uint8_t *at, unsigned n)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		value |= (uint64_t)at[i] << 8 * i;
+	return value;
+}
+
+static int read_exactly(FILE *in, void *data, size_t n)
+{
+	return fread(data, 1, n, in) == n ? 0 : -EBADMSG;
+}
+
+/* Returns 1, 0 at the end, or a negative errno. */
+static int read_head(FILE *in, struct result *ret_result)
+{
+	uint8_t head[AGENT_RESULT_HEAD_BYTES];
+	int error = read_exactly(in, head, sizeof(head));
+
+	if (error)
+		return error;
+	size_t n = get_le(head + 4, 4);
+	uint64_t mtime_ns = get_le(head + 16, 8);
+	ret_result->mode = (mode_t)get_le(head, 4);
+	ret_result->bytes = get_le(head + 8, 8);
+	ret_result->mtime = (struct timespec){.tv_sec = (time_t)(mtime_ns / 1000000000),
+					      .tv_nsec = (long)(mtime_ns % 1000000000)};
+	if (!ret_result->mode)
+		return 0;
+	if (!n || n >= PATH_MAX)
+		return -EBADMSG;
+	error = read_exactly(in, ret_result->path, n);
+	ret_result->path[n] = 0;
+	return error ? error : strlen(ret_result->path) == n ? 1 : -EBADMSG;
+}
+
+/* The user's path that a result lies at or below, or NULL. Sets *ret_rest to what follows. */
+static const char *find_named(const struct option_list *paths, const char *path,
+			      const char **ret_rest)
+{
+	for (unsigned i = 0; i < paths->n; i++) {
+		size_t n = strlen(paths->item[i]);
+
+		if (strncmp(path, paths->item[i], n) || (path[n] && path[n] != '/'))
+			continue;
+		*ret_rest = path + n + strspn(path + n, "/");
+		return paths->item[i];
+	}
+	return NULL;
+}
+
+static bool is_plain_name(const char *name, size_t n)
+{
+	return n && n <= NAME_MAX && !(n == 1 && name[0] == '.') &&
+	       !(n == 2 && name[0] == '.' && name[1] == '.');
+}
+
+/* Follows rest from the directory up to its last name. Returns a directory's descriptor, with the
+ * name in ret_name, or a negative errno. Takes over the directory's descriptor. */
+static int descend(int directory, const char *rest, char ret_name[NAME_MAX + 1])
+{
+	for (;;) {
+		size_t n = strcspn(rest, "/");
+		int next = -EBADMSG;
+
+		if (is_plain_name(rest, n)) {
+			snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)n, rest);
+			if (!rest[n])
+				return directory;
+			next = openat(directory, ret_name,
+				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			if (next < 0)
+				next = -errno;
+		}
+		close(directory);
+		if (next < 0)
+			return next;
+		directory = next;
+		rest += n + strspn(rest + n, "/");
+	}
+}
+
+/* The user's own path may go over links: it is split at its last name. */
+static int open_parent(const char *named, const char *rest, char ret_name[NAME_MAX + 1])
+{
+	char parent[PATH_MAX];
+
+	if (rest[0]) {
+		int fd = open(named, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? -errno : descend(fd, rest, ret_name);
+	}
+	size_t n = strlen(named);
+	while (n > 1 && named[n - 1] == '/')
+		n--;
+	size_t start = n;
+	while (start && named[start - 1] != '/')
+		start--;
+	if (!is_plain_name(named + start, n - start))
+		return -EINVAL;
+	snprintf(parent, sizeof(parent), "%.*s", start ? (int)start : 1, start ? named : ".");
+	snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)(n - start), named + start);
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int copy_content(FILE *in, int fd, uint64_t bytes)
+{
+	static char piece[PIECE_BYTES];
+
+	while (bytes) {
+		size_t n = bytes < PIECE_BYTES ? (size_t)bytes : PIECE_BYTES;
+		int error = read_exactly(in, piece, n);
+
+		if (error)
+			return error;
+		for (size_t done = 0; done < n && fd >= 0;) {
+			ssize_t put = write(fd, piece + done, n - done);
+			if (put < 0)
+				return -errno;
+			done += (size_t)put;
+		}
+		bytes -= n;
+	}
+	return 0;
+}
+
+/* A file takes the place of what has its name, at once and whole. */
+static int write_file(FILE *in, int parent, const char *name, const struct result *result)
+{
+	const struct timespec times[2] = {result->mtime, result->mtime};
+	char temporary[32];
+
+	snprintf(temporary, sizeof(temporary), ".reprise-%ld", (long)getpid());
+	unlinkat(parent, temporary, 0);
+	int fd = openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int error = copy_content(in, fd, result->bytes);
+	if (!error && (fchmod(fd, result->mode & 0777) || futimens(fd, times)))
+		error = -errno;
+	if (close(fd) && !error)
+		error = -errno;
+	if (!error && renameat(parent, temporary, parent, name))
+		error = -errno;
+	if (error)
+		unlinkat(parent, temporary, 0);
+	return error;
+}
+
+static int make_link(FILE *in, int parent, const char *name, const struct result *result)
+{
+	char target[PATH_MAX];
+
+	if (result->bytes >= sizeof(target))
+		return -EBADMSG;
+	int error = read_exactly(in, target, result->bytes);
+	if (error)
+		return error;
+	target[result->bytes] = 0;
+	if (unlinkat(parent, name, 0) && errno != ENOENT)
+		return -errno;
+	return symlinkat(target, parent, name) ? -errno : 0;
+}
+
+static int make_directory(int parent, const char *name, const struct result *result)
+{
+	if (!mkdirat(parent, name, (result->mode & 0777) | 0700) || errno == EEXIST)
+		return 0;
+	return -errno;
+}
+
+static int unpack_one(FILE *in, const struct result *result, const struct option_list *paths)
+{
+	char name[NAME_MAX + 1];
+	const char *rest, *named = find_named(paths, result->path, &rest);
+
+	if (!named)
+		return -EBADMSG;
+	int parent = open_parent(named, rest, name), error = -EBADMSG;
+	if (parent < 0)
+		return parent;
+	if (S_ISREG(result->mode))
+		error = write_file(in, parent, name, result);
+	else if (S_ISLNK(result->mode))
+		error = make_link(in, parent, name, result);
+	else if (S_ISDIR(result->mode))
+		error = make_directory(parent, name, result);
+	close(parent);
+	return error;
+}
+
+static int fail(const char *path, int error)
+{
+	if (error == -EBADMSG)
+		message("run: what the guest sent back is incomplete or damaged");
+	else
+		message("run: %s: cannot be copied back: %s", path, strerror(-error));
+	return STATUS_FAILED;
+}
+
+static bool is_sent(const struct option_list *paths, const bool *sent, unsigned *ret_missing)
+{
+	for (unsigned i = 0; i < paths->n; i++)
+		if (!sent[i]) {
+			*ret_missing = i;
+			return false;
+		}
+	return true;
+}
+
+static int unpack_all(FILE *in, const struct option_list *paths)
+{
+	struct result result = {0};
+	bool sent[OPTION_LIST_MAX] = {false};
+	unsigned missing;
+	int more, error = 0;
+
+	while (!error && (more = read_head(in, &result)) != 0) {
+		error = more < 0 ? more : unpack_one(in, &result, paths);
+		for (unsigned i = 0; i < paths->n && !error; i++)
+			sent[i] |= !strcmp(paths->item[i], result.path);
+	}
+	if (error)
+		return fail(result.path, error);
+	if (!is_sent(paths, sent, &missing))
+		return fail(paths->item[missing], -ENOENT);
+	return STATUS_OK;
+}
+
+int guest_results_unpack(int fd, const struct option_list *paths)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *in = copy >= 0 ? fdopen(copy, "r") : NULL;
+
+	if (!in || fseek(in, 0, SEEK_SET)) {
+		message("run: the results: %s", strerror(errno));
+		if (in)
+			fclose(in);
+		return STATUS_FAILED;
+	}
+	int status = unpack_all(in, paths);
+	fclose(in);
+	return status;
+}

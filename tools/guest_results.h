@@ -1,0 +1,14 @@
+/* What a guest of `reprise run` sends back: files for the places that the user named. */
+#ifndef REPRISE_TOOLS_GUEST_RESULTS_H
+#define REPRISE_TOOLS_GUEST_RESULTS_H
+
+#include "tools/options.h"
+
+/*
+ * Unpacks the results at fd (tools/guest/agent.h), which is a regular file, from its start. Only the
+ * paths that the user named, and what lies below them, are written; a guest is not trusted. Returns
+ * STATUS_OK, or STATUS_FAILED after a line was printed.
+ */
+int guest_results_unpack(int fd, const struct option_list *paths);
+
+#endif
