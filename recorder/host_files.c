@@ -19,6 +19,10 @@
 /* What a guest has of its own, when its root is the host's. */
 static const char *const own_names[] = {"dev", "proc", "sys"};
 
+/* Where an inode number says of which file system it is. */
+#define DEVICE_SHIFT 48
+#define DEVICES_MAX  4096
+
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 struct node {
@@ -44,7 +48,8 @@ struct identity {
 
 struct host_files {
 	char *root; /* without a slash at its end: "" for the host's */
-	dev_t device;
+	dev_t *devices; /* in the order in which they were met; the root's is the first */
+	unsigned n_devices;
 	char **denied;
 	struct identity *denied_identity;
 	unsigned n_denied, n_identities;
@@ -196,16 +201,31 @@ static int enter_node(struct host_files *files, const struct node *parent, const
 
 /* ---- what is there ---- */
 
-/* What differs between two looks at a file that nobody changed is left out. */
-static void settle(const struct host_files *files, struct stat *st)
+/* The device's place among those met so far; 0 too when there is no memory to remember it. */
+static unsigned device_number(struct host_files *files, dev_t device)
 {
-	/* Inodes of further file systems are kept apart, within what the guest takes for one. */
-	if (st->st_dev != files->device)
-		st->st_ino ^= (ino_t)st->st_dev << 40;
+	for (unsigned i = 0; i < files->n_devices; i++)
+		if (files->devices[i] == device)
+			return i;
+	dev_t *devices = realloc(files->devices, (files->n_devices + 1) * sizeof(dev_t));
+	if (!devices)
+		return 0;
+	files->devices = devices;
+	devices[files->n_devices] = device;
+	return files->n_devices++;
+}
+
+/*
+ * The guest takes all for one file system: inodes of further ones are kept apart by high bits that
+ * overlayfs leaves to us. What differs between two looks at a file that nobody changed is left out.
+ */
+static void settle(struct host_files *files, struct stat *st)
+{
+	st->st_ino ^= (ino_t)(device_number(files, st->st_dev) % DEVICES_MAX) << DEVICE_SHIFT;
 	st->st_atim = st->st_mtim;
 }
 
-static int look_at(const struct host_files *files, const char *path, struct stat *ret_stat)
+static int look_at(struct host_files *files, const char *path, struct stat *ret_stat)
 {
 	if (lstat(path, ret_stat))
 		return -errno;
@@ -255,7 +275,7 @@ int host_files_lookup(struct host_files *files, uint64_t parent, const char *nam
 	return 0;
 }
 
-int host_files_stat(const struct host_files *files, uint64_t number, struct stat *ret_stat)
+int host_files_stat(struct host_files *files, uint64_t number, struct stat *ret_stat)
 {
 	const struct node *node;
 	char path[PATH_MAX];
@@ -557,7 +577,7 @@ static int set_root(struct host_files *files, const char *root)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	files->device = st.st_dev;
+	device_number(files, st.st_dev);
 	if (!files->root[1])
 		files->root[0] = 0;
 	return new_node(files, HOST_FILES_ROOT, "") ? 0 : -ENOMEM;
@@ -592,6 +612,7 @@ void host_files_destroy(struct host_files *files)
 		free(files->denied[i]);
 	for (size_t i = 0; i < files->n_opened; i++)
 		free(files->opened[i]);
+	free(files->devices);
 	free(files->denied);
 	free(files->denied_identity);
 	free(files->opened);

@@ -41,7 +41,7 @@ void host_files_reset(struct host_files *files);
 /* name has no slash; "." and ".." are the node itself and its parent. */
 int host_files_lookup(struct host_files *files, uint64_t parent, const char *name,
 		      uint64_t *ret_node, struct stat *ret_stat);
-int host_files_stat(const struct host_files *files, uint64_t node, struct stat *ret_stat);
+int host_files_stat(struct host_files *files, uint64_t node, struct stat *ret_stat);
 /* Returns the link's length, at most n, or a negative errno. */
 ssize_t host_files_read_link(const struct host_files *files, uint64_t node, char *buffer, size_t n);
 int host_files_space(const struct host_files *files, uint64_t node, struct statvfs *ret_space);

@@ -92,11 +92,12 @@ static int set_up(struct recorder *recorder)
 	if (!error)
 		error = create_platform(recorder, &platform_config);
 	if (!error)
-		error = recorder_load_guest(recorder);
+		error = recorder->config->saved_path ? recorder_load_saved(recorder)
+						     : recorder_load_guest(recorder);
 	if (!error)
 		error = save_initial_state(recorder);
 	if (!error)
-		error = recorder_log_create(recorder, &machine_config);
+		error = recorder_log_create(recorder);
 	return error ? error : create_engine(recorder);
 }
 
@@ -104,6 +105,7 @@ static void tear_down(struct recorder *recorder)
 {
 	engine_destroy(recorder->engine);
 	log_writer_destroy(recorder->writer);
+	log_reader_close(recorder->saved);
 	platform_destroy(recorder->platform);
 	machine_destroy(recorder->machine);
 	world_finish(&recorder->world);

@@ -37,6 +37,15 @@ struct recorder_config {
 	bool reset_on_shutdown; /* a triple fault resets the guest, as a PC does; else it ends it */
 	uint64_t limit_icount;  /* end the recording here; 0: no limit */
 
+	/*
+	 * Start from the state that this file holds instead of booting; it must be of the same
+	 * machine. A guest that resets itself then ends the recording. NULL: boot.
+	 */
+	const char *saved_path;
+	/* Save the guest's state to this file when its agent is ready for its plan, and end. NULL:
+	 * go on. */
+	const char *save_path;
+
 	struct boot_config boot;
 	const char *kernel_path; /* for the header */
 	struct recorder_disk disks[8];
@@ -77,6 +86,9 @@ struct recorder_result {
 	bool has_exit_status;
 	bool file_failed; /* after a failure: it was about the output file */
 };
+
+/* The guest's date at the start, seconds since 1970 UTC. */
+uint64_t recorder_epoch_s(const struct recorder_config *config);
 
 /*
  * Records. Returns 0 when the recording ended in good order (power-off, shutdown, interrupted,

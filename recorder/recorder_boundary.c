@@ -101,6 +101,8 @@ static enum boundary_result check_ends(struct recorder *recorder)
 
 	if (config->limit_icount && recorder->machine->icount >= config->limit_icount)
 		return recorder_end(recorder, "limit");
+	if (config->save_path && platform_channel_ready(recorder->platform))
+		return recorder_save(recorder);
 	if (machine_current(recorder->machine)->activity != ACTIVITY_SHUTDOWN)
 		return BOUNDARY_GO;
 	if (config->reset_on_shutdown)

@@ -41,6 +41,10 @@ static int restore_vcpus(struct recorder *recorder)
 enum boundary_result recorder_reset(struct recorder *recorder)
 {
 	struct event event = {.kind = EVENT_RESET};
+
+	/* What the guest would start from is not in the file. */
+	if (recorder->saved)
+		return recorder_end(recorder, "reset");
 	enum boundary_result result = recorder_emit(recorder, &event);
 
 	if (result != BOUNDARY_GO)

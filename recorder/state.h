@@ -21,6 +21,8 @@ struct recorder {
 	struct boot_config boot; /* config->boot with the ACPI tables */
 	uint8_t *acpi;
 	uint8_t *initial_state; /* vCPUs before the first instruction */
+	struct log_reader *saved; /* what the guest starts from; NULL: it boots */
+	uint64_t saved_guest_ns;
 
 	bool started;           /* the first clock event is out */
 	uint64_t host_ns;       /* the host's time when it was last looked at */
@@ -64,7 +66,7 @@ bool recorder_stop_requested(void *recorder);
 
 /* Creates the file: header and initial RAM. Returns 0 or a negative errno with recorder->error set.
  */
-int recorder_log_create(struct recorder *recorder, const struct machine_config *machine_config);
+int recorder_log_create(struct recorder *recorder);
 
 /* Stamps the event with the present count, applies it to the machine and appends it to the log. */
 enum boundary_result recorder_emit(struct recorder *recorder, struct event *event);
@@ -74,6 +76,19 @@ enum boundary_result recorder_log_keep_pace(struct recorder *recorder);
 
 /* Final digest, trailer, end of file. Returns 0 or a negative errno with recorder->error set. */
 int recorder_log_finish(struct recorder *recorder);
+
+/* ---- recorder_saved.c ---- */
+
+/*
+ * A guest's state in a file: a recording without events, whose initial RAM and vCPUs are those of
+ * the moment, and the devices' state in an attachment.
+ */
+
+/* Loads what config->saved_path names. Returns 0 or a negative errno with recorder->error set. */
+int recorder_load_saved(struct recorder *recorder);
+
+/* Writes config->save_path and ends the recording. */
+enum boundary_result recorder_save(struct recorder *recorder);
 
 /* ---- recorder_dma.c ---- */
 

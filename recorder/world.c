@@ -110,7 +110,7 @@ void world_finish(struct world *world)
 	world->files = NULL;
 }
 
-static uint64_t start_epoch_s(const struct recorder_config *config)
+uint64_t recorder_epoch_s(const struct recorder_config *config)
 {
 	if (config->epoch_s >= 0)
 		return (uint64_t)config->epoch_s;
@@ -137,7 +137,7 @@ void world_platform_config(struct world *world, const struct recorder_config *co
 	*ret_config = (struct platform_config){
 		.n_vcpus = config->n_vcpus,
 		.ram_bytes = config->ram_bytes,
-		.epoch_s = start_epoch_s(config),
+		.epoch_s = recorder_epoch_s(config),
 		.uart[0] = {.write = write_console, .read = read_console, .ctx = world},
 		.virtio_rng = true,
 		.random = {.fill = random_source_fill, .ctx = &world->random},

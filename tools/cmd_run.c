@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/guest/agent.h"
@@ -24,6 +25,7 @@
 #include "tools/recording.h"
 #include "tools/terminal.h"
 #include "tools/text.h"
+#include "tools/warm_state.h"
 
 /* The kernel's tests of its own cryptography would be half of the boot. */
 #define COMMAND_LINE_VERBOSE "console=ttyS0 cryptomgr.notests"
@@ -33,7 +35,7 @@
 struct run_options {
 	struct recording_options recording;
 	struct option_list environment, allow, deny, results;
-	bool clean_environment;
+	bool clean_environment, cold;
 	const char *rootfs, *modules;
 };
 
@@ -69,6 +71,10 @@ static const struct option options[] = {
 	 .offset = FIELD(rootfs),
 	 .argument = "DIR",
 	 .help = "The guest's / instead of the host's, as of a container image"},
+	{.name = "cold",
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(cold),
+	 .help = "Boot the guest anew, and record the boot"},
 	{.name = "modules",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(modules),
@@ -90,6 +96,7 @@ struct run {
 	struct guest_secrets secrets;
 	struct terminal *terminal; /* NULL: stdin is none */
 	uint8_t *initrd, *plan;
+	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
 	int console_fd, results_fd;
 };
 
@@ -116,6 +123,20 @@ static unsigned terminal_bits(const struct run *run)
 	return bits;
 }
 
+/* A guest that boots gets it from its clock chip. */
+static int64_t start_time_ns(const struct run *run)
+{
+	const struct recorder_config *config = &run->recording.config;
+	struct timespec now;
+
+	if (!run->saved_path)
+		return 0;
+	if (config->epoch_s >= 0 || config->clock == RECORDER_CLOCK_VIRTUAL)
+		return (int64_t)recorder_epoch_s(config) * 1000000000;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
 static int make_plan(struct run *run)
 {
 	const struct run_options *values = run->values;
@@ -127,6 +148,7 @@ static int make_plan(struct run *run)
 		.clean_environment = values->clean_environment,
 		.results = &values->results,
 		.terminal = terminal_bits(run),
+		.time_ns = start_time_ns(run),
 	};
 	size_t n;
 	int status = guest_command_plan(&command, &run->plan, &n);
@@ -268,11 +290,21 @@ static int record(struct run *run)
 	return status ? status : result.exit_status & 0xff;
 }
 
+static int start_warm(struct run *run)
+{
+	const struct recording_options *values = &run->values->recording;
+	bool tell = !values->quiet && (values->verbose || isatty(STDERR_FILENO));
+	int status = warm_state_find(&run->recording, tell, &run->saved_path);
+
+	run->recording.config.saved_path = run->saved_path;
+	return status;
+}
+
 static int prepare(struct run *run)
 {
-	bool verbose = run->values->recording.verbose;
+	bool shown = run->values->cold && run->values->recording.verbose;
 	int status = recording_init(&run->recording, "run", &run->values->recording,
-				    verbose ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
+				    shown ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
 
 	if (!status)
 		status = make_image(run);
@@ -280,6 +312,10 @@ static int prepare(struct run *run)
 		status = share_files(run);
 	if (!status)
 		status = open_own_streams(run);
+	if (status)
+		return status;
+	if (!run->values->cold)
+		status = start_warm(run);
 	if (status)
 		return status;
 	run->recording.config.command = (const char *const *)run->argv;
@@ -318,6 +354,7 @@ static int run(const struct command *command, int argc, char **argv)
 	guest_secrets_finish(&run.secrets);
 	free(run.initrd);
 	free(run.plan);
+	free(run.saved_path);
 	recording_finish(&run.recording);
 	return status;
 }

@@ -38,15 +38,21 @@ static enum progress decode_gzip(const uint8_t *data, size_t n, uint8_t *out, si
 static enum progress decode_xz(const uint8_t *data, size_t n, uint8_t *out, size_t room,
 			       size_t *ret_bytes)
 {
-	uint64_t memory = XZ_MEMORY_MAX;
-	size_t at = 0;
+	lzma_stream stream = LZMA_STREAM_INIT;
 
-	*ret_bytes = 0;
-	lzma_ret result = lzma_stream_buffer_decode(&memory, 0, NULL, data, &at, n, out, ret_bytes,
-						    room);
-	if (result == LZMA_OK)
+	if (lzma_stream_decoder(&stream, XZ_MEMORY_MAX, 0) != LZMA_OK)
+		return PROGRESS_BAD;
+	stream.next_in = data;
+	stream.avail_in = n;
+	stream.next_out = out;
+	stream.avail_out = room;
+	lzma_ret result = lzma_code(&stream, LZMA_FINISH);
+	*ret_bytes = stream.total_out;
+	bool full = !stream.avail_out;
+	lzma_end(&stream);
+	if (result == LZMA_STREAM_END)
 		return PROGRESS_DONE;
-	return result == LZMA_BUF_ERROR && at < n ? PROGRESS_FULL : PROGRESS_BAD;
+	return full ? PROGRESS_FULL : PROGRESS_BAD;
 }
 
 static enum progress decode_zstd(const uint8_t *data, size_t n, uint8_t *out, size_t room,

@@ -115,8 +115,9 @@ static void test_modules(void)
 	       "modules: no directory of them");
 	free(problem);
 	write_file("m/kernel/fs/fuse/virtiofs.ko.xz", "\xfd" "7zXZ\0x", 7);
-	tap_ok(modules_each("m", wanted, 1, note_module, text, &problem) == -EBADMSG && problem,
-	       "modules: a damaged one");
+	error = modules_each("m", wanted, 1, note_module, text, &problem);
+	tap_ok(error == -EBADMSG && problem,
+	       "modules: a damaged one (%d)", error);
 	free(problem);
 }
 

@@ -14,6 +14,9 @@ MAKE_INITRAMFS = SOURCE / "tools" / "make-initramfs.sh"
 # The reprise command under test: the first argument, made absolute before a test changes directory.
 TOOL = os.path.abspath(sys.argv[1])
 
+# Booted guests are kept beside the tool, so that the tests share them.
+os.environ["XDG_CACHE_HOME"] = str(Path(TOOL).parents[1] / "cache")
+
 count = 0
 failed = 0
 

@@ -32,8 +32,7 @@ CASES = [
 def test_case(number, case):
     name, command, data, status, out, err = case
     file = f"{number}.rpz"
-    files = ["--file", "/usr/bin/yes", "--file", "/usr/bin/head", "--file", "/usr/bin/sleep"]
-    result = reprise("run", "-o", file, *files, "--", *command, input=data)
+    result = reprise("run", "-o", file, "--", *command, input=data)
     if command == ["pwd"]:
         out = os.getcwd().encode() + b"\n"
     ok(result.returncode == status, f"{name}: exit status",
@@ -59,8 +58,8 @@ def test_like_native():
 def test_files_and_environment():
     Path("data/sub").mkdir(parents=True)
     Path("data/sub/file").write_text("content\n")
-    result = reprise("run", "-o", "f.rpz", "--file", "data", "--", "cat", "data/sub/file")
-    same((result.returncode, result.stdout), (0, b"content\n"), "--file with a directory")
+    result = reprise("run", "-o", "f.rpz", "--", "cat", "data/sub/file")
+    same((result.returncode, result.stdout), (0, b"content\n"), "a file of the host's")
     result = reprise("run", "-o", "e.rpz", "--clean-env", "--env", "A=b", "--", "env")
     names = {line.split(b"=")[0] for line in result.stdout.splitlines()}
     ok(b"A" in names and b"REPRISE_TEST_VARIABLE" not in names, "--clean-env and --env", names)
@@ -72,9 +71,9 @@ def test_name_and_options():
     files = os.listdir("empty")
     ok(len(files) == 1 and result.stderr == f"reprise: recorded in {files[0]}\n".encode(),
        "without -o the name is told", files, result.stderr)
-    result = reprise("run", "--verbose", "-o", "v.rpz", "--", "true")
+    result = reprise("run", "--cold", "--verbose", "-o", "v.rpz", "--", "true")
     ok(b"Linux version" in result.stderr and not result.stdout,
-       "--verbose shows the kernel's console on stderr", result.stderr[-500:])
+       "--cold --verbose shows the kernel's console on stderr", result.stderr[-500:])
     info = json.loads(reprise("info", "--json", "v.rpz").stdout)
     same((info["is_run"], info["command"], info["exit_status"]), (True, ["true"], 0), "info of a run")
     result = reprise("run", "-o", "s.rpz", "--clock", "virtual", "--seed", "3", "--", "true")

@@ -141,7 +141,7 @@ static uint64_t be_ready(void)
 {
 	uint64_t tsc;
 
-	system_clear_free_memory();
+	system_make_small();
 	tsc = system_tsc();
 	ports_put(CHANNEL_READY, "", 1);
 	return tsc;

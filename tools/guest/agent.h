@@ -41,6 +41,9 @@
  */
 #define AGENT_RESULT_HEAD_BYTES 24
 
+/* On the kernel's command line: the guest is saved once it is ready, so its state is to be small. */
+#define AGENT_SAVED_OPTION "reprise.saved"
+
 /* Exit statuses that are not the command's own. */
 #define AGENT_STATUS_FAILED         125
 #define AGENT_STATUS_NOT_EXECUTABLE 126

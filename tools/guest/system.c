@@ -159,7 +159,7 @@ static void mount_host_files(const struct plan *plan)
 	mount_upper(plan);
 	imitate_root();
 	if (mount("overlay", "/root", "overlay", 0,
-		  "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,xino=off"))
+		  "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,xino=on"))
 		agent_fail("the overlay over the host's files", errno);
 }
 
@@ -254,7 +254,19 @@ static void start_loopback(void)
 
 /* ---- */
 
-void system_clear_free_memory(void)
+static bool is_to_be_saved(void)
+{
+	char line[4096] = "";
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	return n > 0 && strstr(line, AGENT_SAVED_OPTION);
+}
+
+static void clear_free_memory(void)
 {
 	struct sysinfo info;
 
@@ -272,6 +284,12 @@ void system_clear_free_memory(void)
 	madvise(memory, bytes, MADV_HUGEPAGE);
 	madvise(memory, bytes, MADV_POPULATE_WRITE);
 	munmap(memory, bytes);
+}
+
+void system_make_small(void)
+{
+	if (is_to_be_saved())
+		clear_free_memory();
 }
 
 void system_prepare(void)

@@ -9,8 +9,8 @@
 /* Before the plan is known: the kernel's modules, its own file systems. */
 void system_prepare(void);
 
-/* Gives back memory that nobody uses as pages of zeros, so that the guest's state is small. */
-void system_clear_free_memory(void);
+/* In a guest that is going to be saved: gives back memory that nobody uses as pages of zeros. */
+void system_make_small(void);
 
 /* After: new randomness, the time, the host's name and files, the loopback interface. */
 void system_enter(const struct plan *plan, uint64_t tsc_when_ready);

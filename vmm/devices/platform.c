@@ -606,3 +606,8 @@ bool platform_channel_ready(const struct platform *platform)
 {
 	return platform->channel && channel_ready(platform->channel);
 }
+
+void platform_set_date(struct platform *platform, uint64_t epoch_s)
+{
+	rtc_set_date(platform->rtc, epoch_s);
+}

@@ -106,6 +106,9 @@ bool platform_channel_exited(const struct platform *platform, int *ret_status);
 /* True when the guest's agent is ready for its plan, or has begun to read it. */
 bool platform_channel_ready(const struct platform *platform);
 
+/* Sets the clock chip to this time, seconds since 1970 UTC, at the present guest time. */
+void platform_set_date(struct platform *platform, uint64_t epoch_s);
+
 /* ---- saving and restoring all devices (devices.proto) ---- */
 
 /* *ret_state is the caller's to free. Returns 0 or -ENOMEM. */

@@ -274,6 +274,15 @@ void rtc_reset(struct rtc *rtc)
 	update_irq(rtc);
 }
 
+void rtc_set_date(struct rtc *rtc, uint64_t epoch_s)
+{
+	catch_up(rtc);
+	rtc->base_s = epoch_s < RTC_MAX_SECONDS ? (int64_t)epoch_s : RTC_MAX_SECONDS;
+	rtc->base_ns = now_ns(rtc);
+	arm(rtc);
+	update_irq(rtc);
+}
+
 static void store_16(struct rtc *rtc, unsigned index, uint64_t value)
 {
 	uint16_t stored = value < 0xffff ? value : 0xffff;

@@ -19,6 +19,9 @@ void rtc_destroy(struct rtc *rtc);
 /* A reset disables its interrupts; time, alarm and memory stay. */
 void rtc_reset(struct rtc *rtc);
 
+/* Sets the time, seconds since 1970 UTC, at the present guest time. */
+void rtc_set_date(struct rtc *rtc, uint64_t epoch_s);
+
 extern const struct window_ops rtc_window_ops; /* RTC_PORTS bytes */
 
 /* The message borrows from the device until its next change. */

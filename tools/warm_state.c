@@ -1,0 +1,237 @@
+#include "tools/warm_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "tools/guest/agent.h"
+#include "tools/message.h"
+
+#define STATE_VERSION 1 /* of what is kept beside what the key covers */
+
+#define BOOT_SEED          1
+#define PS_PER_INSTRUCTION 1000
+#define KEPT_STATES        8 /* the oldest are removed */
+
+#define KEY_BYTES 33 /* as text */
+
+/* ---- the key ---- */
+
+static void add(XXH3_state_t *hash, const void *data, size_t n)
+{
+	const uint64_t length = n;
+
+	XXH3_128bits_update(hash, &length, sizeof(length));
+	XXH3_128bits_update(hash, data, n);
+}
+
+static void add_number(XXH3_state_t *hash, uint64_t number)
+{
+	add(hash, &number, sizeof(number));
+}
+
+/* The tool itself: its devices and its machine made the state. */
+static int add_tool(XXH3_state_t *hash)
+{
+	struct file_bytes tool;
+	int error = file_bytes_read("/proc/self/exe", &tool);
+
+	if (error)
+		return error;
+	add(hash, tool.data, tool.n);
+	file_bytes_finish(&tool);
+	return 0;
+}
+
+static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
+{
+	XXH3_state_t *hash = XXH3_createState();
+
+	if (!hash)
+		return -ENOMEM;
+	XXH3_128bits_reset(hash);
+	add_number(hash, STATE_VERSION);
+	add(hash, config->boot.kernel, config->boot.kernel_bytes);
+	add(hash, config->boot.initrd, config->boot.initrd_bytes);
+	add(hash, config->boot.command_line, strlen(config->boot.command_line));
+	add_number(hash, config->ram_bytes);
+	add_number(hash, config->n_vcpus);
+	add_number(hash, config->n_disks);
+	int error = add_tool(hash);
+	XXH128_hash_t digest = XXH3_128bits_digest(hash);
+	XXH3_freeState(hash);
+	snprintf(key, KEY_BYTES, "%016llx%016llx", (unsigned long long)digest.high64,
+		 (unsigned long long)digest.low64);
+	return error;
+}
+
+/* ---- the cache ---- */
+
+/* The cache's directory (XDG Base Directory Specification), made when it is missing. */
+static int find_directory(char directory[PATH_MAX])
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n = -1;
+
+	if (cache && cache[0] == '/')
+		n = snprintf(directory, PATH_MAX, "%s", cache);
+	else if (home && home[0] == '/')
+		n = snprintf(directory, PATH_MAX, "%s/.cache", home);
+	if (n < 0 || n > PATH_MAX - 100)
+		return -ENOENT;
+	if (mkdir(directory, 0700) && errno != EEXIST)
+		return -errno;
+	strcat(directory, "/reprise");
+	return mkdir(directory, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+/* A state that is whole; a damaged one is removed. */
+static bool is_usable(const char *path)
+{
+	struct log_reader *reader;
+	struct log_error error;
+
+	if (access(path, R_OK))
+		return false;
+	if (!log_reader_open(path, &reader, &error)) {
+		const Reprise__Trailer *trailer = log_reader_trailer(reader);
+		bool whole = trailer && !log_reader_damage(reader) &&
+			     !strcmp(trailer->end_reason, "saved");
+		log_reader_close(reader);
+		if (whole)
+			return true;
+	}
+	unlink(path);
+	return false;
+}
+
+static int newer_first(const void *a, const void *b)
+{
+	struct stat st_a = {0}, st_b = {0};
+
+	stat(*(char *const *)a, &st_a);
+	stat(*(char *const *)b, &st_b);
+	return st_a.st_mtime > st_b.st_mtime ? -1 : st_a.st_mtime < st_b.st_mtime;
+}
+
+/* Of older tools and kernels. */
+static void remove_old(const char *directory)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	if (snprintf(pattern, sizeof(pattern), "%s/warm-*.rpz", directory) >= PATH_MAX ||
+	    glob(pattern, GLOB_NOSORT, NULL, &found))
+		return;
+	qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), newer_first);
+	for (size_t i = KEPT_STATES; i < found.gl_pathc; i++)
+		unlink(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+/* ---- making a state ---- */
+
+static int boot(const struct recording *recording, const char *path, struct log_error *ret_error)
+{
+	struct recorder_config config = recording->config;
+	struct recorder_result result = {0};
+	char *command_line;
+
+	if (asprintf(&command_line, "%s " AGENT_SAVED_OPTION, recording->command_line) < 0)
+		return -ENOMEM;
+	config.output_path = NULL;
+	config.save_path = path;
+	config.sync = false;
+	config.clock = RECORDER_CLOCK_VIRTUAL;
+	config.virtual_ps_per_instruction = PS_PER_INSTRUCTION;
+	config.epoch_s = -1;
+	config.seeded = true;
+	config.seed = BOOT_SEED;
+	config.limit_icount = 0;
+	config.boot.command_line = command_line;
+	config.channel = true;
+	config.channel_in_fd = config.channel_out_fd = config.channel_results_fd = -1;
+	config.channel_in_interactive = false;
+	config.console_out_fd = -1;
+	config.command = NULL;
+	int error = recorder_run(&config, &result, ret_error);
+	free(command_line);
+	if (error || !strcmp(result.end_reason, "saved"))
+		return error;
+	snprintf(ret_error->text, sizeof(ret_error->text), "%s", result.end_reason);
+	return -ENOEXEC;
+}
+
+static int make(const struct recording *recording, const char *directory, const char *path)
+{
+	struct log_error error = {.text = ""};
+	char temporary[PATH_MAX + 32];
+
+	snprintf(temporary, sizeof(temporary), "%s.%ld.new", path, (long)getpid());
+	int err = boot(recording, temporary, &error);
+	if (!err && rename(temporary, path))
+		err = -errno;
+	if (err) {
+		unlink(temporary);
+		message("run: a guest cannot be booted in advance: %s",
+			error.text[0] ? error.text : strerror(-err));
+		return STATUS_FAILED;
+	}
+	remove_old(directory);
+	return STATUS_OK;
+}
+
+/* One process makes a state, others that want it wait. */
+static int make_locked(const struct recording *recording, bool tell, const char *directory,
+		       const char *path)
+{
+	char lock[PATH_MAX + 8];
+
+	snprintf(lock, sizeof(lock), "%s/lock", directory);
+	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status = STATUS_OK;
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	if (!is_usable(path)) {
+		if (tell)
+			message("booting a guest in advance, once for this kernel");
+		status = make(recording, directory, path);
+	}
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
+int warm_state_find(const struct recording *recording, bool tell, char **ret_path)
+{
+	char directory[PATH_MAX], key[KEY_BYTES];
+	int error = find_directory(directory);
+
+	*ret_path = NULL;
+	if (!error && access(directory, W_OK))
+		error = -errno;
+	if (!error)
+		error = make_key(&recording->config, key);
+	if (error) {
+		if (tell)
+			message("no cache for booted guests: %s", strerror(-error));
+		return STATUS_OK;
+	}
+	if (asprintf(ret_path, "%s/warm-%s.rpz", directory, key) < 0)
+		return STATUS_FAILED;
+	if (is_usable(*ret_path))
+		return STATUS_OK;
+	int status = make_locked(recording, tell, directory, *ret_path);
+	if (status) {
+		free(*ret_path);
+		*ret_path = NULL;
+	}
+	return status;
+}
