@@ -113,8 +113,8 @@ static size_t pack_header(const struct chunk *chunk, size_t stored_bytes, uint64
 	return reprise__chunk_header__pack(&message, header);
 }
 
-/* Appends a chunk whose payload lies in stored behind room for the frame and the header, so that one
- * write carries them all. */
+/* Appends a chunk whose payload lies in stored behind room for the frame and the header, so that
+ * one write carries them all. */
 static int append_chunk(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
 			size_t stored_bytes, uint64_t stored_xxh3)
 {

@@ -38,9 +38,9 @@ int chunk_write(struct byte_sink *sink, struct column *stored, struct chunk *chu
 struct chunk_reader;
 
 /*
- * Appends a copy of another file's chunk, as it is stored there. In: the chunk of that file's table;
- * out: offset. stored as above. Returns 0 or a negative errno with *ret_error set; the sink is then
- * as before.
+ * Appends a copy of another file's chunk, as it is stored there. In: the chunk of that file's
+ * table; out: offset. stored as above. Returns 0 or a negative errno with *ret_error set; the sink
+ * is then as before.
  */
 int chunk_copy(struct byte_sink *sink, struct column *stored, struct chunk *chunk,
 	       const struct chunk_reader *from, struct log_error *ret_error);

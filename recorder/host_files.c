@@ -1,9 +1,10 @@
 /*
- * Nodes stand in an array and are never freed while the guest runs: a node costs some 100 bytes, and
- * its number then names one path for good. They are found by parent and name in a tree of tsearch.
+ * Nodes stand in an array and are never freed while the guest runs: a node costs some 100 bytes,
+ * and its number then names one path for good. They are found by parent and name in a tree of
+ * tsearch.
  *
- * A denied path is kept from the guest by its place and by its inode, so that neither a second mount
- * nor a hard link leads to it.
+ * A denied path is kept from the guest by its place and by its inode, so that neither a second
+ * mount nor a hard link leads to it.
  */
 #include "recorder/host_files.h"
 
@@ -47,7 +48,7 @@ struct identity {
 };
 
 struct host_files {
-	char *root; /* without a slash at its end: "" for the host's */
+	char *root;     /* without a slash at its end: "" for the host's */
 	dev_t *devices; /* in the order in which they were met; the root's is the first */
 	unsigned n_devices;
 	char **denied;
@@ -410,8 +411,8 @@ ssize_t host_files_read(const struct host_files *files, uint64_t number, uint64_
 	if (offset > INT64_MAX - n)
 		return -EINVAL;
 	while (done < n) {
-		ssize_t got = pread(handle->fd, (char *)buffer + done, n - done,
-				    (off_t)(offset + done));
+		ssize_t got =
+			pread(handle->fd, (char *)buffer + done, n - done, (off_t)(offset + done));
 
 		if (got < 0 && errno == EINTR)
 			continue;

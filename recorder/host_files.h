@@ -1,7 +1,7 @@
 /*
  * The host's files as a guest sees them: a tree of nodes below a root directory, made as they are
- * looked up, read-only. Paths that are denied can be seen but not opened; the host's own /dev, /proc
- * and /sys seem empty, since a guest has its own.
+ * looked up, read-only. Paths that are denied can be seen but not opened; the host's own /dev,
+ * /proc and /sys seem empty, since a guest has its own.
  *
  * Node and handle numbers are given out in order, entries of a directory come sorted, and times of
  * access are left out, so that the same files asked for in the same way give the same answers.

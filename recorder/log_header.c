@@ -33,8 +33,7 @@ static void read_host_cpu(char text[HOST_CPU_BYTES])
 	text[HOST_CPU_BYTES - 1] = '\0';
 }
 
-static void fill_machine(struct log_header *header, const struct recorder *recorder,
-			 uint8_t *state)
+static void fill_machine(struct log_header *header, const struct recorder *recorder, uint8_t *state)
 {
 	const struct machine_config *config = &recorder->machine->config;
 
@@ -159,7 +158,8 @@ static uint8_t *pack_machine(const Reprise__Machine *machine, size_t *ret_n)
 bool log_header_same_machine(const Reprise__Header *a, const Reprise__Header *b)
 {
 	size_t n_a, n_b;
-	uint8_t *bytes_a = pack_machine(a->machine, &n_a), *bytes_b = pack_machine(b->machine, &n_b);
+	uint8_t *bytes_a = pack_machine(a->machine, &n_a),
+		*bytes_b = pack_machine(b->machine, &n_b);
 	bool same = bytes_a && bytes_b && n_a == n_b && !memcmp(bytes_a, bytes_b, n_a);
 
 	free(bytes_a);

@@ -125,8 +125,8 @@ static int attach_files_list(struct recorder *recorder)
 	if (fclose(list))
 		error = -ENOMEM;
 	if (!error && n)
-		error = log_writer_add_attachment(recorder->writer, LOG_ATTACHMENT_HOST_FILES,
-						  NULL, 0, (const uint8_t *)data, n);
+		error = log_writer_add_attachment(recorder->writer, LOG_ATTACHMENT_HOST_FILES, NULL,
+						  0, (const uint8_t *)data, n);
 	free(data);
 	return error;
 }

@@ -162,8 +162,8 @@ static int load_devices(struct recorder *recorder)
 
 int recorder_load_saved(struct recorder *recorder)
 {
-	int error = log_reader_open(recorder->config->saved_path, &recorder->saved,
-				    &recorder->error);
+	int error =
+		log_reader_open(recorder->config->saved_path, &recorder->saved, &recorder->error);
 
 	if (!error)
 		error = check_machine(recorder);

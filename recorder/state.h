@@ -20,7 +20,7 @@ struct recorder {
 
 	struct boot_config boot; /* config->boot with the ACPI tables */
 	uint8_t *acpi;
-	uint8_t *initial_state; /* vCPUs before the first instruction */
+	uint8_t *initial_state;   /* vCPUs before the first instruction */
 	struct log_reader *saved; /* what the guest starts from; NULL: it boots */
 	uint64_t saved_guest_ns;
 

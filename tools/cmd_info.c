@@ -13,7 +13,7 @@
 #include "tools/text.h"
 
 struct info_options {
-	bool json;
+	bool json, files;
 };
 
 static const struct option options[] = {
@@ -21,6 +21,10 @@ static const struct option options[] = {
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct info_options, json),
 	 .help = "Print one JSON object"},
+	{.name = "files",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct info_options, files),
+	 .help = "Print only the paths on the host that the guest of a run has read"},
 };
 
 static const struct option_table option_table = {
@@ -109,6 +113,7 @@ static void json_header(struct json *json, const Reprise__Header *header)
 	json_string(json, "kernel", header->kernel_path);
 	json_string(json, "kernel_command_line", header->kernel_command_line);
 	json_bool(json, "is_run", header->is_run);
+	json_number(json, "saved_guest_ns", header->saved_guest_ns);
 	json_strings(json, "command", header->command, header->n_command);
 	json_strings(json, "environment", header->environment, header->n_environment);
 }
@@ -204,7 +209,7 @@ static void print_text(const char *label, const char *text)
 
 static void print_header(const Reprise__Header *header)
 {
-	char date[TEXT_NUMBER_BYTES];
+	char date[TEXT_NUMBER_BYTES], start[TEXT_NUMBER_BYTES];
 
 	print_label("format");
 	printf("%" PRIu32 ", written by reprise ", header->format_version);
@@ -230,6 +235,9 @@ static void print_header(const Reprise__Header *header)
 		printf("from the host\n");
 	print_text("kernel", header->kernel_path);
 	print_text("command line", header->kernel_command_line);
+	if (header->saved_guest_ns)
+		printf("%-14s %s after power-on, from a saved state\n", "start",
+		       text_seconds(start, header->saved_guest_ns));
 }
 
 static void print_command(const Reprise__Header *header)
@@ -294,6 +302,12 @@ static void print_plain(const struct log_reader *reader)
 	print_sizes(reader);
 }
 
+static void print_path(void *ctx, const char *path)
+{
+	text_print_escaped(stdout, path);
+	putchar('\n');
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct info_options values = {0};
@@ -306,12 +320,14 @@ static int run(const struct command *command, int argc, char **argv)
 	int status = recording_file_open(operands.item[0], &reader);
 	if (status)
 		return status;
-	if (values.json)
+	if (values.files)
+		status = recording_file_each_host_path(operands.item[0], reader, print_path, NULL);
+	else if (values.json)
 		print_json(reader);
 	else
 		print_plain(reader);
 	log_reader_close(reader);
-	return STATUS_OK;
+	return status;
 }
 
 const struct command command_info = {

@@ -55,7 +55,7 @@ static const struct option options[] = {
 	 .kind = OPTION_LIST,
 	 .offset = FIELD(results),
 	 .argument = "PATH",
-	 .help = "Copy this file or directory back to the host at the end; may be given again"},
+	 .help = "Copy this back to the host at the end; may be given again"},
 	{.name = "allow",
 	 .kind = OPTION_LIST,
 	 .offset = FIELD(allow),
@@ -98,6 +98,7 @@ struct run {
 	uint8_t *initrd, *plan;
 	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
 	int console_fd, results_fd;
+	char program[PATH_MAX];
 };
 
 /* ---- the guest ---- */
@@ -142,7 +143,7 @@ static int make_plan(struct run *run)
 	const struct run_options *values = run->values;
 	const struct guest_command command = {
 		.argv = run->argv,
-		.elsewhere = values->rootfs,
+		.program = run->program,
 		.directory = values->rootfs ? "/" : NULL,
 		.environment = &values->environment,
 		.clean_environment = values->clean_environment,
@@ -300,12 +301,27 @@ static int start_warm(struct run *run)
 	return status;
 }
 
+/* In other files than the host's the guest looks for the command itself. */
+static int find_program(struct run *run)
+{
+	const char *name = run->argv[0];
+
+	if (!run->values->rootfs)
+		return guest_command_find(name, run->program);
+	if (snprintf(run->program, sizeof(run->program), "%s", name) < (int)sizeof(run->program))
+		return STATUS_OK;
+	message("run: the command's name is too long");
+	return STATUS_NOT_FOUND;
+}
+
 static int prepare(struct run *run)
 {
 	bool shown = run->values->cold && run->values->recording.verbose;
-	int status = recording_init(&run->recording, "run", &run->values->recording,
-				    shown ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
+	int status = find_program(run);
 
+	if (!status)
+		status = recording_init(&run->recording, "run", &run->values->recording,
+					shown ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
 	if (!status)
 		status = make_image(run);
 	if (!status)
@@ -363,12 +379,11 @@ const struct command command_run = {
 	.name = "run",
 	.operands = "-- COMMAND…",
 	.summary = "Run a host command in a guest and record it",
-	.details =
-		"The guest sees the host's files, read-only and with a layer of its own above\n"
-		"for what it writes; the same directory, user, environment and terminal. Files\n"
-		"and variables where secrets are kept are left out: --allow, --env. Output and\n"
-		"exit status are the command's; 128+N when signal N killed it, 127 when it is\n"
-		"not found, 126 when it cannot be executed, 125 when reprise itself failed.",
+	.details = "The guest sees the host's files, read-only and with a layer of its own above\n"
+		   "for what it writes; the same directory, user, environment and terminal. Files\n"
+		   "and variables where secrets are kept are left out: --allow, --env. Output and\n"
+		   "exit status are the command's; 128+N when signal N killed it, 127 when it is\n"
+		   "not found, 126 when it cannot be executed, 125 when reprise itself failed.",
 	.tables = {&option_table, &recording_option_table},
 	.takes_command = true,
 	.min_operands = 1,

@@ -91,6 +91,16 @@ static int find_program(const char *name, char program[PATH_MAX])
 	return status;
 }
 
+int guest_command_find(const char *name, char program[PATH_MAX])
+{
+	int status = find_program(name, program);
+
+	if (status)
+		message("run: %s: %s", name,
+			status == STATUS_NOT_FOUND ? "command not found" : "cannot be executed");
+	return status;
+}
+
 /* ---- the plan ---- */
 
 static void put_string(FILE *plan, char letter, const char *string)
@@ -198,11 +208,10 @@ static void put_host_name(FILE *plan)
 	}
 }
 
-static int put_all(FILE *plan, const struct guest_command *command, const char *directory,
-		   const char *program)
+static int put_all(FILE *plan, const struct guest_command *command, const char *directory)
 {
 	put_string(plan, AGENT_DIRECTORY, directory);
-	put_string(plan, AGENT_PROGRAM, program);
+	put_string(plan, AGENT_PROGRAM, command->program);
 	for (unsigned i = 0; command->argv[i]; i++)
 		put_string(plan, AGENT_ARGUMENT, command->argv[i]);
 	for (unsigned i = 0; i < command->results->n; i++)
@@ -230,8 +239,7 @@ static int put_length(char *text, size_t n)
 	return 0;
 }
 
-static int make_plan(const struct guest_command *command, const char *program, uint8_t **ret_plan,
-		     size_t *ret_n)
+int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, size_t *ret_n)
 {
 	char directory[PATH_MAX], *text = NULL;
 	size_t n = 0;
@@ -244,8 +252,7 @@ static int make_plan(const struct guest_command *command, const char *program, u
 	if (!plan)
 		return STATUS_FAILED;
 	fwrite("\0\0\0", 1, 4, plan);
-	int error = put_all(plan, command, command->directory ? command->directory : directory,
-			    program);
+	int error = put_all(plan, command, command->directory ? command->directory : directory);
 	if (fclose(plan))
 		error = -ENOMEM;
 	if (!error)
@@ -258,19 +265,4 @@ static int make_plan(const struct guest_command *command, const char *program, u
 	*ret_plan = (uint8_t *)text;
 	*ret_n = n;
 	return STATUS_OK;
-}
-
-int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, size_t *ret_n)
-{
-	char program[PATH_MAX];
-
-	if (command->elsewhere)
-		return make_plan(command, command->argv[0], ret_plan, ret_n);
-	int status = find_program(command->argv[0], program);
-	if (status) {
-		message("run: %s: %s", command->argv[0],
-			status == STATUS_NOT_FOUND ? "command not found" : "cannot be executed");
-		return status;
-	}
-	return make_plan(command, program, ret_plan, ret_n);
 }

@@ -2,6 +2,7 @@
 #ifndef REPRISE_TOOLS_GUEST_COMMAND_H
 #define REPRISE_TOOLS_GUEST_COMMAND_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,9 +10,9 @@
 #include "tools/options.h"
 
 struct guest_command {
-	char *const *argv; /* NULL-terminated */
-	bool elsewhere;    /* the guest's files are not the host's: it looks for the command itself */
-	const char *directory;                 /* where it starts; NULL: where we are */
+	char *const *argv;     /* NULL-terminated */
+	const char *program;   /* what is executed; without a slash the guest looks for it */
+	const char *directory; /* where it starts; NULL: where we are */
 	const struct option_list *environment; /* NAME=VALUE, or NAME to take it from the host */
 	bool clean_environment; /* of the host's environment, only what any program needs */
 	const struct option_list *results; /* paths that go back to the host */
@@ -21,9 +22,14 @@ struct guest_command {
 };
 
 /*
- * Makes the plan (tools/guest/agent.h), its length in front; the caller frees it. Returns STATUS_OK,
- * STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED; a line was printed for all but the
- * first.
+ * Finds the host's program that name means, as an absolute path. Returns STATUS_OK, or
+ * STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED after a line was printed.
+ */
+int guest_command_find(const char *name, char program[PATH_MAX]);
+
+/*
+ * Makes the plan (tools/guest/agent.h), its length in front; the caller frees it. Returns
+ * STATUS_OK, or STATUS_FAILED after a line was printed.
  */
 int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, size_t *ret_n);
 

@@ -45,7 +45,7 @@ static int add_module(void *ctx, const char *name, const uint8_t *data, size_t n
 	struct packing *packing = ctx;
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%02u-%s", AGENT_MODULES + 1, packing->n_modules++, name);
+	snprintf(path, sizeof(path), "%s/%02u-%s", AGENT_MODULES, packing->n_modules++, name);
 	return add_file(packing->cpio, path, 0600, data, n);
 }
 
@@ -83,7 +83,7 @@ static int fill(struct packing *packing, const char *modules)
 	int error = add_file(packing->cpio, "init", 0755, agent_blob, agent_blob_bytes);
 
 	if (!error)
-		error = add_directory(packing->cpio, AGENT_MODULES + 1);
+		error = add_directory(packing->cpio, AGENT_MODULES);
 	return error ? STATUS_FAILED : add_modules(packing, modules);
 }
 

@@ -10,8 +10,8 @@
 
 /*
  * Makes it for a kernel. modules: the directory of its modules; NULL: the one that the kernel's
- * release names. *ret_data is the caller's to free. Returns STATUS_OK, or STATUS_FAILED after a line
- * was printed.
+ * release names. *ret_data is the caller's to free. Returns STATUS_OK, or STATUS_FAILED after a
+ * line was printed.
  */
 int guest_image_make(const uint8_t *kernel, size_t kernel_bytes, const char *modules,
 		     uint8_t **ret_data, size_t *ret_n);

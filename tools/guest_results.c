@@ -1,6 +1,6 @@
 /*
- * A path from the guest is taken apart and followed name by name below a directory that is open, and
- * never over a link, so that nothing outside of what the user named can be reached.
+ * A path from the guest is taken apart and followed name by name below a directory that is open,
+ * and never over a link, so that nothing outside of what the user named can be reached.
  */
 #include "tools/guest_results.h"
 

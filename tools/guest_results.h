@@ -5,9 +5,9 @@
 #include "tools/options.h"
 
 /*
- * Unpacks the results at fd (tools/guest/agent.h), which is a regular file, from its start. Only the
- * paths that the user named, and what lies below them, are written; a guest is not trusted. Returns
- * STATUS_OK, or STATUS_FAILED after a line was printed.
+ * Unpacks the results at fd (tools/guest/agent.h), which is a regular file, from its start. Only
+ * the paths that the user named, and what lies below them, are written; a guest is not trusted.
+ * Returns STATUS_OK, or STATUS_FAILED after a line was printed.
  */
 int guest_results_unpack(int fd, const struct option_list *paths);
 

@@ -14,9 +14,9 @@
 
 /* Names of variables, whatever their case. */
 static const char *const secret_variables[] = {
-	"*TOKEN*",     "*SECRET*",	 "*PASSWORD*", "*PASSWD*",	"*PASSPHRASE*",
-	"*CREDENTIAL*", "*API_KEY*",	 "*APIKEY*",   "*ACCESS_KEY*", "*PRIVATE_KEY*",
-	"*_PAT",       "SSH_AUTH_SOCK",	 "DOCKER_AUTH_CONFIG",
+	"*TOKEN*",      "*SECRET*",      "*PASSWORD*",         "*PASSWD*",     "*PASSPHRASE*",
+	"*CREDENTIAL*", "*API_KEY*",     "*APIKEY*",           "*ACCESS_KEY*", "*PRIVATE_KEY*",
+	"*_PAT",        "SSH_AUTH_SOCK", "DOCKER_AUTH_CONFIG",
 };
 
 /* In the user's home. */
@@ -52,8 +52,13 @@ static const char *const secret_home_files[] = {
 
 /* Patterns. */
 static const char *const secret_files[] = {
-	"/etc/shadow",	   "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh/ssh_host_*_key",
-	"/etc/ssl/private", "/etc/krb5.keytab",
+	"/etc/shadow",
+	"/etc/shadow-",
+	"/etc/gshadow",
+	"/etc/gshadow-",
+	"/etc/ssh/ssh_host_*_key",
+	"/etc/ssl/private",
+	"/etc/krb5.keytab",
 };
 
 bool guest_secrets_is_variable(const char *variable)

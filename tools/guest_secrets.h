@@ -17,8 +17,8 @@ struct guest_secrets {
 
 /*
  * The files that the guest may not read: our list, and what deny names, without what allow names or
- * has below it. Returns STATUS_OK; STATUS_USAGE when allow names something inside of what is denied,
- * or STATUS_FAILED; a line was then printed. To be finished in any case.
+ * has below it. Returns STATUS_OK; STATUS_USAGE when allow names something inside of what is
+ * denied, or STATUS_FAILED; a line was then printed. To be finished in any case.
  */
 int guest_secrets_find(const struct option_list *deny, const struct option_list *allow,
 		       struct guest_secrets *ret_secrets);

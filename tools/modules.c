@@ -34,8 +34,8 @@ char *modules_kernel_release(const uint8_t *kernel, size_t n)
 {
 	if (n < 0x1000 || memcmp(kernel + HEADER_MAGIC, "HdrS", 4))
 		return NULL;
-	size_t at = (kernel[HEADER_RELEASE] | (size_t)kernel[HEADER_RELEASE + 1] << 8) +
-		    RELEASE_OFFSET;
+	size_t at =
+		(kernel[HEADER_RELEASE] | (size_t)kernel[HEADER_RELEASE + 1] << 8) + RELEASE_OFFSET;
 	if (at == RELEASE_OFFSET || at >= n)
 		return NULL;
 	size_t length = strnlen((const char *)kernel + at, n - at);

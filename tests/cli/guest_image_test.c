@@ -76,7 +76,8 @@ static const char dependencies[] =
 	"kernel/drivers/virtio/virtio_ring.ko\n";
 
 static const char make_modules[] =
-	"mkdir -p m/kernel/fs/fuse m/kernel/drivers/virtio m/kernel/drivers/char/hw_random && cd m && "
+	"mkdir -p m/kernel/fs/fuse m/kernel/drivers/virtio m/kernel/drivers/char/hw_random && cd m "
+	"&& "
 	"echo kernel/fs/overlayfs/overlay.ko > modules.builtin && "
 	"echo ring > kernel/drivers/virtio/virtio_ring.ko && "
 	"echo virtio > kernel/drivers/virtio/virtio.ko && "
@@ -114,10 +115,12 @@ static void test_modules(void)
 		       problem && strstr(problem, "no-modules/modules.dep"),
 	       "modules: no directory of them");
 	free(problem);
-	write_file("m/kernel/fs/fuse/virtiofs.ko.xz", "\xfd" "7zXZ\0x", 7);
+	write_file("m/kernel/fs/fuse/virtiofs.ko.xz",
+		   "\xfd"
+		   "7zXZ\0x",
+		   7);
 	error = modules_each("m", wanted, 1, note_module, text, &problem);
-	tap_ok(error == -EBADMSG && problem,
-	       "modules: a damaged one (%d)", error);
+	tap_ok(error == -EBADMSG && problem, "modules: a damaged one (%d)", error);
 	free(problem);
 }
 
@@ -227,8 +230,8 @@ static bool is_content(const char *path, const char *content)
 
 	if (!file)
 		return false;
-	bool same = fread(text, 1, sizeof(text) - 1, file) == strlen(content) &&
-		    !strcmp(text, content);
+	bool same =
+		fread(text, 1, sizeof(text) - 1, file) == strlen(content) && !strcmp(text, content);
 	fclose(file);
 	return same;
 }

@@ -1,4 +1,5 @@
-/* The server of the host's files: answers, limits, what is denied, requests that are no requests. */
+/* The server of the host's files: answers, limits, what is denied, requests that are no requests.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,14 +28,12 @@ static void *body(void)
 	return wire.reply + sizeof(struct fuse_out_header);
 }
 
-/* Sends a request of n bytes of arguments with so much room for the whole reply. Returns the reply's
- * error, or 1 when there is none. */
+/* Sends a request of n bytes of arguments with so much room for the whole reply. Returns the
+ * reply's error, or 1 when there is none. */
 static int ask_with(uint32_t opcode, uint64_t node, const void *arguments, size_t n, size_t room)
 {
-	struct fuse_in_header in = {.len = (uint32_t)(sizeof(in) + n),
-				    .opcode = opcode,
-				    .unique = 77,
-				    .nodeid = node};
+	struct fuse_in_header in = {
+		.len = (uint32_t)(sizeof(in) + n), .opcode = opcode, .unique = 77, .nodeid = node};
 	struct fuse_out_header out;
 
 	memcpy(wire.request, &in, sizeof(in));
@@ -146,7 +145,7 @@ static void test_lookup(void)
 
 static void test_read(void)
 {
-	uint64_t data = find(1, "data"), handle, other;
+	uint64_t data = find(1, "data"), handle = 0, other = 0;
 
 	tap_ok(!open_node(FUSE_OPEN, data, &handle) && !open_node(FUSE_OPEN, data, &other) &&
 		       handle != other,
@@ -258,7 +257,8 @@ int main(void)
 	struct host_files_config config = {.root = top, .denied = denied, .n_denied = 2};
 
 	if (!mkdtemp(top) || chdir(top) ||
-	    system("printf 12345 > data && chmod 640 data && mkdir sub secret && echo i > sub/inner "
+	    system("printf 12345 > data && chmod 640 data && mkdir sub secret && echo i > "
+		   "sub/inner "
 		   "&& echo s > secret/inner && echo k > key && ln key hard && mkfifo fifo && "
 		   "ln -s /nowhere link"))
 		return 1;

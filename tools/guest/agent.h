@@ -3,8 +3,8 @@
 #define REPRISE_TOOLS_GUEST_AGENT_H
 
 /*
- * The plan, read from the channel: its length as 4 bytes, little-endian, then strings, each ended by
- * a zero byte, each with one of these letters in front. Numbers are decimal.
+ * The plan, read from the channel: its length as 4 bytes, little-endian, then strings, each ended
+ * by a zero byte, each with one of these letters in front. Numbers are decimal.
  */
 #define AGENT_DIRECTORY   'd' /* where the command starts; once */
 #define AGENT_PROGRAM     'p' /* the file that is executed; once */
@@ -29,19 +29,20 @@
 #define AGENT_TERMINAL_ERR 4
 
 /* Modules in the initial RAM file system, inserted in the order of their names. */
-#define AGENT_MODULES "/modules"
+#define AGENT_MODULES "modules"
 
 /* The tag of the virtio file system with the host's files. */
 #define AGENT_FILES_TAG "reprise"
 
 /*
- * A result: a head of AGENT_RESULT_HEAD_BYTES: le32 mode (a whole st_mode), le32 length of the path,
- * le64 bytes of content, le64 time of modification in ns; the path; the content (of a link, where it
- * leads). A head of zeros ends the results.
+ * A result: a head of AGENT_RESULT_HEAD_BYTES: le32 mode (a whole st_mode), le32 length of the
+ * path, le64 bytes of content, le64 time of modification in ns; the path; the content (of a link,
+ * where it leads). A head of zeros ends the results.
  */
 #define AGENT_RESULT_HEAD_BYTES 24
 
-/* On the kernel's command line: the guest is saved once it is ready, so its state is to be small. */
+/* On the kernel's command line: the guest is saved once it is ready, so its state is to be small.
+ */
 #define AGENT_SAVED_OPTION "reprise.saved"
 
 /* Exit statuses that are not the command's own. */

@@ -44,8 +44,7 @@ static void set_limit(struct plan *plan, const char *text)
 	unsigned long long soft, hard;
 	unsigned resource;
 
-	if (sscanf(text, "%u %llu %llu", &resource, &soft, &hard) != 3 ||
-	    resource >= RLIM_NLIMITS)
+	if (sscanf(text, "%u %llu %llu", &resource, &soft, &hard) != 3 || resource >= RLIM_NLIMITS)
 		agent_fail("the plan", EINVAL);
 	plan->limit[resource] = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
 	plan->has_limit[resource] = true;

@@ -64,8 +64,7 @@ static void use_terminal(struct streams *streams, const struct plan *plan, int m
 
 void streams_open(struct streams *streams, const struct plan *plan, struct stream_ends *ret_ends)
 {
-	*streams = (struct streams){
-		.in = -1, .out = -1, .err = -1, .wait_ms = STDIN_WAIT_MIN_MS};
+	*streams = (struct streams){.in = -1, .out = -1, .err = -1, .wait_ms = STDIN_WAIT_MIN_MS};
 	ret_ends->terminal = -1;
 	if (plan->terminal)
 		use_terminal(streams, plan, open_terminal(plan, &ret_ends->terminal));

@@ -40,7 +40,7 @@ static void insert_module(const char *name)
 {
 	char path[300];
 
-	snprintf(path, sizeof(path), AGENT_MODULES "/%s", name);
+	snprintf(path, sizeof(path), "/" AGENT_MODULES "/%s", name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		agent_fail(path, errno);
@@ -58,7 +58,7 @@ static int is_visible(const struct dirent *entry)
 static void insert_modules(void)
 {
 	struct dirent **entries;
-	int n = scandir(AGENT_MODULES, &entries, is_visible, alphasort);
+	int n = scandir("/" AGENT_MODULES, &entries, is_visible, alphasort);
 
 	for (int i = 0; i < n; i++) {
 		insert_module(entries[i]->d_name);

@@ -15,7 +15,7 @@ struct channel {
 	struct channel_config config;
 	uint8_t input[INPUT_BYTES];
 	uint32_t first, end; /* the bytes of input that wait: [first, end) */
-	uint32_t plan_at; /* bytes of the plan that were read */
+	uint32_t plan_at;    /* bytes of the plan that were read */
 	bool ready;
 	bool exited;
 	int status;

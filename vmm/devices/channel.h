@@ -1,7 +1,8 @@
 /*
- * The channel: what to run, byte streams and an exit status between `reprise run` and its guest, by single port
- * reads and writes, so that the guest's agent needs no driver. Every register is one byte wide; REP
- * INSB and REP OUTSB work on the data ports. The first part of this file is for the guest as well.
+ * The channel: what to run, byte streams and an exit status between `reprise run` and its guest, by
+ * single port reads and writes, so that the guest's agent needs no driver. Every register is one
+ * byte wide; REP INSB and REP OUTSB work on the data ports. The first part of this file is for the
+ * guest as well.
  */
 #ifndef REPRISE_VMM_DEVICES_CHANNEL_H
 #define REPRISE_VMM_DEVICES_CHANNEL_H

@@ -28,7 +28,7 @@ struct platform_config {
 	/* A file system, which the guest finds by this tag; NULL: none. */
 	const char *files_tag;
 	struct file_server files;
-	bool channel;                           /* the channel device of `reprise run` */
+	bool channel; /* the channel device of `reprise run` */
 	/* The guest's stdin (read), stdout, stderr and results (write). */
 	struct char_backend channel_stream[4];
 	const uint8_t *channel_plan; /* for the guest's agent; borrowed, outlives the platform */

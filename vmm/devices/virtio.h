@@ -1,6 +1,6 @@
 /*
- * Virtio devices over MMIO (virtio 1.2 section 4.2): block, console, entropy, file system. Each is a struct
- * virtio_device, driven through the functions here whatever its type.
+ * Virtio devices over MMIO (virtio 1.2 section 4.2): block, console, entropy, file system. Each is
+ * a struct virtio_device, driven through the functions here whatever its type.
  *
  * Guest memory is touched in virtio_service() only. A driver that breaks the rings (loops, lengths,
  * addresses outside RAM, indices out of range) finds DEVICE_NEEDS_RESET set; the work of one call

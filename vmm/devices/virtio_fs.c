@@ -1,7 +1,7 @@
 /*
  * The file system device (virtio 1.2 section 5.11): carries FUSE requests to a file server and its
- * replies back. Queue 0 brings what is not answered (FORGET), queue 1 the rest. Answers are given in
- * the service after the notification, so that what the server does takes no guest time.
+ * replies back. Queue 0 brings what is not answered (FORGET), queue 1 the rest. Answers are given
+ * in the service after the notification, so that what the server does takes no guest time.
  */
 #include <errno.h>
 #include <stdlib.h>
