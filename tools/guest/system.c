@@ -196,7 +196,7 @@ static void fill_random(uint8_t bytes[ENTROPY_BYTES])
 {
 	for (size_t i = 0; i < ENTROPY_BYTES; i += 8) {
 		unsigned long long value;
-		unsigned char ok;
+		unsigned char ok = 0;
 
 		do
 			__asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok) : : "cc");
