@@ -8,19 +8,28 @@ enum source {
 	FROM_FIELD,   /* index: offset in struct cpu */
 	FROM_SEGMENT, /* index: enum seg_index; its selector */
 	FROM_RFLAGS,
-	FROM_ST,  /* index: of the stack */
-	FROM_XMM, /* index */
-	FROM_X87, /* index: enum x87_register */
+	FROM_ST,      /* index: of the stack */
+	FROM_XMM,     /* index */
+	FROM_X87,     /* index: enum x87_register */
+	FROM_NOWHERE, /* -1: as of a thread that is in no system call */
 };
 
 enum x87_register { X87_CONTROL, X87_STATUS, X87_TAG, X87_OTHER };
 
-enum feature { FEATURE_CORE, FEATURE_SSE, FEATURE_SEGMENTS, FEATURE_SYSTEM, FEATURE_COUNT };
+enum feature {
+	FEATURE_CORE,
+	FEATURE_SSE,
+	FEATURE_SEGMENTS,
+	FEATURE_LINUX,
+	FEATURE_SYSTEM,
+	FEATURE_COUNT
+};
 
 static const char *const feature_name[FEATURE_COUNT] = {
 	[FEATURE_CORE] = "org.gnu.gdb.i386.core",
 	[FEATURE_SSE] = "org.gnu.gdb.i386.sse",
 	[FEATURE_SEGMENTS] = "org.gnu.gdb.i386.segments",
+	[FEATURE_LINUX] = "org.gnu.gdb.i386.linux",
 	[FEATURE_SYSTEM] = "org.reprise.system",
 };
 
@@ -133,6 +142,12 @@ static const struct row rows[] = {
 	 .index = offsetof(struct cpu, fx.mxcsr)},
 	FIELD("fs_base", seg[SEG_FS].base, "int", FEATURE_SEGMENTS),
 	FIELD("gs_base", seg[SEG_GS].base, "int", FEATURE_SEGMENTS),
+	{.name = "orig_rax",
+	 .type = "int",
+	 .group = "system",
+	 .bytes = 8,
+	 .source = FROM_NOWHERE,
+	 .feature = FEATURE_LINUX},
 	SYSTEM("k_gs_base", kernel_gs_base),
 	SYSTEM("cr0", cr0),
 	SYSTEM("cr2", cr2),
@@ -231,6 +246,9 @@ unsigned register_read(const struct cpu *cpu, unsigned n, uint8_t value[REGISTER
 	case FROM_XMM:
 		memcpy(value, cpu->fx.xmm[row->index], row->bytes);
 		return row->bytes;
+	case FROM_NOWHERE:
+		number = UINT64_MAX;
+		break;
 	}
 	memcpy(value, &number, row->bytes);
 	return row->bytes;
@@ -299,7 +317,8 @@ static void describe_types(struct reply *reply, enum feature feature)
 void registers_describe(struct reply *reply)
 {
 	reply_print(reply, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
-			   "<target><architecture>i386:x86-64</architecture>");
+			   "<target><architecture>i386:x86-64</architecture>"
+			   "<osabi>GNU/Linux</osabi>");
 	for (unsigned feature = 0; feature < FEATURE_COUNT; feature++) {
 		reply_print(reply, "<feature name=\"%s\">", feature_name[feature]);
 		describe_types(reply, feature);

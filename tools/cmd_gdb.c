@@ -85,6 +85,7 @@ static const char gdb_commands[] =
 	"define seek\n"
 	"monitor seek $arg0\n"
 	"maintenance flush register-cache\n"
+	"maintenance flush dcache\n"
 	"frame\n"
 	"end\n"
 	"document seek\n"

@@ -554,7 +554,8 @@ static uint32_t put_known_type(const struct unit *unit, const struct variable *v
 		buffer_u32(unit->info, place);
 		buffer_uleb(unit->info, A_RANGE);
 		put_type(unit, btf_find(unit->btf, BTF_INT, "int"));
-		buffer_uleb(unit->info, room / bytes);
+		uint64_t n = room / bytes;
+		buffer_uleb(unit->info, n < variable->array ? n : variable->array);
 		put_children_end(unit);
 		place = here;
 	}

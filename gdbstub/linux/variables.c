@@ -12,10 +12,6 @@
 	{                                                                                          \
 		name, BTF_INT, type, 0, false                                                      \
 	}
-#define POINTERS(name, type)                                                                       \
-	{                                                                                          \
-		name, BTF_STRUCT, type, 1, true                                                    \
-	}
 #define TEXT(name)                                                                                 \
 	{                                                                                          \
 		name, BTF_INT, "char", 1, false                                                    \
@@ -45,7 +41,7 @@ const struct variable variables[] = {
 	STRUCTURE("init_cgroup_ns", "cgroup_namespace"),
 	STRUCTURE("root_task_group", "task_group"),
 	STRUCTURE("cgrp_dfl_root", "cgroup_root"),
-	{"tasklist_lock", BTF_TYPEDEF, "rwlock_t", 0, false},
+	{"tasklist_lock", BTF_TYPEDEF, "rwlock_t", 0, 0},
 	STRUCTURE("net_namespace_list", "list_head"),
 	INTEGER("total_forks", "long unsigned int"),
 	INTEGER("nr_threads", "int"),
@@ -54,7 +50,7 @@ const struct variable variables[] = {
 	POINTER("kthreadd_task", "task_struct"),
 	/* memory */
 	STRUCTURE("contig_page_data", "pglist_data"),
-	POINTERS("node_data", "pglist_data"),
+	{"node_data", BTF_STRUCT, "pglist_data", 1, 1024},
 	STRUCTURE("slab_caches", "list_head"),
 	POINTER("kmem_cache", "kmem_cache"),
 	STRUCTURE("vmap_area_list", "list_head"),
@@ -72,10 +68,10 @@ const struct variable variables[] = {
 	STRUCTURE("__cpu_present_mask", "cpumask"),
 	STRUCTURE("__cpu_active_mask", "cpumask"),
 	INTEGER("nr_cpu_ids", "unsigned int"),
-	{"__per_cpu_offset", BTF_INT, "long unsigned int", 0, true},
-	{"idt_table", BTF_TYPEDEF, "gate_desc", 0, true},
-	{"system_state", BTF_ENUM, "system_states", 0, false},
-	{"sys_call_table", BTF_TYPEDEF, "sys_call_ptr_t", 0, true},
+	{"__per_cpu_offset", BTF_INT, "long unsigned int", 0, 8192},
+	{"idt_table", BTF_TYPEDEF, "gate_desc", 0, 256},
+	{"system_state", BTF_ENUM, "system_states", 0, 0},
+	{"sys_call_table", BTF_TYPEDEF, "sys_call_ptr_t", 0, 512},
 	/* files, devices, modules */
 	STRUCTURE("super_blocks", "list_head"),
 	POINTER("file_systems", "file_system_type"),
@@ -98,12 +94,12 @@ const struct variable variables[] = {
 	STRUCTURE("workqueues", "list_head"),
 	/* how it was built and started */
 	TEXT("saved_command_line"),
-	{"linux_banner", BTF_INT, "char", 0, true},
-	{"linux_proc_banner", BTF_INT, "char", 0, true},
+	{"linux_banner", BTF_INT, "char", 0, 256},
+	{"linux_proc_banner", BTF_INT, "char", 0, 64},
 	STRUCTURE("boot_params", "boot_params"),
 	INTEGER("panic_timeout", "int"),
 	INTEGER("oops_in_progress", "int"),
-	{"console_printk", BTF_INT, "int", 0, true},
+	{"console_printk", BTF_INT, "int", 0, 4},
 	INTEGER("tainted_mask", "long unsigned int"),
 };
 

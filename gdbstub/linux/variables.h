@@ -14,7 +14,7 @@ struct variable {
 	enum btf_kind kind; /* of the type named */
 	const char *type;
 	unsigned pointers; /* to it */
-	bool array;        /* of as many as fit */
+	unsigned array;    /* of as many as fit, at most this many; 0: none */
 };
 
 extern const struct variable variables[];

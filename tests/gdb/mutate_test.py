@@ -16,7 +16,7 @@ SEEDS = [
     b"Z0,100010,1;X7,26000722001327", b"Z1,100020,1;X4,26000727X1,27;cmds:0,X1,27",
     b"Z2,1ff0,10", b"Z3,2000,1000", b"Z4,100000,8", b"z0,100010,1", b"z1,100020,1", b"z2,1ff0,10",
     b"z3,2000,1000", b"z4,100000,8", b"Hgp1.1", b"Hcp1.-1", b"Tp1.1", b"qC", b"qfThreadInfo",
-    b"qXfer:features:read:target.xml:0,ffb", b"qXfer:threads:read::0,1000",
+    b"qGetTLSAddr:p1.1,1fb80,0", b"qXfer:features:read:target.xml:0,ffb", b"qXfer:threads:read::0,1000",
     b"qSearch:memory:100000;2000;abc", b"qRcmd,7768656e", b"qRcmd,7365656b2035303030",
     b"qRcmd,6576656e7473", b"qRcmd,6c6173742d77726974652030783130303030302034",
     b"qRcmd,636865636b706f696e74", b"QNonStop:0", b"x100000,20",
