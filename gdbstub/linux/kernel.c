@@ -61,12 +61,32 @@ static unsigned find_anchors(const struct machine *machine, uint64_t anchor[ANCH
 	return n;
 }
 
-/* Where system calls enter lies in the kernel that runs, not in a copy or one that was left. */
-static bool is_running(const struct machine *machine, const struct kernel_image *image)
+/* The physical address of the instruction that comes next. */
+static bool next_instruction(const struct cpu *cpu, uint64_t *ret_gpa)
 {
-	uint64_t entry = machine->vcpu[0].lstar;
+	uint64_t linear = cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 
-	return !entry || (entry >= image->start && entry < image->end);
+	return mmu_peek(cpu, linear, ret_gpa);
+}
+
+/*
+ * Whether these are the tables of the kernel that runs, not of a copy, of one that was left, or of
+ * one that is still being unpacked and not relocated yet. System calls enter it; before that is set
+ * up, its code is what runs.
+ */
+static bool is_running(const struct machine *machine, const struct kallsyms *symbols,
+		       const struct kernel_image *image)
+{
+	const struct cpu *cpu = &machine->vcpu[0];
+	uint64_t entry, gpa, data_end = image->end;
+
+	if (cpu->lstar && kallsyms_address(symbols, "entry_SYSCALL_64", &entry))
+		return cpu->lstar == entry;
+	if (cpu->lstar)
+		return cpu->lstar >= image->start && cpu->lstar < image->end;
+	kallsyms_address(symbols, "__bss_start", &data_end);
+	return next_instruction(cpu, &gpa) && gpa >= image->gpa &&
+	       gpa - image->gpa < data_end - image->start;
 }
 
 /* ---- taking in ---- */
@@ -175,7 +195,7 @@ static int take_kernel(const struct machine *machine, struct kallsyms *symbols, 
 	struct kernel_image image;
 
 	if (!kernel_image_find(machine->memory, symbols, part_gpa, &image) ||
-	    !is_running(machine, &image)) {
+	    !is_running(machine, symbols, &image)) {
 		kallsyms_destroy(symbols);
 		return -ENOENT;
 	}

@@ -87,6 +87,33 @@ def test_kernel(kernel, file=None):
         test_file(name, file, folder)
 
 
+def test_relocated(kernel):
+    """A kernel that unpacks itself, in a format the loader does not know, lies where it likes."""
+    with tempfile.TemporaryDirectory() as folder:
+        image, file, elf = (Path(folder) / name for name in ("vmlinuz", "self.rpz", "kernel.elf"))
+        data = bytearray(kernel.read_bytes())
+        data[0x248:0x250] = bytes(8) # payload_offset, payload_length: none
+        image.write_bytes(data)
+        linked = Path(folder) / "linked.elf"
+        subprocess.run([sys.argv[1], "symbols", "-q", "-o", linked, record(folder, kernel)], check=True)
+        subprocess.run([sys.argv[1], "record", "--kernel", image, "--initrd",
+                        Path(folder) / "initramfs", "-o", file, "--clock", "virtual", "--seed", "1"],
+                       stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        subprocess.run([sys.argv[1], "symbols", "-q", "-o", elf, file], check=True)
+        ok(address(elf, "_text") not in (None, address(linked, "_text")), "relocated: it was relocated",
+           address(elf, "_text"))
+        take_checks("relocated", run(file, gdb=["-x", Path(__file__).with_name("kernel.py")]))
+        gdb = run(file, "--vmlinux", linked, gdb=["-ex", "p &vfs_read"])
+        ok(f"{address(elf, 'vfs_read'):x} <vfs_read>" in gdb.stdout, "relocated: --vmlinux goes along",
+           gdb.stdout, gdb.stderr)
+
+
+def address(elf, name):
+    text = subprocess.run(["readelf", "-sW", elf], capture_output=True, text=True, check=True).stdout
+    return next((int(line.split()[1], 16) for line in text.splitlines()
+                 if line.split()[-1:] == [name]), None)
+
+
 def main():
     arguments = sys.argv[2:]
     if arguments[:1] == ["--material"]:
@@ -96,6 +123,7 @@ def main():
         ok(len(kernels) == 2, "two other kernels", kernels)
         for kernel in kernels:
             test_kernel(kernel)
+        test_relocated(sorted(Path("/boot").glob("vmlinuz-*cloud*"))[-1])
         done()
     kernels = sorted(Path("/boot").glob("vmlinuz-*cloud*"))
     if not ok(kernels, "a kernel as /boot/vmlinuz-*cloud*", "install linux-image-cloud-amd64"):

@@ -350,6 +350,8 @@ static struct machine *fixture_machine(void)
 
 	if (machine_create(&config, &machine))
 		abort();
+	machine->vcpu[0].seg[SEG_CS].base = FIXTURE_GPA; /* it runs the kernel */
+	machine->vcpu[0].rip = 0x100;
 	return machine;
 }
 

@@ -117,6 +117,10 @@ static void test_other_kernel(void)
 	load(machine);
 	machine->vcpu[0].lstar = FIXTURE_LINEAR + FIXTURE_BYTES + 64;
 	tap_ok(kernel_find(machine, &kernel) == -ENOENT, "system calls enter another kernel");
+	machine->vcpu[0].lstar = 0;
+	machine->vcpu[0].rip = FIXTURE_BYTES;
+	tap_ok(kernel_find(machine, &kernel) == -ENOENT,
+	       "code outside it runs: it is not relocated yet");
 	kernel_destroy(kernel);
 	machine_destroy(machine);
 }
