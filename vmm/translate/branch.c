@@ -288,9 +288,10 @@ static void emit_lookup_index(struct emitter *e)
 	emit_encoding(e, &c);
 }
 
-static struct encoding lookup_operand(uint8_t opcode, uint32_t table)
+/* mov ecx, [table + rcx * 8]: addresses of code fit 32 bits. */
+static struct encoding lookup_operand(uint32_t table)
 {
-	return (struct encoding){.opcode = opcode,
+	return (struct encoding){.opcode = 0x8b,
 				 .has_modrm = true,
 				 .memory = true,
 				 .reg = RCX,
@@ -301,33 +302,33 @@ static struct encoding lookup_operand(uint8_t opcode, uint32_t table)
 }
 
 /*
- * The target is in R11, RCX in its slot. Leaves if the target is not noted, having done nothing;
- * interp then runs the branch.
+ * The target is in R11, RCX in its slot. Goes on with the address of its translation in RCX; or
+ * leaves if the target is not noted, having done nothing: interp then runs the branch.
  */
 static void emit_lookup(struct generator *g)
 {
-	struct encoding c = lookup_operand(0x8b, offsetof(struct runtime_space, minus_rip));
+	struct encoding tag = lookup_operand(offsetof(struct runtime_space, minus_rip));
+	struct encoding code = lookup_operand(offsetof(struct runtime_space, code));
 
-	c.wide = true;
+	tag.wide = true;
 	emit_lookup_index(g->e);
-	emit_encoding(g->e, &c);
+	emit_encoding(g->e, &tag);
 	emit_lea(g->e, RCX, RCX, COUNT_REGISTER, 0);
 	uint32_t hit = emit_short(g->e, EMIT_JRCXZ);
-	struct deferred *miss = generator_defer(g, DEFERRED_RESTORE, emit_jump(g->e));
-	miss->constant = 1;
+	struct deferred *miss = generator_defer(g, DEFERRED_MISS, emit_jump(g->e));
 	miss->n = count_of(g, g->plan->n - 1);
 	miss->site = generator_site(g, SITE_MISS, generator_rip(g));
 	emit_patch_short(g->e, hit);
+	emit_lookup_index(g->e);
+	emit_encoding(g->e, &code);
+	miss->constant = g->e->at;
 }
 
 static void emit_jump_found(struct generator *g)
 {
-	struct encoding c = lookup_operand(0xff, offsetof(struct runtime_space, code));
-
-	emit_lookup_index(g->e);
 	emit_count(g);
-	c.reg = 4;
-	emit_encoding(g->e, &c);
+	emit8(g->e, 0xff); /* jmp rcx */
+	emit8(g->e, 0xe1);
 	emit_stop(g);
 }
 

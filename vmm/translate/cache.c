@@ -224,6 +224,18 @@ static unsigned list_of(const struct translation *t, uint64_t gpa)
 	return list_gpa(t, 0) == (gpa & PAGE_MASK) ? 0 : 1;
 }
 
+uint32_t code_cache_first_in_page(const struct code_cache *cache, uint64_t gpa)
+{
+	uint32_t number = memory_page_number(cache->machine->memory, gpa);
+	return number == UINT32_MAX ? NONE : cache->pages[number].first;
+}
+
+uint32_t code_cache_next_in_page(const struct code_cache *cache, uint32_t index, uint64_t gpa)
+{
+	const struct translation *t = &cache->translations[index];
+	return t->page_next[list_of(t, gpa)];
+}
+
 static bool meets(const struct translation *t, uint64_t gpa, uint32_t from, uint32_t end)
 {
 	for (unsigned list = 0; list < page_lists(t); list++) {

@@ -99,6 +99,7 @@ struct code_cache {
 	uint32_t max_translations, max_marks, max_sites;
 	struct code_page *pages;            /* by page number */
 	uint32_t leave[RUNTIME_EXIT_COUNT]; /* code that sites' exits jump to */
+	uint32_t second_lookup;             /* code that looks among the victims */
 	bool overfull;                      /* dropping found no room: flush before anything runs */
 	struct translator_statistics *statistics;
 	uint32_t buckets[CACHE_BUCKETS];
@@ -126,6 +127,11 @@ uint32_t code_cache_lookup(const struct code_cache *cache, uint64_t gpa, uint64_
 
 /* Lists a translation that is complete. */
 void code_cache_add(struct code_cache *cache, uint32_t index);
+
+/* The translations that have bytes in a page: the first, and the one after another; dropped ones
+ * may be among them. */
+uint32_t code_cache_first_in_page(const struct code_cache *cache, uint64_t gpa);
+uint32_t code_cache_next_in_page(const struct code_cache *cache, uint32_t index, uint64_t gpa);
 
 /* Drops one that no longer is what would be fetched. */
 void code_cache_drop(struct code_cache *cache, uint32_t index);

@@ -126,6 +126,23 @@ static void finish_constant(struct generator *g, const struct deferred *deferred
 	emit64(g->e, deferred->constant);
 }
 
+/* R11 holds the target, the count is in the context. */
+static void finish_miss(struct generator *g, const struct deferred *deferred)
+{
+	emit_patch(g->e, deferred->patch, g->e->at);
+	emit_store_imm(g->e, CONTEXT(hit), (int32_t)(RUNTIME_BASE + deferred->constant));
+	emit_store_imm(g->e, CONTEXT(miss), 0);
+	uint32_t immediate = g->e->at - 4;
+	emit_jump_to(g->e, g->cache->second_lookup);
+	uint32_t miss = RUNTIME_BASE + g->e->at;
+	if (!g->e->full)
+		memcpy(g->e->base + immediate, &miss, sizeof(miss));
+	emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
+	emit_load(g->e, COUNT_REGISTER, CONTEXT(count));
+	emit_count(g, deferred->n);
+	emit_exit(g, deferred->site);
+}
+
 static void finish_one(struct generator *g, const struct deferred *deferred)
 {
 	switch ((enum deferred_kind)deferred->kind) {
@@ -142,10 +159,11 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_RESTORE:
 		emit_patch(g->e, deferred->patch, g->e->at);
 		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
-		if (deferred->constant) /* R11 is in use */
-			emit_load(g->e, COUNT_REGISTER, CONTEXT(count));
 		emit_count(g, deferred->n);
 		emit_exit(g, deferred->site);
+		break;
+	case DEFERRED_MISS:
+		finish_miss(g, deferred);
 		break;
 	case DEFERRED_LINK:
 		finish_link(g, deferred);

@@ -61,6 +61,7 @@ enum deferred_kind {
 	DEFERRED_EXIT,    /* the exit of a site, state in place */
 	DEFERRED_POLL,    /* of a poll in front of an instruction: runs the instruction first */
 	DEFERRED_RESTORE, /* RCX and the count are put back, then the exit */
+	DEFERRED_MISS,    /* the second lookup; then as DEFERRED_RESTORE */
 	DEFERRED_LINK,    /* jumps through a link */
 	DEFERRED_CONSTANT /* 8 bytes; patch is an absolute 32-bit address of them */
 };
@@ -70,7 +71,7 @@ struct deferred {
 	int8_t n;       /* to be added to the count */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
-	uint64_t constant;
+	uint64_t constant;        /* DEFERRED_MISS: the code address where a hit goes on */
 	struct encoding encoding; /* DEFERRED_POLL */
 };
 
@@ -97,7 +98,7 @@ struct generator {
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
 	struct deferred deferred[MAX_DEFERRED];
 	unsigned n_deferred;
-	uint64_t returns[MAX_RETURNS]; /* inside the page: where calls will return to */
+	uint64_t returns[MAX_RETURNS]; /* where calls will return to */
 	unsigned n_returns;
 };
 

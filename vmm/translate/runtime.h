@@ -45,13 +45,23 @@
 /* Indirect branches look their target up by its low 16 bits. */
 #define RUNTIME_LOOKUP_ENTRIES 65536u
 
+/* Targets that share their low 16 bits stand here too: by bits 8 to 15, in any of the set's ways.
+ */
+#define RUNTIME_VICTIM_SETS 256u
+#define RUNTIME_VICTIM_WAYS 4u
+
+struct runtime_victim {
+	uint64_t minus_rip, code; /* as below */
+};
+
 /* Direct branches out of their page jump through a slot here. */
-#define RUNTIME_LINKS 131072u
+#define RUNTIME_LINKS 129024u
 
 /* Valid for one guest address space. Written by the translator, read by translated code. */
 struct runtime_space {
 	uint64_t minus_rip[RUNTIME_LOOKUP_ENTRIES]; /* -target, or what matches none */
 	uint64_t code[RUNTIME_LOOKUP_ENTRIES];      /* where its translation begins */
+	struct runtime_victim victim[RUNTIME_VICTIM_SETS][RUNTIME_VICTIM_WAYS];
 	uint64_t link[RUNTIME_LINKS];
 };
 
@@ -89,6 +99,7 @@ struct runtime_context {
 	uint64_t exit_arg; /* which exit of which block; for the translator */
 	uint64_t leave;    /* RUNTIME_LEAVE_JUMP: where leaving jumps to; host */
 
+	uint64_t hit, miss;  /* where a second lookup goes on */
 	uint64_t scratch[8]; /* of translated code; enum scratch_slot (cache.h) */
 
 	/* The clock: TSC = base + ((count - base_count) * ratio >> 32), base with the offset of the

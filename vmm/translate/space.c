@@ -7,13 +7,20 @@
 #include "vmm/cpu/insn.h"
 #include "vmm/mmu/mmu.h"
 
+/* Pages of which is remembered that they are warm. */
+#define WARM_PAGES 2048u
+
 /* Links that are set in one space, in no order. */
 struct set_links {
 	uint32_t *links;
 	uint32_t n, room;
-	bool overflow; /* there was no memory: any may be set */
-	bool noted;    /* something stands in the lookup table */
+	bool overflow;             /* there was no memory: any may be set */
+	bool noted;                /* something stands in the lookup tables */
+	unsigned next_way;         /* of a set of victims, to be replaced */
+	uint64_t warm[WARM_PAGES]; /* linear pages, by their hash; 0: none */
 };
+
+#define LINK_BUCKETS 16384u
 
 struct spaces {
 	struct runtime_space *tables[RUNTIME_SPACES];
@@ -22,16 +29,26 @@ struct spaces {
 	uint32_t n_links;
 	uint64_t defaults[RUNTIME_LINKS];
 	uint64_t rip[RUNTIME_LINKS];
+	uint32_t next[RUNTIME_LINKS]; /* to the same bucket's pages */
+	uint32_t first[LINK_BUCKETS]; /* link + 1, by the page that it leads to; 0: none */
 };
 
 /*
  * A table of zeros holds nothing: -0 is no target but 0, which is looked up in the first entry
  * only. That entry holds what would stand elsewhere.
  */
+static void mark_empty(struct runtime_space *table)
+{
+	table->minus_rip[0] = 1;
+	for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++)
+		table->victim[0][way].minus_rip = 1;
+}
+
 static void clear_lookup(struct runtime_space *table)
 {
 	memset(table->minus_rip, 0, sizeof(table->minus_rip));
-	table->minus_rip[0] = 1;
+	memset(table->victim, 0, sizeof(table->victim));
+	mark_empty(table);
 }
 
 int spaces_create(uint8_t *area, struct spaces **ret_spaces)
@@ -42,7 +59,7 @@ int spaces_create(uint8_t *area, struct spaces **ret_spaces)
 		return -ENOMEM;
 	for (unsigned i = 0; i < RUNTIME_SPACES; i++) {
 		spaces->tables[i] = (struct runtime_space *)(area + RUNTIME_SPACE_FILE(i));
-		spaces->tables[i]->minus_rip[0] = 1;
+		mark_empty(spaces->tables[i]);
 	}
 	*ret_spaces = spaces;
 	return 0;
@@ -68,6 +85,7 @@ static void reset_links(struct spaces *spaces, unsigned space)
 void spaces_flush(struct spaces *spaces)
 {
 	spaces->n_links = 0;
+	memset(spaces->first, 0, sizeof(spaces->first));
 	for (unsigned i = 0; i < RUNTIME_SPACES; i++)
 		spaces_drop(spaces, i);
 }
@@ -84,11 +102,62 @@ void spaces_drop(struct spaces *spaces, unsigned space)
 	if (set->noted)
 		clear_lookup(spaces->tables[space]);
 	set->noted = false;
+	memset(set->warm, 0, sizeof(set->warm));
 	if (set->n || set->overflow)
 		reset_links(spaces, space);
 }
 
 /* ---- one page ---- */
+
+static uint32_t page_hash(uint64_t page)
+{
+	return (uint32_t)((page >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 40);
+}
+
+static uint64_t *warm_slot(struct set_links *set, uint64_t page)
+{
+	return &set->warm[page_hash(page) % WARM_PAGES];
+}
+
+bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear)
+{
+	uint64_t page = linear & PAGE_MASK;
+	uint64_t *slot = warm_slot(&spaces->set[spaces->selected], page);
+	bool warm = *slot == (page | 1);
+
+	*slot = page | 1;
+	return warm;
+}
+
+uint32_t spaces_first_link(const struct spaces *spaces, uint64_t linear)
+{
+	uint64_t page = linear & PAGE_MASK;
+	uint32_t link = spaces->first[page_hash(page) % LINK_BUCKETS] - 1;
+
+	while (link != UINT32_MAX && (spaces->rip[link] & PAGE_MASK) != page)
+		link = spaces->next[link];
+	return link;
+}
+
+uint32_t spaces_next_link(const struct spaces *spaces, uint32_t link)
+{
+	uint64_t page = spaces->rip[link] & PAGE_MASK;
+
+	do
+		link = spaces->next[link];
+	while (link != UINT32_MAX && (spaces->rip[link] & PAGE_MASK) != page);
+	return link;
+}
+
+uint64_t spaces_link_rip(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->rip[link];
+}
+
+bool spaces_link_is_set(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->tables[spaces->selected]->link[link] != spaces->defaults[link];
+}
 
 /* Whether a translation of what stands at rip depends on the page. */
 static bool depends_on(uint64_t rip, uint64_t page)
@@ -102,6 +171,17 @@ static void drop_lookups(struct runtime_space *table, uint64_t from, uint32_t n,
 		uint32_t index = (uint32_t)(from + i) % RUNTIME_LOOKUP_ENTRIES;
 		if (table->code[index] && depends_on(-table->minus_rip[index], page))
 			table->minus_rip[index] = index ? 0 : 1;
+	}
+}
+
+static void drop_victims(struct runtime_space *table, uint64_t page)
+{
+	for (unsigned set = 0; set < RUNTIME_VICTIM_SETS; set++) {
+		for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++) {
+			struct runtime_victim *victim = &table->victim[set][way];
+			if (victim->code && depends_on(-victim->minus_rip, page))
+				*victim = (struct runtime_victim){.minus_rip = set ? 0 : 1};
+		}
 	}
 }
 
@@ -128,22 +208,45 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 {
 	uint64_t page = linear & PAGE_MASK;
 
-	if (spaces->set[space].noted)
+	*warm_slot(&spaces->set[space], page) = 0;
+	if (spaces->set[space].noted) {
 		drop_lookups(spaces->tables[space], page - INSN_MAX_BYTES,
 			     PAGE_BYTES + INSN_MAX_BYTES, page);
+		drop_victims(spaces->tables[space], page);
+	}
 	drop_links(spaces, space, page);
 }
 
 /* ---- noting ---- */
 
+static void add_victim(struct set_links *set, struct runtime_space *table, uint64_t rip,
+		       uint64_t code)
+{
+	struct runtime_victim *ways = table->victim[rip >> 8 & 0xff];
+	unsigned way;
+
+	for (way = 0; way < RUNTIME_VICTIM_WAYS; way++)
+		if (!ways[way].code || ways[way].minus_rip == -rip)
+			break;
+	if (way == RUNTIME_VICTIM_WAYS)
+		way = set->next_way++ % RUNTIME_VICTIM_WAYS;
+	ways[way] = (struct runtime_victim){.minus_rip = -rip, .code = code};
+}
+
 void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code)
 {
 	struct runtime_space *table = spaces->tables[spaces->selected];
+	struct set_links *set = &spaces->set[spaces->selected];
 	uint32_t index = rip % RUNTIME_LOOKUP_ENTRIES;
+	uint64_t other = table->minus_rip[index];
 
+	if (other && other != (index ? 0 : 1) && other != -rip) {
+		add_victim(set, table, -other, table->code[index]);
+		add_victim(set, table, rip, code);
+	}
 	table->minus_rip[index] = -rip;
 	table->code[index] = code;
-	spaces->set[spaces->selected].noted = true;
+	set->noted = true;
 }
 
 /* ---- links ---- */
@@ -152,8 +255,12 @@ uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip)
 {
 	if (spaces->n_links == RUNTIME_LINKS)
 		return UINT32_MAX;
-	spaces->rip[spaces->n_links] = rip;
-	return spaces->n_links++;
+	uint32_t *first = &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS];
+	uint32_t link = spaces->n_links++;
+	spaces->rip[link] = rip;
+	spaces->next[link] = *first - 1;
+	*first = link + 1;
+	return link;
 }
 
 void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code)

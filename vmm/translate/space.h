@@ -6,6 +6,7 @@
 #ifndef REPRISE_VMM_TRANSLATE_SPACE_H
 #define REPRISE_VMM_TRANSLATE_SPACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,19 @@ void spaces_select(struct spaces *spaces, unsigned space);
 void spaces_drop(struct spaces *spaces, unsigned space);
 /* Forgets what leads to the page, or to an instruction that ends in it. */
 void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear);
+
+/*
+ * Whether what is known to lead to a linear page has been noted in the selected space, so that only
+ * what comes new has to be. Asking makes it so.
+ */
+bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear);
+
+/* The links to a page: the first, and the one after another; UINT32_MAX when there is no more. */
+uint32_t spaces_first_link(const struct spaces *spaces, uint64_t linear);
+uint32_t spaces_next_link(const struct spaces *spaces, uint32_t link);
+uint64_t spaces_link_rip(const struct spaces *spaces, uint32_t link);
+/* Whether it is set in the selected space. */
+bool spaces_link_is_set(const struct spaces *spaces, uint32_t link);
 
 /* In the selected space: indirect branches to rip lead to a linear address of code. */
 void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code);

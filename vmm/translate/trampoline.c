@@ -48,6 +48,55 @@ static void emit_leave(struct emitter *e, const struct translator_config *config
 	emit_jump_to(e, RUNTIME_CODE);
 }
 
+static struct encoding victim_operand(unsigned way, uint32_t field)
+{
+	uint32_t at = RUNTIME_SPACE + (uint32_t)offsetof(struct runtime_space, victim);
+
+	return (struct encoding){
+		.opcode = 0x8b,
+		.wide = true,
+		.has_modrm = true,
+		.memory = true,
+		.reg = RCX,
+		.base = GPR_ZERO,
+		.index = RAX,
+		.scale = 3,
+		.disp = (int32_t)(RUNTIME_BASE + at + way * sizeof(struct runtime_victim) + field),
+	};
+}
+
+/*
+ * The target is in R11. Goes on at context->hit with the address of its translation in RCX, or at
+ * context->miss.
+ */
+static void emit_second_lookup(struct emitter *e)
+{
+	static const uint8_t set_number[] = {
+		0x44, 0x89, 0xd9,                         /* mov ecx, r11d */
+		0x0f, 0xb6, 0xcd,                         /* movzx ecx, ch */
+		0x8d, 0x04, 0xcd, 0x00, 0x00, 0x00, 0x00, /* lea eax, [rcx * 8] */
+	};
+	uint32_t found[RUNTIME_VICTIM_WAYS];
+
+	emit_store(e, CONTEXT_SCRATCH(SCRATCH_RAX), RAX);
+	emit_bytes(e, set_number, sizeof(set_number));
+	for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++) {
+		struct encoding c = victim_operand(way, offsetof(struct runtime_victim, minus_rip));
+		emit_encoding(e, &c);
+		emit_lea(e, RCX, RCX, COUNT_REGISTER, 0);
+		found[way] = emit_short(e, EMIT_JRCXZ);
+	}
+	emit_load(e, RAX, CONTEXT_SCRATCH(SCRATCH_RAX));
+	emit_jump_memory(e, CONTEXT(miss));
+	for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++) {
+		struct encoding c = victim_operand(way, offsetof(struct runtime_victim, code));
+		emit_patch_short(e, found[way]);
+		emit_encoding(e, &c);
+		emit_load(e, RAX, CONTEXT_SCRATCH(SCRATCH_RAX));
+		emit_jump_memory(e, CONTEXT(hit));
+	}
+}
+
 void trampolines_emit(struct code_cache *cache, const struct translator_config *config)
 {
 	struct emitter *e = &cache->emitter;
@@ -62,4 +111,6 @@ void trampolines_emit(struct code_cache *cache, const struct translator_config *
 	for (unsigned kind = RUNTIME_EXIT_NONE; kind < RUNTIME_EXIT_COUNT; kind++)
 		emit_patch(e, jumps[kind], e->at);
 	emit_leave(e, config);
+	cache->second_lookup = e->at;
+	emit_second_lookup(e);
 }

@@ -4,7 +4,8 @@
 
 #include "vmm/translate/cache.h"
 
-/* Emits both and sets cache->leave; the enter trampoline lies at RUNTIME_CODE. */
+/* Emits both, and the second lookup, which branches share; sets cache->leave and second_lookup. The
+ * enter trampoline lies at RUNTIME_CODE. */
 void trampolines_emit(struct code_cache *cache, const struct translator_config *config);
 
 #endif

@@ -383,6 +383,24 @@ static void note(struct translator *t, uint64_t rip, uint32_t index)
 	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
 }
 
+/* The code that is fetched from gpa at linear. False when there is no memory. */
+static bool make_source(struct translator *t, const struct cpu *cpu, uint64_t gpa, uint64_t linear,
+			struct source *ret_source)
+{
+	const uint8_t *page = memory_page(t->config.machine->memory, gpa);
+
+	if (!page)
+		return false;
+	*ret_source = (struct source){
+		.gpa = gpa,
+		.linear = linear,
+		.mode = cpu->mode,
+		.code = page + gpa % PAGE_BYTES,
+		.n = PAGE_BYTES - gpa % PAGE_BYTES,
+	};
+	return true;
+}
+
 /* The code at another address of the same page. */
 static struct source source_at(const struct source *source, uint64_t rip)
 {
@@ -416,19 +434,56 @@ static void link_ahead(struct translator *t, const struct source *source, uint32
 		link_site(t, &t->cache->sites[site], index);
 }
 
-/* Where a call will return to. */
-static void note_ahead(struct translator *t, const struct source *source, uint64_t rip)
+/* A page whose fetch translation is cached: finding it changes nothing. */
+static bool peek_fetch(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
-	struct source target = source_at(source, rip);
+	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, linear);
 
+	*ret_gpa = entry->gpa | linear % PAGE_BYTES;
+	return entry->tag == (linear & PAGE_MASK);
+}
+
+static void link_ahead_far(struct translator *t, const struct cpu *cpu, uint32_t site)
+{
+	struct source target;
+	uint64_t gpa, rip = t->cache->sites[site].rip;
+
+	if (!peek_fetch(cpu, rip, &gpa) || !make_source(t, cpu, gpa, rip, &target))
+		return;
+	uint32_t index = find_or_translate(t, &target);
+	if (index != NONE && !t->cache->emitter.full && !t->cache->translations[index].crosses)
+		link_site(t, &t->cache->sites[site], index);
+}
+
+/* Where a call will return to. */
+static void note_ahead(struct translator *t, const struct cpu *cpu, uint64_t rip)
+{
+	struct source target;
+	uint64_t gpa;
+
+	if (!peek_fetch(cpu, rip, &gpa) || !make_source(t, cpu, gpa, rip, &target))
+		return;
 	target.returned_to = true;
 	uint32_t index = find_or_translate(t, &target);
 	if (index != NONE && !t->cache->emitter.full)
 		note(t, rip, index);
 }
 
-/* Translates what the new code's branches lead to inside the page, and links them. */
-static void translate_ahead(struct translator *t, const struct source *source, uint32_t site)
+static void ahead_of_site(struct translator *t, const struct cpu *cpu, const struct source *source,
+			  uint32_t site)
+{
+	const struct site *s = &t->cache->sites[site];
+	bool same = ((s->rip ^ source->linear) & PAGE_MASK) == 0;
+
+	if (s->kind == SITE_NEAR && same)
+		link_ahead(t, source, site);
+	else if (s->kind == SITE_FAR)
+		link_ahead_far(t, cpu, site);
+}
+
+/* Translates what the new code's branches lead to, and links them. */
+static void translate_ahead(struct translator *t, const struct cpu *cpu,
+			    const struct source *source, uint32_t site)
 {
 	struct code_cache *cache = t->cache;
 	unsigned returns = 0;
@@ -436,18 +491,16 @@ static void translate_ahead(struct translator *t, const struct source *source, u
 	t->ahead = 0;
 	while (t->ahead < AHEAD_MAX && !cache->emitter.full) {
 		if (site < cache->n_sites) {
-			if (cache->sites[site].kind == SITE_NEAR)
-				link_ahead(t, source, site);
-			site++;
+			ahead_of_site(t, cpu, source, site++);
 		} else if (returns < t->generator.n_returns) {
-			note_ahead(t, source, t->generator.returns[returns++]);
+			note_ahead(t, cpu, t->generator.returns[returns++]);
 		} else {
 			break;
 		}
 	}
 }
 
-static uint32_t translate(struct translator *t, const struct source *source)
+static uint32_t translate(struct translator *t, const struct cpu *cpu, const struct source *source)
 {
 	uint32_t first_site;
 
@@ -459,7 +512,7 @@ static uint32_t translate(struct translator *t, const struct source *source)
 	t->generator.n_returns = 0;
 	uint32_t index = translate_run(t, source);
 	if (index != NONE && !source->crosses)
-		translate_ahead(t, source, first_site);
+		translate_ahead(t, cpu, source, first_site);
 	if (t->cache->emitter.full) {
 		t->statistics.flushes++;
 		translator_flush(t);
@@ -493,8 +546,8 @@ static bool reaches_over(const uint8_t *code, uint32_t n, uint32_t mode)
 	return n < INSN_MAX_BYTES && insn_decode(code, n, mode, &insn) == INSN_TRUNCATED;
 }
 
-static uint32_t translate_crossing(struct translator *t, struct source *source,
-				   const uint8_t *second)
+static uint32_t translate_crossing(struct translator *t, const struct cpu *cpu,
+				   struct source *source, const uint8_t *second)
 {
 	uint8_t bytes[INSN_MAX_BYTES];
 
@@ -503,7 +556,7 @@ static uint32_t translate_crossing(struct translator *t, struct source *source,
 	source->crosses = true;
 	source->code = bytes;
 	source->n = sizeof(bytes);
-	return translate(t, source);
+	return translate(t, cpu, source);
 }
 
 /* The page of a fetch's second half; NULL when there is none or it holds no code. */
@@ -527,22 +580,14 @@ static bool is_hot(struct translator *t, uint64_t gpa)
 
 static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t gpa)
 {
-	const uint8_t *page = memory_page(t->config.machine->memory, gpa);
-	uint32_t offset = gpa % PAGE_BYTES;
-	struct source source = {
-		.gpa = gpa,
-		.linear = cpu->rip,
-		.mode = cpu->mode,
-		.n = PAGE_BYTES - offset,
-	};
+	struct source source;
 
-	if (!page)
+	if (!make_source(t, cpu, gpa, cpu->rip, &source))
 		return NONE;
-	source.code = page + offset;
 	if (!reaches_over(source.code, source.n, source.mode))
-		return translate(t, &source);
+		return translate(t, cpu, &source);
 	const uint8_t *second = fetch_second(t, cpu, cpu->rip, &source.second_gpa);
-	return second ? translate_crossing(t, &source, second) : NONE;
+	return second ? translate_crossing(t, cpu, &source, second) : NONE;
 }
 
 /* A found translation that crosses is good only if its second page is where it was. */
@@ -589,6 +634,46 @@ bool translator_may_run(const struct translator *t, const struct cpu *cpu)
 	       !memory_is_watched(t->config.machine->memory);
 }
 
+/* Links what leads to a page that is used for the first time in this space. */
+static void warm_links(struct translator *t, uint64_t gpa_page, uint64_t linear, uint32_t mode)
+{
+	uint32_t link = spaces_first_link(t->spaces, linear);
+
+	for (; link != UINT32_MAX; link = spaces_next_link(t->spaces, link)) {
+		uint64_t rip = spaces_link_rip(t->spaces, link);
+		if (spaces_link_is_set(t->spaces, link))
+			continue;
+		uint32_t index =
+			code_cache_lookup(t->cache, gpa_page | rip % PAGE_BYTES, rip, mode);
+		if (index != NONE && !t->cache->translations[index].crosses)
+			spaces_set_link(t->spaces, link, code_address(t, index));
+	}
+}
+
+static void warm_lookups(struct translator *t, uint64_t gpa_page, uint64_t linear, uint32_t mode)
+{
+	uint32_t index = code_cache_first_in_page(t->cache, gpa_page);
+
+	for (; index != NONE; index = code_cache_next_in_page(t->cache, index, gpa_page)) {
+		const struct translation *other = &t->cache->translations[index];
+		if (other->valid && other->mode == mode && !other->crosses &&
+		    other->thunk != NONE && !((other->linear ^ linear) & PAGE_MASK))
+			note(t, other->linear, index);
+	}
+}
+
+/* What is known of the page of a translation that was found serves this space too. */
+static void warm_page(struct translator *t, uint32_t index)
+{
+	const struct translation *translation = &t->cache->translations[index];
+	uint64_t gpa_page = translation->gpa & PAGE_MASK;
+
+	if (spaces_page_is_warm(t->spaces, translation->linear))
+		return;
+	warm_links(t, gpa_page, translation->linear, translation->mode);
+	warm_lookups(t, gpa_page, translation->linear, translation->mode);
+}
+
 uint64_t translator_find(struct translator *t, struct cpu *cpu)
 {
 	if (!translator_may_run(t, cpu))
@@ -596,6 +681,7 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 	uint32_t index = find(t, cpu, false);
 	if (index == NONE)
 		return 0;
+	warm_page(t, index);
 	note(t, cpu->rip, index);
 	return code_address(t, index);
 }
@@ -643,6 +729,7 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 	t->resolved = index == NONE;
 	if (t->resolved)
 		return false;
+	warm_page(t, index);
 	if (generation == t->generation)
 		link_site(t, &t->cache->sites[number], index);
 	t->context->entry = code_address(t, index);
