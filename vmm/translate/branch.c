@@ -417,6 +417,9 @@ static void emit_branch(struct generator *g)
 	case CLASS_RET:
 		emit_return(g);
 		break;
+	case CLASS_STRING:
+		string_emit_repeated(g);
+		break;
 	default:
 		if (direct)
 			emit_direct(g, last->effect.cls == CLASS_CALL);
@@ -459,5 +462,5 @@ bool branch_falls_through(const struct plan *plan)
 	if (plan->end == END_INTERP)
 		return false;
 	uint8_t cls = plan->insns[plan->n - 1].effect.cls;
-	return cls == CLASS_JCC || cls == CLASS_LOOP;
+	return cls == CLASS_JCC || cls == CLASS_LOOP || cls == CLASS_STRING;
 }

@@ -51,6 +51,8 @@ enum mark_state {
 	MARK_COUNT_SAVED = 1, /* the count is in context->count, not in R11 */
 	MARK_RCX_SAVED = 2,   /* RCX is in context->scratch[SCRATCH_RCX] */
 	MARK_COUNT_AHEAD = 4, /* the count is that of the block's end already */
+	MARK_RDI_BIASED = 8,
+	MARK_REPEATED = 16, /* RCX was context->scratch[SCRATCH_RCX]: an iteration counts each */
 };
 
 struct mark {

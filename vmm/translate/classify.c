@@ -75,6 +75,8 @@ static bool is_odd_one(const struct insn *insn, enum flag_rule rule)
 		break;
 	}
 	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_FSTP:
+		return insn->operand[0].kind == OPERAND_MEM && insn->operand[0].size == 10;
 	case ZYDIS_MNEMONIC_BSWAP:
 		return size == 2;
 	case ZYDIS_MNEMONIC_MOV: /* control, debug and segment registers; MOV with a 64-bit address
@@ -114,6 +116,9 @@ static void apply_rule(const struct insn *insn, const struct host_flags *host,
 		apply_shift(insn, host->double_shift, effect);
 		break;
 	case RULE_ROTATE:
+		break;
+	case RULE_X87_CONDITION:
+		effect->reads = FLAG_CF | FLAG_ZF | FLAG_PF;
 		break;
 	case RULE_ROTATE_CARRY:
 	case RULE_COMPLEMENT:

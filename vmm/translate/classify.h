@@ -25,31 +25,32 @@ enum insn_class {
 	CLASS_JMP,
 	CLASS_CALL,
 	CLASS_RET,
-	CLASS_LOOP, /* LOOP, JRCXZ: copied, with a short way round */
-	CLASS_STRING,
+	CLASS_LOOP,   /* LOOP, JRCXZ: copied, with a short way round */
+	CLASS_STRING, /* MOVS, STOS, repeated or not */
 	CLASS_TSC,
 };
 
 /* Which flags an instruction reads and writes. */
 enum flag_rule {
 	RULE_NONE,
-	RULE_ALL,          /* writes all six */
-	RULE_CARRY,        /* reads CF, writes all six */
-	RULE_INC,          /* writes all but CF */
-	RULE_CONDITION,    /* reads what its condition code names */
-	RULE_SHIFT,        /* writes all six unless the count is 0; AF is undefined */
-	RULE_DOUBLE_SHIFT, /* likewise */
-	RULE_ROTATE,       /* writes CF and OF unless the count is 0 */
-	RULE_ROTATE_CARRY, /* reads CF too */
-	RULE_MULTIPLY,     /* writes CF and OF; the others are undefined */
-	RULE_DIVIDE,       /* all are undefined */
-	RULE_BIT,          /* writes CF */
-	RULE_SCAN,         /* writes ZF; the others are undefined */
-	RULE_COMPLEMENT,   /* reads and writes CF */
-	RULE_SET_CARRY,    /* writes CF */
-	RULE_ZERO,         /* writes ZF */
-	RULE_STATUS_READ,  /* LAHF */
-	RULE_STATUS_WRITE, /* SAHF: all but OF */
+	RULE_ALL,           /* writes all six */
+	RULE_CARRY,         /* reads CF, writes all six */
+	RULE_INC,           /* writes all but CF */
+	RULE_CONDITION,     /* reads what its condition code names */
+	RULE_SHIFT,         /* writes all six unless the count is 0; AF is undefined */
+	RULE_DOUBLE_SHIFT,  /* likewise */
+	RULE_ROTATE,        /* writes CF and OF unless the count is 0 */
+	RULE_ROTATE_CARRY,  /* reads CF too */
+	RULE_MULTIPLY,      /* writes CF and OF; the others are undefined */
+	RULE_DIVIDE,        /* all are undefined */
+	RULE_BIT,           /* writes CF */
+	RULE_SCAN,          /* writes ZF; the others are undefined */
+	RULE_X87_CONDITION, /* reads CF, ZF, PF */
+	RULE_COMPLEMENT,    /* reads and writes CF */
+	RULE_SET_CARRY,     /* writes CF */
+	RULE_ZERO,          /* writes ZF */
+	RULE_STATUS_READ,   /* LAHF */
+	RULE_STATUS_WRITE,  /* SAHF: all but OF */
 };
 
 struct insn_effect {

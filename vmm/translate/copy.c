@@ -171,9 +171,13 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		return operands_possible(insn, linear);
 	case CLASS_NOTHING:
+	case CLASS_TSC:
 		return true;
+	case CLASS_STRING:
+		return string_possible(insn);
 	case CLASS_LEA:
 		return lea_possible(insn);
 	case CLASS_PUSH:
@@ -188,9 +192,6 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_LOOP:
 		return branch_possible(insn, linear);
 	case CLASS_INTERP:
-	case CLASS_X87:
-	case CLASS_STRING:
-	case CLASS_TSC:
 		break;
 	}
 	return false;

@@ -102,7 +102,7 @@ static void fix_product(struct generator *g, const struct insn *insn)
 
 /* ---- quotients: all flags as before ---- */
 
-static void save_flags(struct generator *g)
+void flags_save(struct generator *g)
 {
 	save_rax(g);
 	emit_lahf(g->e);
@@ -111,7 +111,7 @@ static void save_flags(struct generator *g)
 	restore_rax(g);
 }
 
-static void restore_flags(struct generator *g)
+void flags_restore(struct generator *g)
 {
 	save_rax(g);
 	emit_load(g->e, RAX, CONTEXT_SCRATCH(SCRATCH_FLAGS));
@@ -171,7 +171,7 @@ static bool needs_fix(const struct planned *planned)
 void fix_before(struct generator *g, const struct planned *planned)
 {
 	if (needs_fix(planned) && planned->effect.rule == RULE_DIVIDE)
-		save_flags(g);
+		flags_save(g);
 }
 
 void fix_after(struct generator *g, const struct planned *planned)
@@ -183,7 +183,7 @@ void fix_after(struct generator *g, const struct planned *planned)
 		fix_product(g, &planned->insn);
 		break;
 	case RULE_DIVIDE:
-		restore_flags(g);
+		flags_restore(g);
 		break;
 	case RULE_SCAN:
 		emit_test(g->e, &planned->insn.operand[1]);

@@ -162,6 +162,12 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 		emit_count(g, deferred->n);
 		emit_exit(g, deferred->site);
 		break;
+	case DEFERRED_REPEAT:
+		emit_patch(g->e, deferred->patch, g->e->at);
+		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
+		flags_restore(g);
+		emit_exit(g, deferred->site);
+		break;
 	case DEFERRED_MISS:
 		finish_miss(g, deferred);
 		break;
@@ -188,6 +194,7 @@ static void emit_insn(struct generator *g, const struct planned *planned)
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		copy_emit(g, planned);
 		break;
 	case CLASS_NOTHING:
@@ -203,6 +210,12 @@ static void emit_insn(struct generator *g, const struct planned *planned)
 		break;
 	case CLASS_LEAVE:
 		leave_emit(g, planned);
+		break;
+	case CLASS_STRING:
+		string_emit(g, planned);
+		break;
+	case CLASS_TSC:
+		tsc_emit(g, planned);
 		break;
 	default:
 		assert(!"planned what cannot be written");

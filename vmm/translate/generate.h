@@ -62,6 +62,7 @@ enum deferred_kind {
 	DEFERRED_POLL,    /* of a poll in front of an instruction: runs the instruction first */
 	DEFERRED_RESTORE, /* RCX and the count are put back, then the exit */
 	DEFERRED_MISS,    /* the second lookup; then as DEFERRED_RESTORE */
+	DEFERRED_REPEAT,  /* RCX and the flags are put back, then the exit */
 	DEFERRED_LINK,    /* jumps through a link */
 	DEFERRED_CONSTANT /* 8 bytes; patch is an absolute 32-bit address of them */
 };
@@ -140,6 +141,16 @@ void push_emit(struct generator *g, const struct planned *planned);
 void pop_emit(struct generator *g, const struct planned *planned);
 void leave_emit(struct generator *g, const struct planned *planned);
 
+/* MOVS and STOS; repeated ones end their block. */
+bool string_possible(const struct insn *insn);
+void string_emit(struct generator *g, const struct planned *planned);
+void string_emit_repeated(struct generator *g);
+void tsc_emit(struct generator *g, const struct planned *planned);
+
+/* All flags to their slot and back, through RAX, which is kept (fix.c). */
+void flags_save(struct generator *g);
+void flags_restore(struct generator *g);
+
 /* Whether undefined flags that live can be put right; and the code around the instruction. */
 bool fix_possible(const struct planned *planned);
 void fix_before(struct generator *g, const struct planned *planned);
@@ -153,6 +164,7 @@ struct plan_rules {
 	const uint8_t *breakpoint_offsets; /* bit n: no instruction at page offset n */
 	unsigned max_insns;
 	bool poll_always;
+	bool no_tsc, no_x87; /* RDTSC, x87 and MMX are left to interp */
 };
 
 /*

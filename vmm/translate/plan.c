@@ -23,6 +23,18 @@ static bool ends_block(enum insn_class cls)
 	}
 }
 
+static bool is_repeated(const struct planned *planned)
+{
+	return planned->effect.cls == CLASS_STRING &&
+	       (planned->insn.prefixes & (PREFIX_REP | PREFIX_REPNE));
+}
+
+static bool is_ruled_out(const struct planned *planned, const struct plan_rules *rules)
+{
+	return (planned->effect.cls == CLASS_TSC && rules->no_tsc) ||
+	       (planned->effect.cls == CLASS_X87 && rules->no_x87);
+}
+
 /* Decodes until something ends the block. */
 static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
 		   const struct plan_rules *rules)
@@ -49,13 +61,17 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 			return;
 		classify(&planned->insn, rules->host, &planned->effect);
 		plan->left = planned->insn.mnemonic;
-		if (!copy_possible(planned, linear))
+		if (!copy_possible(planned, linear) || is_ruled_out(planned, rules))
 			return;
+		if (is_repeated(planned) && plan->n) { /* is a block of its own */
+			plan->end = END_NEXT;
+			return;
+		}
 		planned->bytes = code + plan->bytes;
 		planned->offset = plan->bytes;
 		plan->bytes += planned->insn.length;
 		plan->n++;
-		if (ends_block(planned->effect.cls)) {
+		if (ends_block(planned->effect.cls) || is_repeated(planned)) {
 			plan->end = END_BRANCH;
 			return;
 		}
@@ -129,6 +145,8 @@ static bool needs_poll(const struct plan *plan)
 	if (plan->end == END_NEXT)
 		return plan->far_end;
 	const struct planned *last = &plan->insns[plan->n - 1];
+	if (last->effect.cls == CLASS_STRING) /* counts itself */
+		return false;
 	uint64_t at = plan->linear + last->offset, next = at + last->insn.length;
 	if (plan->crosses || last->effect.cls == CLASS_RET || !is_direct(&last->insn))
 		return true;
@@ -145,7 +163,9 @@ static bool sets_all_flags(const struct planned *planned)
 
 static void place_poll(struct plan *plan, bool always)
 {
-	plan->poll = always || needs_poll(plan) ? POLL_AT_END : POLL_NONE;
+	bool repeated = is_repeated(&plan->insns[plan->n - 1]);
+
+	plan->poll = !repeated && (always || needs_poll(plan)) ? POLL_AT_END : POLL_NONE;
 	if (plan->poll == POLL_NONE)
 		return;
 	for (unsigned i = plan->n; i-- > 0;) {

@@ -102,9 +102,9 @@ struct runtime_context {
 	uint64_t hit, miss;  /* where a second lookup goes on */
 	uint64_t scratch[8]; /* of translated code; enum scratch_slot (cache.h) */
 
-	/* The clock: TSC = base + ((count - base_count) * ratio >> 32), base with the offset of the
-	 * vCPU's TSC. Written by translator_enter(). */
-	uint64_t tsc_base, tsc_base_count, tsc_ratio, tsc_aux;
+	/* The clock: TSC = tsc_base + ((R11 + tsc_count) * tsc_ratio >> 32). Written by
+	 * translator_enter(). */
+	uint64_t tsc_base, tsc_count, tsc_ratio, tsc_aux;
 
 	uint64_t stack[32]; /* for PUSHF and POPF on the way in and out */
 };

@@ -14,11 +14,14 @@
 #include "vmm/translate/trampoline.h"
 
 /* Runs of blocks that are translated ahead when one is asked for. */
-#define AHEAD_MAX 64
+#define AHEAD_MAX 32
 
 #define RUN_MAX_BLOCKS 16
 
 #define HOT_COUNTERS 65536u
+
+/* The control word's bits that mask the six x87 exceptions. */
+#define X87_MASKS 0x3fu
 
 /* Flags that translated code holds itself; the others stay in struct cpu. */
 #define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
@@ -31,11 +34,13 @@ struct translator {
 	struct code_cache *cache;
 	struct spaces *spaces;
 	struct host_flags host;
-	uint64_t generation; /* counts flushes */
-	uint64_t entered;    /* count when translated code was entered */
-	uint64_t budget;     /* what R11 is less than the count by */
-	unsigned ahead;      /* runs translated because others lead there */
-	bool resolved;       /* RIP after the last exit is in struct cpu already */
+	uint64_t generation;                 /* counts flushes */
+	uint64_t entered;                    /* count when translated code was entered */
+	uint64_t budget;                     /* what R11 is less than the count by */
+	unsigned selected;                   /* space */
+	uint32_t noted_mode[RUNTIME_SPACES]; /* in which what is noted in each was translated */
+	unsigned ahead;                      /* runs translated because others lead there */
+	bool resolved;                       /* RIP after the last exit is in struct cpu already */
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
 	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
@@ -153,6 +158,7 @@ void translator_flush(struct translator *t)
 
 void translator_select_space(struct translator *t, unsigned space)
 {
+	t->selected = space;
 	spaces_select(t->spaces, space);
 }
 
@@ -178,6 +184,20 @@ int translator_set_breakpoints(struct translator *t, const uint64_t *linear, uns
 }
 
 /* ---- translating ---- */
+
+/* Beside enum mode_bits: RDTSC faults outside of CPL 0; an x87 exception may be pending. */
+#define MODE_NO_TSC (1u << (MODE_BITS + 1))
+#define MODE_NO_X87 (1u << (MODE_BITS + 2))
+
+/* What a translation depends on. */
+static uint32_t mode_of(const struct cpu *cpu)
+{
+	uint32_t mode = cpu->mode;
+
+	mode |= cpu->cr4 & CR4_TSD ? MODE_NO_TSC : 0;
+	mode |= (cpu->fx.fcw & X87_MASKS) != X87_MASKS ? MODE_NO_X87 : 0;
+	return mode;
+}
 
 /* Guest code to be translated, as found by a fetch. */
 struct source {
@@ -236,6 +256,8 @@ static bool plan_at(struct translator *t, const struct source *source, uint32_t 
 		.breakpoint_offsets = t->breakpoint_offsets,
 		.max_insns = max_insns(t),
 		.poll_always = t->config.poll_often,
+		.no_tsc = source->mode & MODE_NO_TSC,
+		.no_x87 = source->mode & MODE_NO_X87,
 	};
 
 	plan->gpa = source->gpa + offset;
@@ -394,7 +416,7 @@ static bool make_source(struct translator *t, const struct cpu *cpu, uint64_t gp
 	*ret_source = (struct source){
 		.gpa = gpa,
 		.linear = linear,
-		.mode = cpu->mode,
+		.mode = mode_of(cpu),
 		.code = page + gpa % PAGE_BYTES,
 		.n = PAGE_BYTES - gpa % PAGE_BYTES,
 	};
@@ -615,7 +637,7 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
 		translator_flush(t);
 	if (!fetch(cpu, cpu->rip, &gpa))
 		return NONE;
-	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, cpu->mode);
+	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, mode_of(cpu));
 	if (index != NONE && second_page_holds(t, cpu, index))
 		return index;
 	if (!now && !is_hot(t, gpa))
@@ -678,6 +700,11 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 {
 	if (!translator_may_run(t, cpu))
 		return 0;
+	/* What was noted holds in one mode. */
+	if (mode_of(cpu) != t->noted_mode[t->selected]) {
+		spaces_drop(t->spaces, t->selected);
+		t->noted_mode[t->selected] = mode_of(cpu);
+	}
 	uint32_t index = find(t, cpu, false);
 	if (index == NONE)
 		return 0;
@@ -698,6 +725,10 @@ void translator_enter(struct translator *t, const struct cpu *cpu, uint64_t entr
 		budget = machine->icount + RUNTIME_BUDGET_MAX;
 	context->count = machine->icount - budget;
 	context->entry = entry;
+	context->tsc_base = machine->clock.base + cpu->tsc_offset;
+	context->tsc_count = budget - machine->clock.base_icount;
+	context->tsc_ratio = machine->clock.ratio;
+	context->tsc_aux = (uint32_t)cpu->tsc_aux;
 	context->fs_base = cpu->seg[SEG_FS].base + t->config.bias;
 	context->exit = RUNTIME_EXIT_NONE;
 	t->entered = machine->icount;
@@ -775,6 +806,10 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 	uint64_t count = saved ? context->count : registers->gpr[R11];
 	if (mark->state & MARK_COUNT_AHEAD)
 		count -= translation->n_insns;
+	if (mark->state & MARK_RDI_BIASED)
+		cpu->gpr[RDI] -= t->config.bias;
+	if (mark->state & MARK_REPEATED)
+		count += context->scratch[SCRATCH_RCX] - cpu->gpr[RCX];
 	take_count(t, count + t->budget + mark->n);
 	take_flags(cpu, registers->rflags);
 	cpu->rip = translation->linear + mark->offset;
