@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gdbstub/run.h"
-#include "gdbstub/state.h"
+#include "gdbstub/hits.h"
+#include "gdbstub/process.h"
+#include "gdbstub/remote_files.h"
 
 /* Called while something runs: gdb may want to stop it, or be gone. */
 static void look_for_interrupt(void *ctx, uint64_t icount, uint64_t end_icount)
@@ -38,7 +39,8 @@ static int open_parts(struct gdbstub *stub, const char *path, const struct gdbst
 		.interrupted = &stub->interrupted,
 		.progress = look_for_interrupt,
 		.progress_ctx = stub,
-		.counts = run_hit_counts,
+		.counts = hits_count,
+		.moved = hits_moved,
 		.counts_ctx = stub,
 	};
 	int error = log_reader_open(path, &stub->reader, ret_error);
@@ -61,6 +63,7 @@ int gdbstub_create(const char *path, const struct gdbstub_config *config, struct
 		return -ENOMEM;
 	}
 	stub->quit = config->quit;
+	stub->view = &machine_view;
 	error = open_parts(stub, path, config, ret_error);
 	if (error) {
 		gdbstub_destroy(stub);
@@ -74,6 +77,9 @@ void gdbstub_destroy(struct gdbstub *stub)
 {
 	if (!stub)
 		return;
+	file_packets_close_all(stub);
+	process_destroy(stub->process);
+	remote_files_destroy(stub->files);
 	kernel_destroy(stub->kernel);
 	timeline_destroy(stub->timeline);
 	if (stub->events)
@@ -81,9 +87,49 @@ void gdbstub_destroy(struct gdbstub *stub)
 	if (stub->reader)
 		log_reader_close(stub->reader);
 	points_clear(&stub->points);
+	watches_finish(&stub->watches);
 	reply_finish(&stub->reply);
 	reply_finish(&stub->stop);
 	free(stub);
+}
+
+int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
+			   char error[GDBSTUB_ERROR_BYTES])
+{
+	const struct remote_files_config files = {
+		.reader = stub->events,
+		.sysroot = sysroot,
+		.build_id = process_build_id,
+		.ctx = stub,
+	};
+	struct reply text = {0};
+	int code = process_open(stub, process, &text);
+
+	if (!code && !(stub->files = remote_files_create(&files)))
+		code = -ENOMEM;
+	snprintf(error, GDBSTUB_ERROR_BYTES, "%.*s", (int)text.n, text.n ? text.data : "no memory");
+	reply_finish(&text);
+	return code;
+}
+
+int gdbstub_find_place(struct gdbstub *stub, enum gdbstub_place place, uint64_t *ret_icount)
+{
+	const struct process *process = stub->process;
+
+	switch (place) {
+	case GDBSTUB_START:
+		*ret_icount = timeline_start(stub->timeline);
+		return 0;
+	case GDBSTUB_LAST:
+		*ret_icount = timeline_end(stub->timeline);
+		return 0;
+	case GDBSTUB_CRASH:
+		break;
+	}
+	if (!process || !process->signal)
+		return -ENOENT;
+	*ret_icount = process->last_icount;
+	return 0;
 }
 
 struct timeline *gdbstub_timeline(struct gdbstub *stub)
@@ -95,10 +141,10 @@ struct timeline *gdbstub_timeline(struct gdbstub *stub)
 static void reset(struct gdbstub *stub)
 {
 	points_clear(&stub->points);
-	memset(stub->known, 0, sizeof(stub->known));
+	watches_finish(&stub->watches);
 	run_forget_stop(stub);
-	stub->g_vcpu = stub_machine(stub)->current;
 	stub->tells_breaks = false;
+	file_packets_close_all(stub);
 	stub->physical = false;
 	stub->interrupted = 0;
 	stub->done = false;

@@ -1,6 +1,7 @@
 /*
- * gdb's remote protocol over a recording: the machine view. vCPUs are threads of process 1; memory
- * is what the chosen vCPU's page tables map.
+ * gdb's remote protocol over a recording, in one of two views. The machine view: vCPUs are threads
+ * of process 1; memory is what the chosen vCPU's page tables map. The process view: one process of
+ * a Linux guest, as if the kernel and the others were not there.
  */
 #ifndef REPRISE_GDBSTUB_GDBSTUB_H
 #define REPRISE_GDBSTUB_GDBSTUB_H
@@ -38,6 +39,25 @@ const struct kernel *gdbstub_kernel_ahead(struct gdbstub *stub);
 void gdbstub_set_progress(struct gdbstub *stub,
 			  void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount),
 			  void *ctx);
+
+/* An error of the functions below, for one line. */
+#define GDBSTUB_ERROR_BYTES 512
+
+/*
+ * Chooses the process view of the process that a name or a number means, which takes one replay of
+ * the whole recording; it then stands at the process's last moment. sysroot: a directory with the
+ * guest's files, or NULL. Returns 0 or a negative errno with *error: -ESRCH: there is no such
+ * process; -ENOENT: no Linux; -ENOTSUP: its kernel lacks what is needed. The stub can then only be
+ * destroyed.
+ */
+int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
+			   char error[GDBSTUB_ERROR_BYTES]);
+
+/*
+ * Where the view begins, ends, and where what it shows was ended by a signal (-ENOENT: it was not).
+ */
+enum gdbstub_place { GDBSTUB_START, GDBSTUB_LAST, GDBSTUB_CRASH };
+int gdbstub_find_place(struct gdbstub *stub, enum gdbstub_place place, uint64_t *ret_icount);
 
 enum gdbstub_end {
 	GDBSTUB_DETACHED, /* gdb let go, or is gone: the next may connect */

@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gdbstub/run.h"
-#include "gdbstub/state.h"
+#include "gdbstub/hits.h"
 #include "replayer/divergence.h"
 
 #define EVENTS_AROUND        12
 #define ARGUMENTS_MAX        3
-#define LAST_WRITE_MAX_PAGES 16
+#define LAST_WRITE_MAX_BYTES 65536
 
 struct arguments {
 	unsigned n;
@@ -54,6 +53,8 @@ static void print_place(struct gdbstub *stub)
 		    " s, vCPU %u, CPL %u, rip 0x%" PRIx64 ", cr3 0x%" PRIx64 "\n",
 		    machine->icount, timeline_end(stub->timeline), ns / MACHINE_TSC_HZ,
 		    ns % MACHINE_TSC_HZ, machine->current, cpu->cpl, target_pc(cpu), cpu->cr3);
+	if (stub->view->describe_place)
+		stub->view->describe_place(stub, &stub->reply);
 }
 
 static bool when(struct gdbstub *stub, const struct arguments *arguments)
@@ -74,7 +75,6 @@ static bool seek(struct gdbstub *stub, const struct arguments *arguments)
 		return say(stub, "an instruction count, start or end is wanted");
 	stub->interrupted = 0;
 	enum timeline_status status = timeline_seek(stub->timeline, icount);
-	stub->g_vcpu = stub_machine(stub)->current;
 	run_forget_stop(stub);
 	if (status == TIMELINE_FAILED)
 		return say(stub, timeline_error(stub->timeline));
@@ -154,7 +154,7 @@ static bool translate(struct gdbstub *stub, const struct arguments *arguments)
 
 	if (!parse_number(arguments->item[0], &address))
 		return say(stub, "an address is wanted, such as 0xffffffff81000000");
-	if (!target_translate(stub, stub->g_vcpu, address, &gpa))
+	if (!target_translate(stub, stub->g_thread, address, &gpa))
 		return say(stub, "nothing is mapped there");
 	reply_print(&stub->reply, "0x%" PRIx64 " is physical 0x%" PRIx64 "\n", address, gpa);
 	return true;
@@ -168,23 +168,6 @@ static bool physical(struct gdbstub *stub, const struct arguments *arguments)
 	return true;
 }
 
-static unsigned map_range(const struct gdbstub *stub, uint64_t address, uint64_t n,
-			  struct memory_watch *watches, unsigned max)
-{
-	unsigned used = 0;
-
-	while (n && used < max) {
-		uint64_t here = PAGE_BYTES - address % PAGE_BYTES, gpa;
-		if (here > n)
-			here = n;
-		if (target_translate(stub, stub->g_vcpu, address, &gpa))
-			watches[used++] = (struct memory_watch){gpa, here, false, true};
-		address += here;
-		n -= here;
-	}
-	return used;
-}
-
 static void print_writer(struct gdbstub *stub, enum timeline_status status)
 {
 	const struct timeline_hit *hit = timeline_hit(stub->timeline);
@@ -194,7 +177,7 @@ static void print_writer(struct gdbstub *stub, enum timeline_status status)
 	} else if (status == TIMELINE_INTERRUPTED) {
 		say(stub, "interrupted");
 	} else if (status != TIMELINE_HIT) {
-		say(stub, "not written since the start of the recording");
+		say(stub, "not written since the start of what is debugged");
 	} else {
 		reply_print(&stub->reply,
 			    "%u bytes at physical 0x%" PRIx64 " were written by the step at:\n",
@@ -203,29 +186,37 @@ static void print_writer(struct gdbstub *stub, enum timeline_status status)
 	}
 }
 
+/* The last write is what a single watchpoint stops at on the way back. */
+static bool find_last_write(struct gdbstub *stub, uint64_t address, uint64_t n)
+{
+	uint64_t here = timeline_position(stub->timeline);
+	struct point point = {.kind = POINT_WRITE, .address = address, .bytes = n};
+	const struct points points = stub->points;
+	uint32_t g_thread = stub->g_thread;
+	bool armed;
+
+	stub->points = (struct points){.point = &point, .n = 1};
+	stub->interrupted = 0;
+	armed = !hits_arm(stub, NULL, 0);
+	if (armed)
+		print_writer(stub, timeline_continue_back(stub->timeline));
+	stub->points = points;
+	stub->interrupted = 0;
+	timeline_seek(stub->timeline, here);
+	stub->g_thread = g_thread;
+	return armed || say(stub, "no memory");
+}
+
 static bool last_write(struct gdbstub *stub, const struct arguments *arguments)
 {
-	uint64_t here = timeline_position(stub->timeline), address, n;
-	struct memory_watch watches[LAST_WRITE_MAX_PAGES + 1];
-	unsigned used;
+	uint64_t address, n, gpa;
 
 	if (!parse_number(arguments->item[0], &address) || !parse_number(arguments->item[1], &n) ||
-	    !n || n > LAST_WRITE_MAX_PAGES * PAGE_BYTES)
+	    !n || n > LAST_WRITE_MAX_BYTES || n > UINT64_MAX - address)
 		return say(stub, "an address and a number of bytes, at most 65536, are wanted");
-	used = map_range(stub, address, n, watches, sizeof(watches) / sizeof(watches[0]));
-	if (!used)
+	if (!target_translate(stub, stub->g_thread, address, &gpa))
 		return say(stub, "nothing is mapped there");
-	if (timeline_set_breakpoints(stub->timeline, NULL, 0) ||
-	    timeline_set_watches(stub->timeline, watches, used))
-		return say(stub, "no memory");
-	stub->taking_any_hit = true;
-	stub->interrupted = 0;
-	print_writer(stub, timeline_continue_back(stub->timeline));
-	stub->taking_any_hit = false;
-	stub->interrupted = 0;
-	timeline_set_watches(stub->timeline, NULL, 0);
-	timeline_seek(stub->timeline, here);
-	return true;
+	return find_last_write(stub, address, n);
 }
 
 static command_fn help;

@@ -3,14 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "gdbstub/registers.h"
-#include "gdbstub/state.h"
+#include "gdbstub/packets.h"
 
 #define SEARCH_STEP 4096
-
-/* Handlers get what follows the packet's name, put their answer into stub->reply and return true;
- * false: there is no answer at all. */
-typedef bool packet_fn(struct gdbstub *stub, struct cursor *cursor);
 
 struct packet {
 	const char *name;
@@ -62,29 +57,32 @@ void packets_tell(struct gdbstub *stub, const char *text, size_t n)
 
 /* ---- registers ---- */
 
-static const struct cpu *chosen_cpu(const struct gdbstub *stub)
-{
-	return &stub_machine(stub)->vcpu[stub->g_vcpu];
-}
-
 static bool read_registers(struct gdbstub *stub, struct cursor *cursor)
 {
+	const enum register_set set = stub->view->registers;
+	struct thread_registers registers;
 	uint8_t value[REGISTER_MAX_BYTES];
 
-	for (unsigned i = 0; i < registers_count(); i++)
-		reply_hex_bytes(&stub->reply, value, register_read(chosen_cpu(stub), i, value));
+	if (!stub->view->read_registers(stub, stub->g_thread, &registers))
+		return error(stub, "this thread does not exist here");
+	for (unsigned i = 0; i < registers_count(set); i++)
+		reply_hex_bytes(&stub->reply, value, register_read(set, &registers, i, value));
 	return true;
 }
 
 static bool read_register(struct gdbstub *stub, struct cursor *cursor)
 {
+	const enum register_set set = stub->view->registers;
+	struct thread_registers registers;
 	uint8_t value[REGISTER_MAX_BYTES];
 	uint64_t number;
 
-	if (!cursor_hex(cursor, &number) || number >= registers_count())
+	if (!cursor_hex(cursor, &number) || number >= registers_count(set))
 		return wrong(stub);
+	if (!stub->view->read_registers(stub, stub->g_thread, &registers))
+		return error(stub, "this thread does not exist here");
 	reply_hex_bytes(&stub->reply, value,
-			register_read(chosen_cpu(stub), (unsigned)number, value));
+			register_read(set, &registers, (unsigned)number, value));
 	return true;
 }
 
@@ -104,7 +102,7 @@ static bool read_memory(struct gdbstub *stub, struct cursor *cursor)
 		return wrong(stub);
 	if (n > sizeof(buffer))
 		n = sizeof(buffer);
-	size_t got = target_read(stub, stub->g_vcpu, address, buffer, n);
+	size_t got = target_read(stub, stub->g_thread, address, buffer, n);
 	if (!got && n)
 		return not_mapped(stub);
 	reply_hex_bytes(&stub->reply, buffer, got);
@@ -120,7 +118,7 @@ static bool read_binary(struct gdbstub *stub, struct cursor *cursor)
 		return wrong(stub);
 	if (n > sizeof(buffer))
 		n = sizeof(buffer);
-	size_t got = target_read(stub, stub->g_vcpu, address, buffer, n);
+	size_t got = target_read(stub, stub->g_thread, address, buffer, n);
 	if (!got && n)
 		return not_mapped(stub);
 	reply_print(&stub->reply, "b");
@@ -143,7 +141,7 @@ static int search_memory(struct gdbstub *stub, uint64_t address, uint64_t n, con
 		size_t wanted = SEARCH_STEP + pattern_bytes - 1;
 		if (wanted > n)
 			wanted = n;
-		size_t got = target_read(stub, stub->g_vcpu, address, window, wanted);
+		size_t got = target_read(stub, stub->g_thread, address, window, wanted);
 		const uint8_t *found = memmem(window, got, pattern, pattern_bytes);
 		if (found) {
 			*ret_found = address + (uint64_t)(found - window);
@@ -183,12 +181,12 @@ static bool search(struct gdbstub *stub, struct cursor *cursor)
 /* A watchpoint can be set only where something is mapped. */
 static bool is_mapped(struct gdbstub *stub, struct cursor cursor)
 {
-	uint64_t kind, address, gpa;
+	uint64_t kind, address;
 
 	if (!cursor_hex(&cursor, &kind) || !cursor_take(&cursor, ",") ||
 	    !cursor_hex(&cursor, &address) || kind < POINT_WRITE)
 		return true;
-	return target_translate_known(stub, address, &gpa);
+	return watches_can_set(stub, address);
 }
 
 static bool insert_point(struct gdbstub *stub, struct cursor *cursor)
@@ -210,135 +208,6 @@ static bool remove_point(struct gdbstub *stub, struct cursor *cursor)
 	return points_remove(&stub->points, cursor) ? wrong(stub) : ok(stub);
 }
 
-/* ---- threads ---- */
-
-static bool choose_thread(struct gdbstub *stub, struct cursor *cursor)
-{
-	bool for_registers = cursor_take(cursor, "g"), any;
-	uint32_t vcpu;
-
-	if ((!for_registers && !cursor_take(cursor, "c")) ||
-	    !target_take_thread(stub, cursor, &any, &vcpu))
-		return wrong(stub);
-	if (for_registers && !any)
-		stub->g_vcpu = vcpu;
-	return ok(stub);
-}
-
-static bool thread_lives(struct gdbstub *stub, struct cursor *cursor)
-{
-	bool any;
-	uint32_t vcpu;
-
-	return target_take_thread(stub, cursor, &any, &vcpu) ? ok(stub) : wrong(stub);
-}
-
-static bool current_thread(struct gdbstub *stub, struct cursor *cursor)
-{
-	reply_print(&stub->reply, "QC");
-	target_print_thread(&stub->reply, stub->g_vcpu);
-	return true;
-}
-
-static bool first_threads(struct gdbstub *stub, struct cursor *cursor)
-{
-	for (uint32_t i = 0; i < stub_machine(stub)->config.n_vcpus; i++) {
-		reply_print(&stub->reply, i ? "," : "m");
-		target_print_thread(&stub->reply, i);
-	}
-	return true;
-}
-
-static bool more_threads(struct gdbstub *stub, struct cursor *cursor)
-{
-	reply_print(&stub->reply, "l");
-	return true;
-}
-
-/* "THREAD,OFFSET,MODULE": per-CPU variables are gdb's thread-local ones. */
-static bool thread_local_address(struct gdbstub *stub, struct cursor *cursor)
-{
-	uint64_t offset, address;
-	uint32_t vcpu;
-	bool any;
-
-	if (!target_take_thread(stub, cursor, &any, &vcpu) || any || !cursor_take(cursor, ",") ||
-	    !cursor_hex(cursor, &offset))
-		return wrong(stub);
-	if (!symbols_per_cpu(stub, vcpu, offset, &address))
-		return not_mapped(stub);
-	reply_print(&stub->reply, "%" PRIx64, address);
-	return true;
-}
-
-static const char *activity_name(uint8_t activity)
-{
-	static const char *const names[] = {
-		[ACTIVITY_RUNNING] = "running",
-		[ACTIVITY_HALTED] = "halted",
-		[ACTIVITY_WAIT_SIPI] = "waiting to be started",
-		[ACTIVITY_SHUTDOWN] = "shut down",
-	};
-	return activity <= ACTIVITY_SHUTDOWN ? names[activity] : "?";
-}
-
-static void describe_threads(struct gdbstub *stub, struct reply *reply)
-{
-	const struct machine *machine = stub_machine(stub);
-
-	reply_print(reply, "<?xml version=\"1.0\"?><threads>");
-	for (uint32_t i = 0; i < machine->config.n_vcpus; i++) {
-		reply_print(reply, "<thread id=\"");
-		target_print_thread(reply, i);
-		reply_print(reply, "\" core=\"%u\" name=\"vCPU %u\">CPL %u, %s</thread>", i, i,
-			    machine->vcpu[i].cpl, activity_name(machine->vcpu[i].activity));
-	}
-	reply_print(reply, "</threads>");
-}
-
-/* ---- objects ---- */
-
-/* Answers "OFFSET,LENGTH" with that part of the document. */
-static bool transfer(struct gdbstub *stub, struct cursor *cursor, const struct reply *document)
-{
-	uint64_t offset, n;
-
-	if (!cursor_range(cursor, &offset, &n))
-		return wrong(stub);
-	if (offset > document->n)
-		return wrong(stub);
-	if (n > CONNECTION_PACKET_MAX / 2)
-		n = CONNECTION_PACKET_MAX / 2;
-	bool last = n >= document->n - offset;
-	if (last)
-		n = document->n - offset;
-	reply_print(&stub->reply, last ? "l" : "m");
-	reply_bytes(&stub->reply, document->data + offset, n);
-	return true;
-}
-
-static bool transfer_features(struct gdbstub *stub, struct cursor *cursor)
-{
-	struct reply document = {0};
-
-	if (!cursor_take(cursor, "target.xml:"))
-		return wrong(stub);
-	registers_describe(&document);
-	transfer(stub, cursor, &document);
-	reply_finish(&document);
-	return true;
-}
-
-static bool transfer_threads(struct gdbstub *stub, struct cursor *cursor)
-{
-	struct reply document = {0};
-
-	describe_threads(stub, &document);
-	transfer(stub, cursor, &document);
-	reply_finish(&document);
-	return true;
-}
-
 /* ---- the session ---- */
 
 static bool supported(struct gdbstub *stub, struct cursor *cursor)
@@ -351,8 +220,9 @@ static bool supported(struct gdbstub *stub, struct cursor *cursor)
 	reply_print(&stub->reply,
 		    "PacketSize=%x;QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;"
 		    "vContSupported+;ReverseStep+;ReverseContinue+;ConditionalBreakpoints+;"
-		    "qXfer:features:read+;qXfer:threads:read+",
-		    CONNECTION_PACKET_MAX);
+		    "qXfer:features:read+;qXfer:threads:read+%s%s",
+		    CONNECTION_PACKET_MAX, stub->view->read_auxv ? ";qXfer:auxv:read+" : "",
+		    stub->view->read_exec_file ? ";qXfer:exec-file:read+" : "");
 	return true;
 }
 
@@ -423,12 +293,12 @@ static const struct packet packets[] = {
 	{"?", run_why, true},
 	{"D", detach},
 	{"G", refuse_register},
-	{"H", choose_thread},
+	{"H", packet_choose_thread},
 	{"M", refuse_memory},
 	{"P", refuse_register},
 	{"QNonStop:", non_stop},
 	{"QStartNoAckMode", stop_acks, true},
-	{"T", thread_lives},
+	{"T", packet_thread_lives},
 	{"X", refuse_memory},
 	{"Z", insert_point},
 	{"bc", run_continue_back, true},
@@ -439,18 +309,26 @@ static const struct packet packets[] = {
 	{"m", read_memory},
 	{"p", read_register},
 	{"qAttached", attached},
-	{"qC", current_thread, true},
-	{"qGetTLSAddr:", thread_local_address},
+	{"qC", packet_current_thread, true},
+	{"qGetTLSAddr:", packet_thread_local},
 	{"qRcmd,", monitor},
 	{"qSearch:memory:", search},
 	{"qSupported", supported},
-	{"qXfer:features:read:", transfer_features},
-	{"qXfer:threads:read::", transfer_threads},
-	{"qfThreadInfo", first_threads, true},
-	{"qsThreadInfo", more_threads, true},
+	{"qXfer:auxv:read::", packet_transfer_auxv},
+	{"qXfer:exec-file:read:", packet_transfer_exec_file},
+	{"qXfer:features:read:", packet_transfer_features},
+	{"qXfer:threads:read::", packet_transfer_threads},
+	{"qfThreadInfo", packet_first_threads, true},
+	{"qsThreadInfo", packet_more_threads, true},
 	{"s", run_step},
 	{"vCont?", vcont_kinds, true},
 	{"vCont;", run_vcont},
+	{"vFile:close:", packet_file_close},
+	{"vFile:fstat:", packet_file_status},
+	{"vFile:open:", packet_file_open},
+	{"vFile:pread:", packet_file_read},
+	{"vFile:readlink:", packet_file_link},
+	{"vFile:setfs:", packet_file_setfs},
 	{"vKill;", kill_server},
 	{"vMustReplyEmpty", nothing},
 	{"x", read_binary},

@@ -22,7 +22,6 @@ void points_clear(struct points *points)
 	for (unsigned i = 0; i < points->n; i++)
 		clear_conditions(&points->point[i]);
 	free(points->point);
-	free(points->range);
 	*points = (struct points){0};
 }
 

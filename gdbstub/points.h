@@ -31,17 +31,9 @@ struct point {
 	unsigned n_conditions;
 };
 
-/* A part of a watchpoint inside one page, where it lies in physical memory. */
-struct point_range {
-	unsigned point;
-	uint64_t address, gpa, bytes;
-};
-
 struct points {
 	struct point *point;
 	unsigned n, max;
-	struct point_range *range;
-	unsigned n_ranges, max_ranges;
 };
 
 void points_clear(struct points *points);

@@ -8,10 +8,10 @@ enum source {
 	FROM_FIELD,   /* index: offset in struct cpu */
 	FROM_SEGMENT, /* index: enum seg_index; its selector */
 	FROM_RFLAGS,
-	FROM_ST,      /* index: of the stack */
-	FROM_XMM,     /* index */
-	FROM_X87,     /* index: enum x87_register */
-	FROM_NOWHERE, /* -1: as of a thread that is in no system call */
+	FROM_ST,  /* index: of the stack */
+	FROM_XMM, /* index */
+	FROM_X87, /* index: enum x87_register */
+	FROM_ORIG_RAX,
 };
 
 enum x87_register { X87_CONTROL, X87_STATUS, X87_TAG, X87_OTHER };
@@ -31,6 +31,19 @@ static const char *const feature_name[FEATURE_COUNT] = {
 	[FEATURE_SEGMENTS] = "org.gnu.gdb.i386.segments",
 	[FEATURE_LINUX] = "org.gnu.gdb.i386.linux",
 	[FEATURE_SYSTEM] = "org.reprise.system",
+};
+
+struct set {
+	bool has[FEATURE_COUNT];
+};
+
+/* A kernel is for gdb a program of Linux too. */
+static const struct set sets[] = {
+	[REGISTERS_MACHINE] = {.has = {true, true, true, true, true}},
+	[REGISTERS_PROCESS] = {.has = {[FEATURE_CORE] = true,
+				       [FEATURE_SSE] = true,
+				       [FEATURE_SEGMENTS] = true,
+				       [FEATURE_LINUX] = true}},
 };
 
 struct row {
@@ -146,7 +159,7 @@ static const struct row rows[] = {
 	 .type = "int",
 	 .group = "system",
 	 .bytes = 8,
-	 .source = FROM_NOWHERE,
+	 .source = FROM_ORIG_RAX,
 	 .feature = FEATURE_LINUX},
 	SYSTEM("k_gs_base", kernel_gs_base),
 	SYSTEM("cr0", cr0),
@@ -165,14 +178,22 @@ static const struct row rows[] = {
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-unsigned registers_count(void)
+/* The row of register n, or NULL. */
+static const struct row *find_row(const struct set *set, unsigned n)
 {
-	return N_ROWS;
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (set->has[rows[i].feature] && !n--)
+			return &rows[i];
+	return NULL;
 }
 
-const char *register_name(unsigned n)
+unsigned registers_count(enum register_set set)
 {
-	return n < N_ROWS ? rows[n].name : NULL;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < N_ROWS; i++)
+		n += sets[set].has[rows[i].feature];
+	return n;
 }
 
 /* ---- values ---- */
@@ -217,12 +238,14 @@ static uint64_t x87_value(const struct fx_state *fx, unsigned which)
 	}
 }
 
-unsigned register_read(const struct cpu *cpu, unsigned n, uint8_t value[REGISTER_MAX_BYTES])
+unsigned register_read(enum register_set set, const struct thread_registers *registers, unsigned n,
+		       uint8_t value[REGISTER_MAX_BYTES])
 {
-	const struct row *row = &rows[n];
+	const struct row *row = find_row(&sets[set], n);
+	const struct cpu *cpu = &registers->cpu;
 	uint64_t number = 0;
 
-	if (n >= N_ROWS)
+	if (!row)
 		return 0;
 	switch (row->source) {
 	case FROM_GPR:
@@ -235,10 +258,13 @@ unsigned register_read(const struct cpu *cpu, unsigned n, uint8_t value[REGISTER
 		number = cpu->seg[row->index].selector;
 		break;
 	case FROM_RFLAGS:
-		number = cpu_rflags(cpu);
+		number = registers->rflags;
 		break;
 	case FROM_X87:
 		number = x87_value(&cpu->fx, row->index);
+		break;
+	case FROM_ORIG_RAX:
+		number = registers->orig_rax;
 		break;
 	case FROM_ST:
 		memcpy(value, cpu->fx.st[row->index], row->bytes);
@@ -246,9 +272,6 @@ unsigned register_read(const struct cpu *cpu, unsigned n, uint8_t value[REGISTER
 	case FROM_XMM:
 		memcpy(value, cpu->fx.xmm[row->index], row->bytes);
 		return row->bytes;
-	case FROM_NOWHERE:
-		number = UINT64_MAX;
-		break;
 	}
 	memcpy(value, &number, row->bytes);
 	return row->bytes;
@@ -314,12 +337,14 @@ static void describe_types(struct reply *reply, enum feature feature)
 	}
 }
 
-void registers_describe(struct reply *reply)
+void registers_describe(enum register_set set, struct reply *reply)
 {
 	reply_print(reply, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
 			   "<target><architecture>i386:x86-64</architecture>"
 			   "<osabi>GNU/Linux</osabi>");
 	for (unsigned feature = 0; feature < FEATURE_COUNT; feature++) {
+		if (!sets[set].has[feature])
+			continue;
 		reply_print(reply, "<feature name=\"%s\">", feature_name[feature]);
 		describe_types(reply, feature);
 		for (size_t i = 0; i < N_ROWS; i++) {

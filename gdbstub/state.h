@@ -9,12 +9,20 @@
 #include "gdbstub/linux/kernel.h"
 #include "gdbstub/points.h"
 #include "gdbstub/text.h"
+#include "gdbstub/view.h"
+#include "gdbstub/watches.h"
 
-/* Where a watched page was last seen mapped: going back, a time comes when it was not yet. */
-#define KNOWN_PAGES_MAX 256
-struct known_page {
+struct process;
+struct remote_file;
+struct remote_files;
+
+#define OPEN_FILES_MAX 64
+
+/* The point that the last hit which counted was about. */
+struct met_point {
 	bool valid;
-	uint64_t linear, gpa;
+	uint8_t kind;     /* enum point_kind */
+	uint64_t address; /* watchpoints: of the access, inside what is watched */
 };
 
 struct gdbstub {
@@ -22,17 +30,24 @@ struct gdbstub {
 	struct log_reader *events; /* the same file again, for looking around */
 	struct timeline *timeline;
 	struct kernel *kernel; /* NULL: not found yet */
+	const struct view_ops *view;
+	struct process *process;                             /* of the process view */
+	struct remote_files *files;                          /* which gdb may open; NULL: none */
+	const struct remote_file *open_file[OPEN_FILES_MAX]; /* by descriptor; NULL: free */
+	struct remote_file *own_file[OPEN_FILES_MAX];        /* made for it; NULL: none */
 	struct points points;
-	struct known_page known[KNOWN_PAGES_MAX]; /* by hash of the linear page */
-	bool taking_any_hit;                      /* last-write: conditions do not matter */
-	bool physical;                            /* addresses are guest-physical */
+	struct watches watches;
+	struct met_point met;
+	bool physical; /* addresses are guest-physical */
+	bool reading_absent;
 
 	struct connection *connection;
 	const volatile sig_atomic_t *quit;
 	volatile sig_atomic_t interrupted;
 	void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount);
 	void *progress_ctx;
-	uint32_t g_vcpu;   /* whose registers and memory are asked for */
+	uint32_t g_thread; /* whose registers and memory are asked for */
+	uint32_t c_thread; /* which steps and goes back; 0: any */
 	bool tells_breaks; /* gdb understands swbreak and hwbreak */
 	bool done, killed;
 	struct reply reply, stop; /* of the packet at hand; of the last stop */
@@ -43,23 +58,22 @@ static inline struct machine *stub_machine(const struct gdbstub *stub)
 	return timeline_machine(stub->timeline);
 }
 
-/* ---- target.c: memory and registers as the view has them ---- */
+/* ---- target.c: memory as the view has it ---- */
 
 /* Reads up to n bytes at a linear (or, in physical mode, guest-physical) address; returns how many
- * could be read before the first that is not mapped to RAM or ROM. */
-size_t target_read(const struct gdbstub *stub, uint32_t vcpu, uint64_t address, void *buffer,
-		   size_t n);
+ * could be read before the first that is not there. */
+size_t target_read(struct gdbstub *stub, uint32_t thread, uint64_t address, void *buffer, size_t n);
 /* Translates. Returns false when there is no mapping. */
-bool target_translate(const struct gdbstub *stub, uint32_t vcpu, uint64_t address,
+bool target_translate(const struct gdbstub *stub, uint32_t thread, uint64_t address,
 		      uint64_t *ret_gpa);
-/* As above, or else where it was last mapped when this was asked, for watchpoints. */
-bool target_translate_known(struct gdbstub *stub, uint64_t address, uint64_t *ret_gpa);
 /* The linear address of the instruction that a vCPU executes next. */
 uint64_t target_pc(const struct cpu *cpu);
-/* "p1.2" for vCPU 1; and back: "p1.2", "p1.-1", "1", "0", "-1". any: no particular one. */
-void target_print_thread(struct reply *reply, uint32_t vcpu);
-bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, bool *ret_any,
-			uint32_t *ret_vcpu);
+/* That of a thread; 0 when there is none. */
+uint64_t target_thread_pc(const struct gdbstub *stub, uint32_t thread);
+/* "p1.2" for thread 2 of process 1; and back: "p1.2", "p1.-1", "1", "0", "-1". *ret_thread 0: no
+ * particular one. Returns false for what is not a thread here. */
+void target_print_thread(const struct gdbstub *stub, struct reply *reply, uint32_t thread);
+bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, uint32_t *ret_thread);
 
 /* ---- symbols.c ---- */
 
@@ -75,6 +89,10 @@ bool packets_handle(struct gdbstub *stub, const char *packet, size_t n);
 /* Shows a line to the user. Only while gdb waits for a stop or for a monitor command. */
 void packets_tell(struct gdbstub *stub, const char *text, size_t n);
 
+/* ---- file_packets.c ---- */
+
+void file_packets_close_all(struct gdbstub *stub);
+
 /* ---- run.c: packets that move ---- */
 
 bool run_continue(struct gdbstub *stub, struct cursor *cursor);
@@ -84,7 +102,7 @@ bool run_step_back(struct gdbstub *stub, struct cursor *cursor);
 bool run_vcont(struct gdbstub *stub, struct cursor *cursor);
 /* Why it stands where it does: the last stop. */
 bool run_why(struct gdbstub *stub, struct cursor *cursor);
-/* The next "?" tells a plain trap. */
+/* The position was changed: the next "?" tells what is here now. */
 void run_forget_stop(struct gdbstub *stub);
 
 /* ---- monitor.c ---- */

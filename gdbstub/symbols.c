@@ -60,7 +60,7 @@ bool symbols_per_cpu(struct gdbstub *stub, uint32_t vcpu, uint64_t offset, uint6
 
 	if (!kernel || !kernel_symbol(kernel, "__per_cpu_offset", &table))
 		return false;
-	if (target_read(stub, vcpu, table + vcpu * sizeof(base), &base, sizeof(base)) !=
+	if (target_read(stub, vcpu + 1, table + vcpu * sizeof(base), &base, sizeof(base)) !=
 	    sizeof(base))
 		return false;
 	if (!base && (vcpu || !kernel_symbol(kernel, "__per_cpu_load", &base)))

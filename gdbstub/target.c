@@ -1,50 +1,53 @@
-/* Memory and threads as the machine view has them. */
+/* Memory and thread numbers as the view has them. */
+#include <string.h>
+
 #include "gdbstub/state.h"
 #include "vmm/mmu/mmu.h"
 
-bool target_translate(const struct gdbstub *stub, uint32_t vcpu, uint64_t address,
+bool target_translate(const struct gdbstub *stub, uint32_t thread, uint64_t address,
 		      uint64_t *ret_gpa)
 {
-	const struct machine *machine = stub_machine(stub);
+	struct cpu space;
 
-	if (!stub->physical)
-		return mmu_peek(&machine->vcpu[vcpu], address, ret_gpa);
-	*ret_gpa = address;
-	return true;
-}
-
-bool target_translate_known(struct gdbstub *stub, uint64_t address, uint64_t *ret_gpa)
-{
-	uint64_t linear = address & PAGE_MASK;
-	struct known_page *known = &stub->known[(address >> PAGE_SHIFT) % KNOWN_PAGES_MAX];
-
-	if (target_translate(stub, stub->g_vcpu, address, ret_gpa)) {
-		*known = (struct known_page){true, linear, *ret_gpa & PAGE_MASK};
+	if (stub->physical) {
+		*ret_gpa = address;
 		return true;
 	}
-	if (!known->valid || known->linear != linear)
-		return false;
-	*ret_gpa = known->gpa | (address & ~PAGE_MASK);
-	return true;
+	return stub->view->read_space(stub, thread, &space) && mmu_peek(&space, address, ret_gpa);
 }
 
-size_t target_read(const struct gdbstub *stub, uint32_t vcpu, uint64_t address, void *buffer,
-		   size_t n)
+/* Reads inside one page. */
+static size_t read_page(struct gdbstub *stub, const struct cpu *space, uint64_t address,
+			void *buffer, size_t n)
 {
 	const struct memory *memory = stub_machine(stub)->memory;
+	uint64_t gpa = address;
+
+	if ((stub->physical || mmu_peek(space, address, &gpa)) && memory_page(memory, gpa)) {
+		memory_read(memory, gpa, buffer, n);
+		return n;
+	}
+	if (stub->physical || !stub->view->read_absent)
+		return 0;
+	return stub->view->read_absent(stub, address, buffer, n);
+}
+
+size_t target_read(struct gdbstub *stub, uint32_t thread, uint64_t address, void *buffer, size_t n)
+{
 	uint8_t *out = buffer;
 	size_t done = 0;
+	struct cpu space;
 
+	if (!stub->view->read_space(stub, thread, &space))
+		return 0;
 	while (done < n) {
-		uint64_t gpa;
 		size_t here = PAGE_BYTES - (address + done) % PAGE_BYTES;
 		if (here > n - done)
 			here = n - done;
-		if (!target_translate(stub, vcpu, address + done, &gpa) ||
-		    !memory_page(memory, gpa))
+		size_t got = read_page(stub, &space, address + done, out + done, here);
+		done += got;
+		if (got < here)
 			break;
-		memory_read(memory, gpa, out + done, here);
-		done += here;
 	}
 	return done;
 }
@@ -54,30 +57,35 @@ uint64_t target_pc(const struct cpu *cpu)
 	return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 }
 
-void target_print_thread(struct reply *reply, uint32_t vcpu)
+uint64_t target_thread_pc(const struct gdbstub *stub, uint32_t thread)
 {
-	reply_print(reply, "p1.%x", vcpu + 1);
+	struct thread_registers registers;
+
+	return stub->view->read_registers(stub, thread, &registers) ? target_pc(&registers.cpu) : 0;
 }
 
-bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, bool *ret_any,
-			uint32_t *ret_vcpu)
+void target_print_thread(const struct gdbstub *stub, struct reply *reply, uint32_t thread)
 {
-	uint64_t process = 1, thread = 0;
+	reply_print(reply, "p%x.%x", stub->view->process(stub), thread);
+}
 
-	*ret_any = true;
+bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, uint32_t *ret_thread)
+{
+	const uint64_t ours = stub->view->process(stub);
+	uint64_t process = ours, thread = 0;
+
+	*ret_thread = 0;
 	if (cursor_take(cursor, "p")) {
-		if (!cursor_take(cursor, "-1") && (!cursor_hex(cursor, &process) || process > 1))
+		if (!cursor_take(cursor, "-1") &&
+		    (!cursor_hex(cursor, &process) || (process && process != ours)))
 			return false;
 		if (!cursor_take(cursor, "."))
 			return true;
 	}
 	if (cursor_take(cursor, "-1"))
 		return true;
-	if (!cursor_hex(cursor, &thread) || thread > stub_machine(stub)->config.n_vcpus)
+	if (!cursor_hex(cursor, &thread) || thread > UINT32_MAX)
 		return false;
-	if (thread) {
-		*ret_any = false;
-		*ret_vcpu = (uint32_t)thread - 1;
-	}
-	return true;
+	*ret_thread = (uint32_t)thread;
+	return !thread || stub->view->has_thread(stub, (uint32_t)thread);
 }

@@ -31,8 +31,18 @@ static const struct option options[] = {
 	{.name = "at",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.at),
-	 .argument = "start|end|N",
+	 .argument = "start|end|crash|N",
 	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	{.name = "process",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.process),
+	 .argument = "NAME|PID",
+	 .help = "Debug this process, as if the kernel and the others were not there"},
+	{.name = "sysroot",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.sysroot),
+	 .argument = "DIR",
+	 .help = "Where the process's files are on this host"},
 	{.name = "gdb",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(gdb),
@@ -137,6 +147,8 @@ static int add_symbols(struct gdbstub *stub, const struct meeting *meeting,
 {
 	uint64_t offset;
 
+	if (values->debug.process)
+		return STATUS_OK;
 	if (values->vmlinux) {
 		int status = kernel_elf_offset(stub, values->vmlinux, &offset);
 		return status ? status : load_symbols(meeting, values->vmlinux, offset);

@@ -26,8 +26,18 @@ static const struct option options[] = {
 	{.name = "at",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.at),
-	 .argument = "start|end|N",
+	 .argument = "start|end|crash|N",
 	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	{.name = "process",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.process),
+	 .argument = "NAME|PID",
+	 .help = "Debug this process, as if the kernel and the others were not there"},
+	{.name = "sysroot",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(debug.sysroot),
+	 .argument = "DIR",
+	 .help = "Where the process's files are on this host"},
 	{.name = "checkpoint-memory",
 	 .kind = OPTION_SIZE,
 	 .offset = FIELD(debug.checkpoint_memory),
@@ -103,8 +113,10 @@ static int run(const struct command *command, int argc, char **argv)
 	}
 	interrupt_install();
 	int status = debug_session_open(command->name, operands.item[0], &values.debug, &stub);
-	if (status)
+	if (status) {
+		gdbstub_destroy(stub);
 		return status;
+	}
 	int listener = debug_session_listen(values.listen, values.anywhere);
 	if (listener >= 0) {
 		printf("listening at %s\n", values.listen);

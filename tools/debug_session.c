@@ -21,20 +21,53 @@ static void show_progress(void *ctx, uint64_t icount, uint64_t end_icount)
 }
 
 /* Where debugging begins. Returns false after a line was printed. */
-static bool parse_place(const char *command, const char *at, uint64_t *ret_icount)
+static bool find_place(struct gdbstub *stub, const char *command, const char *at,
+		       uint64_t *ret_icount)
 {
-	if (!at || !strcmp(at, "end")) {
-		*ret_icount = UINT64_MAX;
-		return true;
+	static const char *const names[] = {
+		[GDBSTUB_START] = "start", [GDBSTUB_LAST] = "end", [GDBSTUB_CRASH] = "crash"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(at ? at : "end", names[i]) != 0)
+			continue;
+		if (!gdbstub_find_place(stub, (enum gdbstub_place)i, ret_icount))
+			return true;
+		message("%s: no signal ended the process; with --process NAME, try --at end",
+			command);
+		return false;
 	}
-	if (!strcmp(at, "start")) {
-		*ret_icount = 0;
+	return !options_parse_number(at, ret_icount);
+}
+
+/* Checks --at as far as that needs no recording. */
+static bool check_place(const char *command, const char *at)
+{
+	uint64_t icount;
+
+	if (!at || !strcmp(at, "start") || !strcmp(at, "end") || !strcmp(at, "crash") ||
+	    !options_parse_number(at, &icount))
 		return true;
-	}
-	if (!options_parse_number(at, ret_icount))
-		return true;
-	message("%s: --at takes start, end or an instruction count, not '%s'", command, at);
+	message("%s: --at takes start, end, crash or an instruction count, not '%s'", command, at);
 	return false;
+}
+
+static int choose_process(struct gdbstub *stub, const char *path,
+			  const struct debug_options *options)
+{
+	char error[GDBSTUB_ERROR_BYTES];
+	bool shown = progress_wanted(options->quiet);
+
+	if (!options->process)
+		return STATUS_OK;
+	if (shown)
+		gdbstub_set_progress(stub, show_progress, NULL);
+	int code = gdbstub_choose_process(stub, options->process, options->sysroot, error);
+	gdbstub_set_progress(stub, NULL, NULL);
+	if (shown)
+		progress_clear();
+	if (code)
+		message("%s: %s", path, error);
+	return code ? STATUS_FAILED : STATUS_OK;
 }
 
 static int go_to_place(struct gdbstub *stub, const char *path, uint64_t icount, bool quiet)
@@ -66,13 +99,16 @@ int debug_session_open(const char *command, const char *path, const struct debug
 	};
 	uint64_t icount;
 
-	if (!config.engine || !parse_place(command, options->at, &icount))
+	if (!config.engine || !check_place(command, options->at))
 		return STATUS_USAGE;
 	if (gdbstub_create(path, &config, ret_stub, &error)) {
 		message_log_error(path, &error, NULL);
 		return recording_file_status(&error);
 	}
-	return go_to_place(*ret_stub, path, icount, options->quiet);
+	int status = choose_process(*ret_stub, path, options);
+	if (!status && !find_place(*ret_stub, command, options->at, &icount))
+		status = STATUS_USAGE;
+	return status ? status : go_to_place(*ret_stub, path, icount, options->quiet);
 }
 
 int debug_session_listen(const char *address, bool anywhere)

@@ -6,7 +6,9 @@
 #include "tools/options.h"
 
 struct debug_options {
-	const char *at; /* "start", "end" or an instruction count; NULL: the end */
+	const char *at;      /* "start", "end", "crash" or an instruction count; NULL: the end */
+	const char *process; /* a name or number: the process view; NULL: the machine view */
+	const char *sysroot; /* where its files are on this host; NULL: nowhere */
 	struct option_number checkpoint_memory;
 	unsigned engine;
 	bool quiet;

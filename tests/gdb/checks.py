@@ -1,6 +1,7 @@
 """What scripts that run inside gdb share: every line that begins with "check" is a check."""
 
 import re
+from pathlib import Path
 
 import gdb
 
@@ -16,6 +17,15 @@ def check(good, name, *details):
             print(f"# {detail!r}", flush=True)
 
 
+def refused(command, text):
+    try:
+        execute(command)
+    except gdb.error as error:
+        check(text in str(error), f"{command}: refused", error)
+    else:
+        check(False, f"{command}: refused")
+
+
 def register(name):
     return int(gdb.parse_and_eval("$" + name)) & (1 << 64) - 1
 
@@ -28,3 +38,29 @@ def seek(place):
     execute(f"monitor seek {place}")
     execute("maintenance flush register-cache")
     execute("maintenance flush dcache") # the stack
+
+
+def steps(command, n):
+    """The program counter after each of n steps."""
+    found = []
+    for _ in range(n):
+        execute(command)
+        found.append(register("rip"))
+    return found
+
+
+def place():
+    """Function and line of the selected frame."""
+    frame = gdb.selected_frame()
+    return frame.name(), frame.find_sal().line
+
+
+def lines_of(program):
+    """A function that gives the number of the program's source line that holds a text."""
+    source = Path(__file__).with_name("programs") / program
+    text = source.read_text(encoding="ascii").splitlines()
+
+    def find(wanted):
+        return next(number for number, line in enumerate(text, 1) if wanted in line)
+
+    return find

@@ -33,6 +33,24 @@ def done():
     sys.exit(1 if failed or not count else 0)
 
 
+def run_session(server, script):
+    """Runs a script in a gdb that is connected to the server, and takes over its checks."""
+    gdb = subprocess.run(
+        ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex",
+         "set debuginfod enabled off", "-ex", f"target remote {server.socket}", "-x", script],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False)
+    for line in gdb.stdout.splitlines():
+        if line.startswith("check ok - "):
+            ok(True, line.removeprefix("check ok - "))
+        elif line.startswith("check not ok - "):
+            ok(False, line.removeprefix("check not ok - "))
+        elif line.startswith("# "):
+            print(line)
+    ok("check done" in gdb.stdout and gdb.returncode == 0, "gdb came to the script's end",
+       gdb.returncode, gdb.stdout[-2000:], gdb.stderr[-2000:])
+    return gdb
+
+
 class Server:
     """reprise serve on a Unix socket; ready when it says so."""
 

@@ -1,0 +1,183 @@
+"""Runs inside gdb, at the crash of the program race in the process view."""
+
+import os
+import sys
+
+import gdb
+
+sys.path.insert(0, os.path.dirname(__file__))
+from checks import check, execute, icount, lines_of, place, refused, register, seek, steps
+
+LINES = lines_of("race.c")
+STEPS = 40
+
+
+def crash():
+    check(place() == ("look", LINES("the crash")), "the crash is at the right line", place())
+    check("SIGSEGV" in execute("info program"), "and it is a SIGSEGV", execute("info program")[-200:])
+    backtrace = execute("bt")
+    check("look ()" in backtrace and "main ()" in backtrace, "bt", backtrace)
+    check(execute("p shared").strip().endswith("0x0"), "the pointer is NULL", execute("p shared"))
+    check("sum += shared->value" in execute("list"), "list", execute("list"))
+
+
+def threads():
+    text = execute("info threads")
+    check(text.count('"race"') == 2, "two threads", text)
+    text = execute("thread apply all bt")
+    check("replace (" in text and "look ()" in text, "thread apply all bt", text)
+    execute("thread 2")
+    text = execute("bt")
+    check("replace" in text and "clone" in text, "a thread that waits has its registers", text)
+    check(int(gdb.parse_and_eval("mine")) == 42, "its thread-local variable", execute("p mine"))
+    execute("thread 1")
+    check(int(gdb.parse_and_eval("mine")) == 1, "and that of the other", execute("p mine"))
+    check(execute("p errno").startswith("$"), "errno", execute("p errno"))
+
+
+def libraries():
+    text = execute("info sharedlibrary")
+    check("libc.so.6" in text and "ld-linux" in text, "info sharedlibrary", text)
+    check("No" not in text, "with their symbols", text)
+    text = execute("info proc mappings")
+    check("r-xp" in text and text.count("libc.so.6") > 2 and "[stack]" in text, "info proc mappings",
+          text)
+
+
+def back_to_the_write():
+    """The criterion: from the crash by watch -l and reverse-continue to the racing write."""
+    end = icount()
+    execute("watch -l shared")
+    execute("reverse-continue")
+    check(place() == ("replace", LINES("the racing write")), "watch -l and reverse-continue", place())
+    check("replace (" in execute("bt"), "bt there", execute("bt"))
+    wrote = icount()
+    execute("reverse-continue")
+    check(place() == ("replace", LINES("and back")), "and to the write before that", place())
+    execute("continue")
+    check(place()[0] == "replace" and icount() < wrote, "and forward to its other side", place())
+    execute("continue")
+    check(place()[0] == "replace" and wrote < icount() < end, "and over the racing write", icount())
+    execute("delete")
+    execute("continue") # gdb prints the signal on its own stdout
+    check(place() == ("look", LINES("the crash")) and icount() == end, "and to the crash", place())
+    text = execute(f"monitor last-write {int(gdb.parse_and_eval('(long)&shared')):#x} 8")
+    check(f"icount {wrote} " in text and "in race, process" in text and icount() == end,
+          "last-write finds the same and moves nothing", text)
+
+
+def beginning():
+    """The first instructions, before anything of the process has been touched."""
+    seek("start")
+    check("_start" in execute("x/3i $pc"), "code that is not yet in its page tables",
+          execute("info symbol $pc"))
+    check(execute("info threads").count('"race"') == 1, "one thread")
+    execute("reverse-stepi") # says that history ends
+    here = register("rip")
+    forward = steps("stepi", STEPS)
+    backward = steps("reverse-stepi", STEPS)
+    check(backward == forward[-2::-1] + [here], "stepi over page faults, and the same way back",
+          forward, backward)
+
+
+def breakpoints():
+    execute("break main")
+    execute("continue")
+    check(place()[0] == "main", "break main", place())
+    first = icount()
+    execute("tbreak look")
+    execute("continue")
+    check(place()[0] == "look", "tbreak", place())
+    execute("up")
+    check(place()[0] == "main", "up", place())
+    execute("down")
+    execute("finish")
+    check(place()[0] == "main" and first < icount(), "finish", place())
+    execute("reverse-continue")
+    check((place()[0], icount()) == ("main", first), "reverse-continue to a breakpoint", icount())
+    execute("delete")
+    execute("break look if rounds == 5")
+    execute("continue")
+    check(int(gdb.parse_and_eval("rounds")) == 5, "a condition", execute("p rounds"))
+    execute("delete")
+    execute("break look")
+    execute("ignore $bpnum 10")
+    execute("continue")
+    check(int(gdb.parse_and_eval("rounds")) == 16, "ignore", execute("p rounds"))
+    execute("reverse-finish")
+    check(place()[0] == "main", "reverse-finish", place())
+    execute("delete")
+
+
+def lines():
+    """Over a system call line by line, there and back."""
+    execute("tbreak main")
+    seek("start")
+    execute("continue")
+    found = []
+    for _ in range(6):
+        execute("next")
+        found.append(place())
+    check([line for _, line in found] == sorted(line for _, line in found) and
+          all(name == "main" for name, _ in found), "next", found)
+    for expected in found[-2::-1]:
+        execute("reverse-next")
+        check(place() == expected, "reverse-next", place(), expected)
+    execute("until " + str(LINES("printf")))
+    check(place() == ("main", LINES("printf")), "until", place())
+
+
+def system_call():
+    """A buffer that read() fills changes at the system call's instruction, in both directions."""
+    execute("tbreak main")
+    seek("start")
+    execute("continue")
+    execute("next 2")
+    address = int(gdb.parse_and_eval("(long)text"))
+    text = f"*(char (*)[12]){address:#x}"
+    execute(f"watch {text}")
+    execute("continue")
+    check("read" in place()[0] and "hello there" in execute(f"p {text}"), "the kernel's write is caught",
+          place(), execute(f"p {text}"))
+    check(register("rax") == 12, "the system call is over", register("rax"))
+    after = register("rip")
+    execute("reverse-continue")
+    check("syscall" in execute("x/i $pc") and "hello" not in execute(f"p {text}"),
+          "back at its instruction", execute("x/i $pc"))
+    execute("delete")
+    execute("stepi")
+    check(register("rip") == after and "hello there" in execute(f"p {text}"), "stepi goes over it")
+    execute("reverse-stepi")
+    check("syscall" in execute("x/i $pc"), "reverse-stepi goes back over it", execute("x/i $pc"))
+
+
+def refusals():
+    refused("set var $rax = 1", "recording")
+    refused("set var rounds = 1", "Cannot access memory")
+    refused("call look()", "Cannot access memory")
+    refused("x/x 0", "Cannot access memory")
+
+
+def values():
+    for name in ("st0", "mxcsr", "fs_base", "eflags", "orig_rax"):
+        check(execute(f"p ${name}").startswith("$"), f"p ${name}")
+    check("v4_int32" in execute("p $xmm0"), "p $xmm0")
+
+
+def main():
+    execute("set pagination off")
+    execute("set confirm off")
+    crash()
+    threads()
+    libraries()
+    values()
+    back_to_the_write()
+    beginning()
+    breakpoints()
+    lines()
+    system_call()
+    refusals()
+    print("check done", flush=True)
+
+
+main()
