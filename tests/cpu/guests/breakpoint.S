@@ -116,6 +116,10 @@ main:
 	movl $KERNEL_DS, scratch
 	WATCH RW0_4, "mov (%ebx), %ss; .byte 0xf1; nop"
 	CHECK_WORD B0+3, "protected: MOV SS, INT1: one #DB"
+	/* … and of the #DB by which general detect refuses the next instruction. */
+	movl $KERNEL_DS, scratch
+	WATCH "RW0_4|0x2000", "mov (%ebx), %ss; mov %db0, %eax; nop"
+	CHECK_WORD B0+BD+RF+2, "protected: MOV SS, MOV DR with DR7.GD: one #DB"
 	SET_DR 0, 81f
 	WATCH EXEC0, "mov %ecx, %ecx; mov %ss, %eax; mov %eax, %ss; 81: nop; nop"
 	CHECK_NONE "protected: MOV SS suppresses the next instruction's breakpoint"

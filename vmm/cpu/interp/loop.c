@@ -209,8 +209,9 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 	cpu->link = LINK_NONE;
 	if (result == RUN_RETIRED && cpu->machine->icount != before)
 		finish_step(cpu, block->uops[0].insn, rip, shadow, tf, rf);
-	if (result != RUN_RETIRED) /* breakpoints count for what retires */
-		cpu->pending_db = pending_db;
+	if (result !=
+	    RUN_RETIRED) /* breakpoints count for what retires; a #DB has taken the older */
+		cpu->pending_db &= pending_db;
 	return result != RUN_CROSSING;
 }
 

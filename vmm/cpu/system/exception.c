@@ -155,11 +155,26 @@ static void end_step(struct cpu *cpu)
 	cpu_update_mode(cpu);
 }
 
+/*
+ * A #DB takes along what a load of SS before its instruction left pending: on the handler's first
+ * instruction it would come a second time, and overwrite the frame where #DB has a stack of its
+ * own. No instruction that raises #DB itself meets a data breakpoint, so all that is pending is
+ * older.
+ */
+static void join_pending_debug(struct cpu *cpu, struct fault *fault)
+{
+	if (fault->vector != VECTOR_DB)
+		return;
+	fault->dr6 |= cpu->pending_db;
+	cpu->pending_db = 0;
+}
+
 void exception_deliver(struct cpu *cpu)
 {
 	struct fault fault = cpu->fault;
 
 	begin_step(cpu);
+	join_pending_debug(cpu, &fault);
 	note_detection(cpu, &fault);
 	deliver_until_taken(cpu, delivery_of_fault(cpu, &fault), fault_class(fault.vector));
 	end_step(cpu);
@@ -181,17 +196,13 @@ void interrupt_deliver(struct cpu *cpu, uint8_t vector, bool nmi)
 	end_step(cpu);
 }
 
-/*
- * INT1's own #DB takes along what a load of SS before it left pending: on its handler's first
- * instruction it would come a second time, and overwrite the frame where #DB has a stack of its
- * own.
- */
-static void join_pending_debug(struct cpu *cpu)
+/* INT1 is a #DB without a bit of its own in DR6. */
+static void note_int1(struct cpu *cpu)
 {
-	const struct fault fault = {.vector = VECTOR_DB, .dr6 = cpu->pending_db};
+	struct fault fault = {.vector = VECTOR_DB};
 
+	join_pending_debug(cpu, &fault);
 	note_detection(cpu, &fault);
-	cpu->pending_db = 0;
 }
 
 bool interrupt_software(struct cpu *cpu, uint8_t vector, bool from_int_n)
@@ -210,7 +221,7 @@ bool interrupt_software(struct cpu *cpu, uint8_t vector, bool from_int_n)
 	if (!delivery_run(cpu, &delivery))
 		return false;
 	if (!delivery.software)
-		join_pending_debug(cpu);
+		note_int1(cpu);
 	cpu_update_mode(cpu);
 	return true;
 }
