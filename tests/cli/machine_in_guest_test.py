@@ -100,11 +100,9 @@ def test_features(console):
 
 
 def test_unknown_msrs(stderr):
-    """The kernel tries AMD's DE_CFG (0xc0011029), with care, on every processor."""
-    found = re.search(r"(\d+) accesses to MSRs that the machine does not have", stderr)
-    count = int(found.group(1)) if found else 0
-    note(f"accesses to MSRs that the machine does not have: {count}")
-    ok(count <= 1, "at most one MSR that the machine does not have", stderr)
+    """The kernel meets no MSR that the machine's table does not list."""
+    ok(re.search(r"instructions, .* of guest time", stderr), "the recorder tells about the guest", stderr)
+    ok("MSRs that the machine does not have" not in stderr, "no access to an unlisted MSR", stderr)
 
 
 def main():

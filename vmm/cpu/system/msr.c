@@ -210,6 +210,7 @@ static const struct msr_row msr_rows[] = {
 	{ONE(0xc0000101), MSR_PLAIN, FIELD(seg[SEG_GS].base), .valid = address_is_canonical},
 	{ONE(0xc0000102), MSR_PLAIN, FIELD(kernel_gs_base), .valid = address_is_canonical},
 	{ONE(0xc0000103), MSR_PLAIN, FIELD(tsc_aux), .valid = is_low32},
+	{ONE(0xc0011029), MSR_DENIED}, /* AMD's DE_CFG, which Linux tries on every processor */
 };
 
 /* Variable MTRRs alternate between two arrays, which rows with a stride do not express. */
