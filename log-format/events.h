@@ -40,7 +40,7 @@ struct input_class {
 struct event_prediction {
 	uint64_t icount;
 	uint64_t clock_icount, clock_base, clock_ratio;
-	uint64_t memory_gpa; /* behind the last memory event */
+	uint64_t memory_gpa; /* behind the last memory or output event */
 	uint64_t page_ref;
 	uint32_t n_classes;
 	struct input_class classes[FORMAT_INPUT_CLASSES_MAX];

@@ -42,12 +42,23 @@ static const char *memory_misfit(const struct event *event)
 	return NULL;
 }
 
+static const char *output_misfit(const struct event *event)
+{
+	if (!event->output.bytes || event->output.bytes > EVENT_MEMORY_MAX)
+		return "an output length outside 1 to 65536";
+	if (event->output.bytes - 1 > UINT64_MAX - event->output.gpa)
+		return "an output address that wraps around";
+	return NULL;
+}
+
 const char *event_misfit(const struct event *event)
 {
 	if (event->kind == EVENT_UNSPECIFIED || event->kind >= EVENT_KIND_COUNT)
 		return "an unknown kind";
 	if (event->kind == EVENT_INPUT)
 		return input_misfit(event);
+	if (event->kind == EVENT_OUTPUT)
+		return output_misfit(event);
 	return event->kind == EVENT_MEMORY ? memory_misfit(event) : NULL;
 }
 
@@ -258,6 +269,25 @@ static int decode_digest(struct event_decoder *decoder, struct page_cache *pages
 	return 0;
 }
 
+/* Shares the columns of memory and delivery, with their predictions. */
+static int decode_output(struct event_decoder *decoder, struct page_cache *pages,
+			 struct event *event)
+{
+	uint64_t bytes, stream;
+	if (!get_difference(decoder, COLUMN_MEMORY_GPA, decoder->prediction.memory_gpa,
+			    &event->output.gpa) ||
+	    !cursor_varint(&decoder->columns[COLUMN_MEMORY_BYTES], &bytes) ||
+	    !cursor_varint(&decoder->columns[COLUMN_DELIVERY_VCPU], &stream))
+		return fail(decoder, "no output address, length and stream");
+	if (stream > UINT32_MAX)
+		return fail(decoder, "a stream number past 32 bits");
+	event->output.stream = (uint32_t)stream;
+	/* Too large a length stays too large. */
+	event->output.bytes = bytes > EVENT_MEMORY_MAX ? 0 : (uint32_t)bytes;
+	decoder->prediction.memory_gpa = event->output.gpa + event->output.bytes;
+	return 0;
+}
+
 /* Kinds without a row have no columns of their own. */
 static int (*const decoders[EVENT_KIND_COUNT])(struct event_decoder *, struct page_cache *,
 					       struct event *) = {
@@ -265,7 +295,7 @@ static int (*const decoders[EVENT_KIND_COUNT])(struct event_decoder *, struct pa
 	[EVENT_MEMORY] = decode_memory, [EVENT_INTERRUPT] = decode_delivery,
 	[EVENT_NMI] = decode_delivery,  [EVENT_INIT] = decode_delivery,
 	[EVENT_SIPI] = decode_delivery, [EVENT_SWITCH] = decode_delivery,
-	[EVENT_DIGEST] = decode_digest,
+	[EVENT_DIGEST] = decode_digest, [EVENT_OUTPUT] = decode_output,
 };
 
 static int decode_event(struct event_decoder *decoder, struct page_cache *pages,

@@ -185,13 +185,24 @@ static int encode_digest(struct event_encoder *encoder, const struct event *even
 	return 0;
 }
 
+/* Shares the columns of memory and delivery, with their predictions. */
+static int encode_output(struct event_encoder *encoder, const struct event *event)
+{
+	struct event_prediction *prediction = &encoder->prediction;
+	put_difference(encoder, COLUMN_MEMORY_GPA, event->output.gpa, prediction->memory_gpa);
+	column_put_varint(&encoder->columns[COLUMN_MEMORY_BYTES], event->output.bytes);
+	column_put_varint(&encoder->columns[COLUMN_DELIVERY_VCPU], event->output.stream);
+	prediction->memory_gpa = event->output.gpa + event->output.bytes;
+	return 0;
+}
+
 /* Kinds without a row have no columns of their own. */
 static int (*const encoders[EVENT_KIND_COUNT])(struct event_encoder *, const struct event *) = {
 	[EVENT_INPUT] = encode_input,   [EVENT_CLOCK] = encode_clock,
 	[EVENT_MEMORY] = encode_memory, [EVENT_INTERRUPT] = encode_delivery,
 	[EVENT_NMI] = encode_delivery,  [EVENT_INIT] = encode_delivery,
 	[EVENT_SIPI] = encode_delivery, [EVENT_SWITCH] = encode_delivery,
-	[EVENT_DIGEST] = encode_digest,
+	[EVENT_DIGEST] = encode_digest, [EVENT_OUTPUT] = encode_output,
 };
 
 /* Most that one event adds to a column, memory data aside: a digest, or 17 page references. */

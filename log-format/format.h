@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION        2u /* what is written */
+#define FORMAT_VERSION_OLDEST 1u /* what is read still */
 
 /* The preamble: magic, version (32 bits), 4 bytes of 0. */
 #define FORMAT_MAGIC          "\x89RPZ\r\n\x1a\n"

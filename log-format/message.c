@@ -72,9 +72,9 @@ static const char *machine_misfit(const Reprise__Machine *machine)
 	return NULL;
 }
 
-const char *message_header_misfit(const Reprise__Header *header)
+const char *message_header_misfit(const Reprise__Header *header, uint32_t version)
 {
-	if (header->format_version != FORMAT_VERSION)
+	if (header->format_version != version)
 		return "header's format version is not the preamble's";
 	if (!header->machine)
 		return "header describes no machine";
@@ -84,7 +84,7 @@ const char *message_header_misfit(const Reprise__Header *header)
 	for (size_t i = 0; i < header->n_streams; i++) {
 		const Reprise__Stream *stream = header->streams[i];
 		if (stream->kind <= REPRISE__STREAM_KIND__STREAM_UNSPECIFIED ||
-		    stream->kind > REPRISE__STREAM_KIND__STREAM_PORT)
+		    stream->kind > REPRISE__STREAM_KIND__STREAM_MEMORY)
 			return "header names a stream of unknown kind";
 		if (stream->port > 0xffff)
 			return "header names a stream on a port past 0xffff";

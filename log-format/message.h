@@ -20,7 +20,7 @@ ProtobufCMessage *message_unpack(const ProtobufCMessageDescriptor *descriptor,
 void message_free(ProtobufCMessage *message); /* accepts NULL */
 
 /* What no file may say, or NULL. */
-const char *message_header_misfit(const Reprise__Header *header);
+const char *message_header_misfit(const Reprise__Header *header, uint32_t version);
 const char *message_attachment_misfit(const Reprise__Attachment *attachment);
 
 #endif

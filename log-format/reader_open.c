@@ -12,7 +12,8 @@
  * larger ones with each chunk's when it is read. */
 #define OPEN_COMPARED_CHUNKS 4096u
 
-static int check_preamble(const struct byte_source *source, struct log_error *ret_error)
+static int check_preamble(const struct byte_source *source, uint32_t *ret_version,
+			  struct log_error *ret_error)
 {
 	uint8_t preamble[FORMAT_PREAMBLE_BYTES];
 	size_t n = source->bytes < sizeof(preamble) ? (size_t)source->bytes : sizeof(preamble);
@@ -25,16 +26,17 @@ static int check_preamble(const struct byte_source *source, struct log_error *re
 	if (n < sizeof(preamble))
 		return log_error_set(ret_error, -EBADMSG, n, "the file ends inside its preamble");
 	uint32_t version = bytes_get_le32(preamble + FORMAT_MAGIC_BYTES);
-	if (version != FORMAT_VERSION)
+	if (version < FORMAT_VERSION_OLDEST || version > FORMAT_VERSION)
 		return log_error_set(ret_error, -EBADMSG, FORMAT_MAGIC_BYTES,
-				     "format version %u, this tool reads %u", version,
-				     FORMAT_VERSION);
+				     "format version %u, this tool reads %u to %u", version,
+				     FORMAT_VERSION_OLDEST, FORMAT_VERSION);
+	*ret_version = version;
 	if (bytes_get_le32(preamble + 12))
 		return log_error_set(ret_error, -EBADMSG, 12, "preamble's last bytes are not 0");
 	return 0;
 }
 
-static int read_header(struct log_reader *reader, struct log_error *ret_error)
+static int read_header(struct log_reader *reader, uint32_t version, struct log_error *ret_error)
 {
 	struct chunk_header header;
 	uint64_t offset = FORMAT_PREAMBLE_BYTES;
@@ -55,7 +57,7 @@ static int read_header(struct log_reader *reader, struct log_error *ret_error)
 	if (!reader->header)
 		return log_error_set(ret_error, -EBADMSG, offset,
 				     "header is malformed or too large");
-	const char *misfit = message_header_misfit(reader->header);
+	const char *misfit = message_header_misfit(reader->header, version);
 	return misfit ? log_error_set(ret_error, -EBADMSG, offset, "%s", misfit) : 0;
 }
 
@@ -216,11 +218,12 @@ static int read_trailer(struct log_reader *reader, struct log_error *ret_error)
 
 static int open_reader(struct log_reader *reader, const char *path, struct log_error *ret_error)
 {
+	uint32_t version = 0;
 	int error = chunk_reader_init(&reader->chunks, path, ret_error);
 	if (!error)
-		error = check_preamble(&reader->chunks.source, ret_error);
+		error = check_preamble(&reader->chunks.source, &version, ret_error);
 	if (!error)
-		error = read_header(reader, ret_error);
+		error = read_header(reader, version, ret_error);
 	if (error)
 		return error;
 	reader->has_index = read_index(reader);

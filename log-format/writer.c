@@ -301,7 +301,7 @@ static int begin(struct log_writer *writer, const char *path, const Reprise__Hea
 {
 	Reprise__Header stamped = *header;
 	stamped.format_version = FORMAT_VERSION;
-	const char *misfit = message_header_misfit(&stamped);
+	const char *misfit = message_header_misfit(&stamped, FORMAT_VERSION);
 	if (misfit)
 		return fail(writer, -EINVAL, misfit);
 	int error = event_encoder_create(refer_page, writer, &writer->encoder);

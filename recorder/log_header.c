@@ -10,7 +10,7 @@
 #include "vmm/devices/layout.h"
 
 #define HOST_CPU_BYTES 49
-#define MAX_STREAMS    3
+#define MAX_STREAMS    4
 
 struct log_header {
 	Reprise__Header message;
@@ -81,6 +81,8 @@ static void fill_streams(struct log_header *header, const struct recorder_config
 {
 	add_stream(header, REPRISE__STREAM_KIND__STREAM_UART16550, LAYOUT_UART0_PORT,
 		   config->channel ? 0 : 1, "ttyS0");
+	if (config->virtio_console)
+		add_stream(header, REPRISE__STREAM_KIND__STREAM_MEMORY, 0, 1, "hvc0");
 	if (!config->channel)
 		return;
 	add_stream(header, REPRISE__STREAM_KIND__STREAM_PORT, LAYOUT_CHANNEL_PORT + CHANNEL_STDOUT,

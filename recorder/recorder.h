@@ -51,9 +51,10 @@ struct recorder_config {
 	struct recorder_disk disks[8];
 	unsigned n_disks;
 
-	int console_in_fd;           /* bytes for ttyS0; -1: none */
+	bool virtio_console; /* hvc0 beside ttyS0; the console's input is its, both are shown */
+	int console_in_fd;   /* bytes for ttyS0, or for hvc0; -1: none */
 	bool console_in_interactive; /* a terminal: exempt from the virtual clock's input rate */
-	int console_out_fd;          /* bytes of ttyS0; -1: thrown away */
+	int console_out_fd;          /* bytes of ttyS0 and hvc0; -1: thrown away */
 	/* `run`: the channel's streams; -1 where there is none. channel false: no channel device.
 	 */
 	bool channel;

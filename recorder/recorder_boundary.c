@@ -259,12 +259,28 @@ static void tell_time(struct recorder *recorder)
 		platform_advance(recorder->platform, now_ns);
 }
 
+/* Accesses that may change whether the guest listens on its console. */
+static bool concerns_console(const struct recorder *recorder, uint8_t kind)
+{
+	return recorder->config->virtio_console
+		       ? kind == CROSSING_MMIO_WRITE
+		       : kind == CROSSING_PORT_READ || kind == CROSSING_PORT_WRITE;
+}
+
+static bool console_listens(const struct recorder *recorder)
+{
+	return recorder->config->virtio_console ? platform_console_listens(recorder->platform)
+						: console_gate_is_open(&recorder->world.gate);
+}
+
 static void observe_console(struct recorder *recorder, const struct crossing_request *request)
 {
 	struct world *world = &recorder->world;
 
+	if (!concerns_console(recorder, request->kind))
+		return;
 	console_gate_observe(&world->gate, request);
-	input_source_hold(&world->console_in, !console_gate_is_open(&world->gate),
+	input_source_hold(&world->console_in, !console_listens(recorder),
 			  machine_clock_now(recorder->machine));
 }
 
@@ -297,8 +313,7 @@ static enum boundary_result record_input(void *ctx, const struct machine *machin
 	}
 	if (request->size < 8)
 		event.input.value &= (UINT64_C(1) << 8 * request->size) - 1;
-	if (request->kind == CROSSING_PORT_READ)
-		observe_console(recorder, request);
+	observe_console(recorder, request);
 	result = recorder_emit(recorder, &event);
 	if (result == BOUNDARY_GO)
 		*ret_value = event.input.value;
@@ -320,8 +335,7 @@ static enum boundary_result record_output(void *ctx, const struct machine *machi
 	tell_time(recorder);
 	platform_write(recorder->platform, machine->current, request,
 		       machine->vcpu[machine->current].tsc_offset);
-	if (request->kind == CROSSING_PORT_WRITE)
-		observe_console(recorder, request);
+	observe_console(recorder, request);
 	if (sends_interrupts(request))
 		recorder_hurry_switch(recorder);
 	return BOUNDARY_GO;

@@ -38,7 +38,28 @@ static int dma_write(void *ctx, uint64_t gpa, const void *data, uint32_t n)
 	return 0;
 }
 
+/* The console's bytes are not logged: replay finds them in RAM. */
+static int dma_shown(void *ctx, uint64_t gpa, uint32_t n)
+{
+	struct recorder *recorder = ctx;
+
+	while (n) {
+		uint32_t piece = n < EVENT_MEMORY_MAX ? n : EVENT_MEMORY_MAX;
+		struct event event = {
+			.kind = EVENT_OUTPUT,
+			.output = {.gpa = gpa, .bytes = piece, .stream = RECORDER_STREAM_HVC},
+		};
+
+		if (recorder_emit(recorder, &event) != BOUNDARY_GO)
+			return -EIO;
+		gpa += piece;
+		n -= piece;
+	}
+	return 0;
+}
+
 struct dma recorder_dma(struct recorder *recorder)
 {
-	return (struct dma){.read = dma_read, .write = dma_write, .ctx = recorder};
+	return (struct dma){
+		.read = dma_read, .write = dma_write, .shown = dma_shown, .ctx = recorder};
 }

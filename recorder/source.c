@@ -20,8 +20,8 @@ void input_source_init(struct input_source *source, const struct input_source_co
 
 void input_source_hold(struct input_source *source, bool held, uint64_t now_ns)
 {
-	if (source->held && !held && source->due_ns < now_ns + source->config.period_ns)
-		source->due_ns = now_ns + source->config.period_ns;
+	if (source->held && !held && source->due_ns < now_ns + source->config.settle_ns)
+		source->due_ns = now_ns + source->config.settle_ns;
 	source->held = held;
 }
 

@@ -22,6 +22,7 @@ struct input_source_config {
 	bool waits;           /* a due piece is waited for (virtual clock) */
 	uint32_t piece_bytes; /* 1 to SOURCE_PIECE_MAX */
 	uint64_t period_ns;
+	uint64_t settle_ns; /* the first piece comes this much after the guest began to listen */
 };
 
 struct input_source {
@@ -36,7 +37,8 @@ struct input_source {
 
 void input_source_init(struct input_source *source, const struct input_source_config *config);
 
-/* Sets whether the guest listens; when it begins to, the first piece is due a period later. */
+/* Sets whether the guest listens; when it begins to, the first piece is due settle_ns
+ * later. */
 void input_source_hold(struct input_source *source, bool held, uint64_t now_ns);
 
 /* Guest time at which a piece arrives; UINT64_MAX when none is expected at a given time. */

@@ -50,6 +50,9 @@ struct recorder {
 	bool file_failed;       /* the error is the log writer's */
 };
 
+/* The virtio console's number among the header's streams; ttyS0 is the first. */
+#define RECORDER_STREAM_HVC 1u
+
 /* The boundary that is answered from platform and world; ctx is a struct recorder. */
 extern const struct boundary_ops recorder_boundary_ops;
 

@@ -13,6 +13,9 @@
 #define CONSOLE_PIECE_BYTES 1
 #define CONSOLE_PERIOD_NS   UINT64_C(100000)
 
+/* Linux's driver of the virtio console drops what comes between its queue and its terminal. */
+#define VIRTIO_CONSOLE_SETTLE_NS UINT64_C(100000000)
+
 /* A person types no faster than this, even when pasting. */
 #define TYPED_PIECE_BYTES 64
 
@@ -35,6 +38,7 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 		.waits = waits,
 		.piece_bytes = interactive ? TYPED_PIECE_BYTES : CONSOLE_PIECE_BYTES,
 		.period_ns = CONSOLE_PERIOD_NS,
+		.settle_ns = config->virtio_console ? VIRTIO_CONSOLE_SETTLE_NS : CONSOLE_PERIOD_NS,
 	};
 	const struct input_source_config channel = {
 		.fd = config->channel ? config->channel_in_fd : -1,
@@ -119,7 +123,7 @@ uint64_t recorder_epoch_s(const struct recorder_config *config)
 	return (uint64_t)time(NULL);
 }
 
-/* The serial port's two directions. */
+/* The two directions of the serial port and the virtio console. */
 
 static void write_console(void *ctx, const uint8_t *data, size_t n)
 {
@@ -138,7 +142,11 @@ void world_platform_config(struct world *world, const struct recorder_config *co
 		.n_vcpus = config->n_vcpus,
 		.ram_bytes = config->ram_bytes,
 		.epoch_s = recorder_epoch_s(config),
-		.uart[0] = {.write = write_console, .read = read_console, .ctx = world},
+		.uart[0] = {.write = write_console,
+			    .read = config->virtio_console ? NULL : read_console,
+			    .ctx = world},
+		.virtio_console = config->virtio_console,
+		.console = {.write = write_console, .read = read_console, .ctx = world},
 		.virtio_rng = true,
 		.random = {.fill = random_source_fill, .ctx = &world->random},
 		.n_disks = world->n_disks,

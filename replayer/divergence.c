@@ -34,6 +34,7 @@ static const char *const event_name[EVENT_KIND_COUNT] = {
 	[EVENT_RESET] = "reset",
 	[EVENT_POWER_OFF] = "power-off",
 	[EVENT_DIGEST] = "digest",
+	[EVENT_OUTPUT] = "output",
 };
 
 void divergence_describe_crossing(uint8_t kind, uint8_t size, uint64_t address, char *text,
@@ -62,6 +63,10 @@ void divergence_describe_event(const struct event *event, char *text, size_t n)
 	case EVENT_MEMORY:
 		snprintf(text, n, "%s of %u bytes at 0x%" PRIx64, name, event->memory.bytes,
 			 event->memory.gpa);
+		break;
+	case EVENT_OUTPUT:
+		snprintf(text, n, "%s of %u bytes from 0x%" PRIx64 " to stream %u", name,
+			 event->output.bytes, event->output.gpa, event->output.stream);
 		break;
 	case EVENT_INTERRUPT:
 		snprintf(text, n, "%s 0x%02x", name, event->delivery.vector);

@@ -76,6 +76,19 @@ static enum boundary_result reload(struct replayer *replayer, struct machine *ma
 	return BOUNDARY_GO;
 }
 
+/* The event that was read ahead names bytes of a stream. */
+static enum boundary_result take_output(struct replayer *replayer, const struct machine *machine)
+{
+	const struct event *event = &replayer->next;
+
+	if (!replay_streams_take(replayer->streams, event, machine->memory))
+		return diverge(replayer, machine, "output for stream %u, which is not in memory",
+			       event->output.stream);
+	if (replayer->config.stream_exact)
+		replay_streams_flush(replayer->streams);
+	return BOUNDARY_GO;
+}
+
 /* Lets the debugger decide on a hit. */
 static bool wants_stop(struct replayer *replayer, bool watch)
 {
@@ -121,15 +134,19 @@ static enum boundary_result apply_next(struct replayer *replayer, struct machine
 		result = diverge(replayer, machine, "an event of kind %u is refused", event->kind);
 	else if (event->kind == EVENT_RESET)
 		result = reload(replayer, machine);
+	else if (event->kind == EVENT_OUTPUT)
+		result = take_output(replayer, machine);
 	replayer->has_next = false;
 	notice_watch_hit(replayer, machine);
 	return result;
 }
 
-/* True for the events that are part of "the state at N"; the others come after it. */
+/* True for the events that are part of "the state at N"; the others come after it. Devices put out
+ * and write in one go. */
 static bool belongs_to_state(uint8_t kind)
 {
-	return kind == EVENT_MEMORY || kind == EVENT_CLOCK || kind == EVENT_DIGEST;
+	return kind == EVENT_MEMORY || kind == EVENT_CLOCK || kind == EVENT_DIGEST ||
+	       kind == EVENT_OUTPUT;
 }
 
 /* Applies all that is due now, short of passing the count that run_until asks for. */

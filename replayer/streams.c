@@ -17,7 +17,7 @@
 
 struct stream {
 	uint16_t first_port, n_ports;
-	bool is_uart;
+	bool is_uart, in_memory; /* neither: a port */
 	uint8_t lcr, mcr;
 };
 
@@ -33,10 +33,11 @@ struct replay_streams {
 
 static int add_stream(struct replay_streams *streams, const Reprise__Stream *message)
 {
+	bool in_memory = message->kind == REPRISE__STREAM_KIND__STREAM_MEMORY;
 	bool is_uart = message->kind == REPRISE__STREAM_KIND__STREAM_UART16550;
-	uint32_t n_ports = is_uart ? UART_PORTS : 1;
+	uint32_t n_ports = in_memory ? 0 : is_uart ? UART_PORTS : 1;
 
-	if (!is_uart && message->kind != REPRISE__STREAM_KIND__STREAM_PORT)
+	if (!is_uart && !in_memory && message->kind != REPRISE__STREAM_KIND__STREAM_PORT)
 		return -EINVAL;
 	if (message->port > 0x10000 - n_ports)
 		return -EINVAL;
@@ -44,6 +45,7 @@ static int add_stream(struct replay_streams *streams, const Reprise__Stream *mes
 		.first_port = (uint16_t)message->port,
 		.n_ports = (uint16_t)n_ports,
 		.is_uart = is_uart,
+		.in_memory = in_memory,
 	};
 	return 0;
 }
@@ -134,4 +136,19 @@ void replay_streams_write(struct replay_streams *streams, const struct crossing_
 		return;
 	for (unsigned i = 0; i < request->size; i++)
 		write_byte(streams, request->address + i, (uint8_t)(request->value >> 8 * i));
+}
+
+bool replay_streams_take(struct replay_streams *streams, const struct event *event,
+			 const struct memory *memory)
+{
+	uint32_t n = event->output.stream;
+	uint8_t byte;
+
+	if (n >= streams->n_streams || !streams->stream[n].in_memory)
+		return false;
+	for (uint32_t i = 0; i < event->output.bytes; i++) {
+		memory_read(memory, event->output.gpa + i, &byte, 1);
+		emit(streams, n, byte);
+	}
+	return true;
 }

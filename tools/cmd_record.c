@@ -17,7 +17,13 @@ struct record_options {
 	const char *initrd;
 	struct option_list disks;
 	bool disk_write;
+	unsigned console;
 };
+
+enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO };
+
+static const char *const console_names[] = {
+	[CONSOLE_SERIAL] = "serial", [CONSOLE_VIRTIO] = "virtio", NULL};
 
 #define FIELD(member) offsetof(struct record_options, member)
 
@@ -36,6 +42,12 @@ static const struct option options[] = {
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(disk_write),
 	 .help = "Let the guest's writes change the disk images (default: in memory)"},
+	{.name = "console",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(console),
+	 .argument = "serial|virtio",
+	 .choices = console_names,
+	 .help = "What stdin is to the guest: ttyS0 (default), or hvc0 beside it"},
 };
 
 static const struct option_table option_table = {
@@ -112,6 +124,7 @@ static int prepare_and_record(struct recording *recording, const struct record_o
 		status = read_initrd(recording, values->initrd, initrd);
 	if (!status)
 		status = add_disks(&recording->config, values);
+	recording->config.virtio_console = values->console == CONSOLE_VIRTIO;
 	if (status)
 		return status;
 	if (!quiet && recording->kernel_was_chosen)
@@ -152,6 +165,7 @@ const struct command command_record = {
 	.summary = "Boot a kernel, record it, console on the terminal",
 	.details = "The guest's first serial port is on stdin and stdout; Ctrl-A x quits on a "
 		   "terminal.\n"
+		   "With --console virtio stdin goes to /dev/hvc0, and stdout has both.\n"
 		   "The kernel's command line is \"" COMMAND_LINE "\" and what --append adds.",
 	.tables = {&option_table, &recording_option_table},
 	.run = run,

@@ -104,6 +104,14 @@ static void put_digest(const struct field_sink *sink, const struct event *event,
 	put_hex(sink, "output", event->digest.output);
 }
 
+static void put_output(const struct field_sink *sink, const struct event *event, bool data)
+{
+	(void)data;
+	put_number(sink, "stream", event->output.stream);
+	put_hex(sink, "gpa", event->output.gpa);
+	put_number(sink, "bytes", event->output.bytes);
+}
+
 static const struct event_form {
 	const char *name;
 	/* Optional: puts what the kind has beside its icount. */
@@ -114,7 +122,7 @@ static const struct event_form {
 	[EVENT_NMI] = {"nmi", put_vcpu},         [EVENT_INIT] = {"init", put_vcpu},
 	[EVENT_SIPI] = {"sipi", put_vector},     [EVENT_SWITCH] = {"switch", put_vcpu},
 	[EVENT_RESET] = {"reset", NULL},         [EVENT_POWER_OFF] = {"power-off", NULL},
-	[EVENT_DIGEST] = {"digest", put_digest},
+	[EVENT_DIGEST] = {"digest", put_digest}, [EVENT_OUTPUT] = {"output", put_output},
 };
 
 static const struct event_form *find_form(const struct event *event)

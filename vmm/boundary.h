@@ -56,6 +56,7 @@ enum event_kind {
 	EVENT_RESET,  /* vCPUs and RAM as at the start; icount goes on */
 	EVENT_POWER_OFF,
 	EVENT_DIGEST, /* what the machine's digest is here; changes nothing */
+	EVENT_OUTPUT, /* a device took bytes of an output stream from RAM; hashed as output */
 	EVENT_KIND_COUNT,
 };
 
@@ -63,7 +64,7 @@ enum event_kind {
 struct digest {
 	uint64_t registers; /* all vCPUs, the clock, which vCPU runs */
 	uint64_t memory;    /* sum over pages of hash(page number, content) */
-	uint64_t output;    /* all crossings that wrote, since the start */
+	uint64_t output;    /* all crossings that wrote and output events, since the start */
 };
 
 struct event {
@@ -90,10 +91,16 @@ struct event {
 			uint8_t vector;
 		} delivery; /* INTERRUPT NMI INIT SIPI SWITCH */
 		struct digest digest;
+		struct {
+			uint64_t gpa;
+			uint32_t bytes;  /* 1 to EVENT_MEMORY_MAX */
+			uint32_t stream; /* number among the header's streams */
+		} output;
 	};
 };
 
-/* The most bytes of one memory event; larger writes are several events at the same count. */
+/* The most bytes of one memory or output event; what is larger is several events at the same count.
+ */
 #define EVENT_MEMORY_MAX 65536u
 
 enum boundary_result {

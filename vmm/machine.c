@@ -113,6 +113,15 @@ static const char *memory_misfit(const struct machine *machine, const struct eve
 	return NULL;
 }
 
+static const char *output_misfit(const struct machine *machine, const struct event *event)
+{
+	if (event->output.bytes < 1 || event->output.bytes > EVENT_MEMORY_MAX)
+		return "impossible length of output";
+	if (!memory_is_ram(machine->memory, event->output.gpa, event->output.bytes))
+		return "output from outside RAM";
+	return NULL;
+}
+
 static const char *vcpu_misfit(const struct machine *machine, const struct event *event)
 {
 	return event->delivery.vcpu >= machine->config.n_vcpus ? "unknown vCPU" : NULL;
@@ -129,6 +138,8 @@ const char *machine_event_misfit(const struct machine *machine, const struct eve
 		return clock_misfit(machine, event);
 	case EVENT_MEMORY:
 		return memory_misfit(machine, event);
+	case EVENT_OUTPUT:
+		return output_misfit(machine, event);
 	case EVENT_INTERRUPT:
 		return cpu_can_take_interrupt(cpu) ? NULL
 						   : "interrupt while interrupts are held off";
@@ -181,6 +192,25 @@ static void reset(struct machine *machine)
 		cpu_reset(&machine->vcpu[i], false);
 }
 
+/* Chains the bytes into the digest of everything the machine has put out. */
+static void hash_output(struct machine *machine, const struct event *event)
+{
+	uint64_t gpa = event->output.gpa;
+	uint32_t left = event->output.bytes;
+	uint8_t piece[PAGE_BYTES];
+	const uint64_t words[] = {event->kind | (uint64_t)event->output.stream << 8, gpa, left};
+
+	machine->output_digest = XXH64(words, sizeof(words), machine->output_digest);
+	while (left) {
+		uint32_t n = left < PAGE_BYTES ? left : PAGE_BYTES;
+
+		memory_read(machine->memory, gpa, piece, n);
+		machine->output_digest = XXH64(piece, n, machine->output_digest);
+		gpa += n;
+		left -= n;
+	}
+}
+
 static void apply(struct machine *machine, const struct event *event)
 {
 	switch (event->kind) {
@@ -190,6 +220,9 @@ static void apply(struct machine *machine, const struct event *event)
 	case EVENT_MEMORY:
 		memory_write(machine->memory, event->memory.gpa, event->memory.data,
 			     event->memory.bytes);
+		break;
+	case EVENT_OUTPUT:
+		hash_output(machine, event);
 		break;
 	case EVENT_INTERRUPT:
 		interrupt_deliver(machine_current(machine), event->delivery.vector, false);

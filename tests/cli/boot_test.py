@@ -4,14 +4,12 @@ REPRISE_TEST_REPEAT says how often each recording is made and replayed (default 
 """
 
 import json
-import os
 import re
 import shutil
 
-from harness import (SOURCE, Directory, done, dump_events, make_initramfs, note, ok, reprise,
+from harness import (REPEAT, SOURCE, Directory, done, dump_events, make_initramfs, note, ok, reprise,
                      require_kernel, same)
 
-REPEAT = int(os.environ.get("REPRISE_TEST_REPEAT", "1"))
 TYPED = b"World\n"
 EXPECTED = [
     rb"time    20\d\d-\d\d-\d\d ",
@@ -97,6 +95,28 @@ def test_same_twice(directory, kernel):
        *([a[first], b[first]] if first is not None else []))
 
 
+def test_virtio_console(directory, kernel):
+    """hvc0 takes the typed line; what is said on it and on ttyS0 is recorded and replayed."""
+    script = """
+        echo "on ttyS0"
+        read -r line </dev/hvc0
+        echo "hvc0 got $line" >/dev/hvc0
+        seq 2000 >/dev/hvc0
+        echo "ttyS0 again"
+    """
+    make_initramfs(directory / "hvc.cpio", script, "-k", kernel, "-m", "virtio_console")
+    path = directory / "hvc.rpz"
+    recorded = reprise("record", "--kernel", kernel, "--initrd", directory / "hvc.cpio", "--append",
+                       "quiet", "--console", "virtio", "-o", path, input=TYPED)
+    console = recorded.stdout.replace(b"\r", b"")
+    ok(recorded.returncode == 0 and re.search(
+        rb"on ttyS0\n(.*\n)*hvc0 got World\n(.*\n)*ttyS0 again\n", console),
+       "hvc0: takes and gives lines", console.decode(errors="replace"))
+    numbers = "".join(f"{n}\n" for n in range(1, 2001)).encode()
+    ok(numbers in console, "hvc0: much output", console[-500:])
+    check_replay(path, recorded, "hvc0")
+
+
 def main():
     kernel = require_kernel()
     with Directory() as directory:
@@ -104,6 +124,7 @@ def main():
         record_and_replay(directory, kernel, "virtual", ["--clock", "virtual"])
         record_and_replay(directory, kernel, "seeded", ["--seed", "1"])
         test_disk_write(directory, kernel)
+        test_virtio_console(directory, kernel)
         test_same_twice(directory, kernel)
     done()
 

@@ -17,6 +17,14 @@ TOOL = os.path.abspath(sys.argv[1])
 # Booted guests are kept beside the tool, so that the tests share them.
 os.environ["XDG_CACHE_HOME"] = str(Path(TOOL).parents[1] / "cache")
 
+# Built beside the command: tests/roundtrip/twice.h.
+REPLAY_TWICE = Path(TOOL).parents[1] / "tests" / "roundtrip" / "replay_twice"
+
+# How much is done of what takes long. A Linux guest has run more instructions than LARGE by the time
+# it speaks.
+REPEAT = int(os.environ.get("REPRISE_TEST_REPEAT", "1"))
+LARGE = 100_000_000
+
 count = 0
 failed = 0
 
@@ -79,15 +87,43 @@ def make_initramfs(path, script, *options):
                    stdout=subprocess.DEVNULL)
 
 
+def replay_twice(path, console="-", stops=12, saves=4, seed="1", timeout=3600):
+    """Replays straight, then with the machine saved and restored on the way; digests at random counts
+    must be equal. The completed process; stdout has a line for each comparison."""
+    return subprocess.run([REPLAY_TWICE, path, console, str(stops), str(saves), str(seed)],
+                          capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def check_twice(path, name):
+    result = replay_twice(path)
+    ok(result.returncode == 0 and "ok - with saves" in result.stdout,
+       f"{name}: replayed twice, digests at random counts, the machine saved and restored",
+       result.returncode, result.stdout, result.stderr)
+
+
 class Directory:
-    """A temporary directory; TMPDIR says where."""
+    """A temporary directory; TMPDIR says where. Every recording that is left in it is replayed twice;
+    of large ones, unless REPRISE_TEST_REPEAT is more than 1, every fourth."""
 
     def __enter__(self):
         self.path = Path(tempfile.mkdtemp(prefix="reprise-cli-"))
         return self.path
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
+        if not failure:
+            self._check_recordings()
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _check_recordings(self):
+        n_large = 0
+        for path in sorted(self.path.rglob("*.rpz")):
+            told = reprise("info", "--json", path)
+            if told.returncode:  # cut off before there was a guest
+                continue
+            large = json.loads(told.stdout)["end_icount"] > LARGE
+            n_large += large
+            if REPEAT > 1 or not large or n_large % 4 == 1:
+                check_twice(path, path.relative_to(self.path))
 
 
 def dump_events(path):

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
-from harness import done, note, ok, reprise  # noqa: E402
+from harness import check_twice, done, note, ok, reprise  # noqa: E402
 
 ENGINES = ["interp", "jit", "kvm"]
 
@@ -66,6 +66,7 @@ def run_guest(engine, guest, directory):
     replayed = reprise("replay", "--engine", engine, path)
     ok(replayed.returncode == 0, f"{name}: replays", replayed.returncode, replayed.stderr)
     ok(replayed.stdout == recorded.stdout, f"{name}: replay shows the same console")
+    check_twice(path, name)
 
 
 def main():

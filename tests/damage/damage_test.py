@@ -10,7 +10,7 @@ from pathlib import Path
 
 from damage import (BUILT, Verdict, amount, bound_memory, chosen, chunks, dice, is_text, names_offset,
                     run)
-from harness import Directory, done, note, ok
+from harness import Directory, check_twice, done, note, ok
 from tiny_guest import tiny_guest
 
 TEXT = b"Hello from a tiny guest.\r\n"
@@ -29,6 +29,7 @@ class Recording:
         checked = run("check", name)
         ok(outcome.status == 0 and outcome.stdout == self.console and checked.status == 0
            and len(self.dump) > 0, f"{name}: records, replays, checks", outcome, checked)
+        check_twice(name, name)
         self.chunks = chunks(self.data)
         note(f"{name}: {len(self.data)} bytes, {len(self.chunks)} chunks")
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from damage import BUILT, Verdict, amount, bound_memory, chosen, dice, names_offset, run
-from harness import TOOL, Directory, done, note, ok
+from harness import TOOL, Directory, done, note, ok, replay_twice
 from tiny_guest import tiny_guest
 
 AT_ONCE = 8
@@ -44,6 +44,12 @@ class Killed:
             path.unlink()
 
 
+def differs_twice(name):
+    """What differs between a straight replay and one with the machine saved and restored, if anything."""
+    result = replay_twice(name)
+    return result.returncode and f"replayed twice: {result.stdout}{result.stderr}"
+
+
 def judge(verdict, killed, console):
     """Returns whether there was a file."""
     what = f"killed after {killed.after:.3f} s"
@@ -62,7 +68,8 @@ def judge(verdict, killed, console):
     same = console.startswith(replay.stdout) or replay.stdout.startswith(console)
     lost = console.count(b"\n") - replay.stdout.count(b"\n")
     verdict.add(what, replay, not same and f"not the recorder's console: {console[:200]!r}",
-                lost > LINES_LOST and f"{lost} lines of the console are lost")
+                lost > LINES_LOST and f"{lost} lines of the console are lost",
+                replay.stdout and differs_twice(killed.name))
     return True
 
 

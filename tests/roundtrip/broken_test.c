@@ -10,8 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/roundtrip/harness.h"
-#include "tests/tap.h"
+#include "tests/roundtrip/check_twice.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -32,6 +31,7 @@ static void check_replay(const char *what, const char *path, uint64_t at_least_i
 	tap_ok(replaying.icount > at_least_icount && replaying.digests_checked >= 2,
 	       "%s: up to %" PRIu64 ", %" PRIu64 " digests", what, replaying.icount,
 	       replaying.digests_checked);
+	check_twice(what, path);
 }
 
 /* True when the file, still being written, has events beyond the first digest. */

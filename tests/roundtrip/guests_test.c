@@ -4,8 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/roundtrip/harness.h"
-#include "tests/tap.h"
+#include "tests/roundtrip/check_twice.h"
 
 struct guest_case {
 	const char *guest;
@@ -14,6 +13,7 @@ struct guest_case {
 	const char *input;
 	uint32_t n_vcpus;
 	bool disk;
+	bool virtio_console;
 	bool reset_on_shutdown;
 	uint64_t limit_icount;
 };
@@ -35,6 +35,11 @@ static const struct guest_case cases[] = {
 	{.guest = "halted", .end_reason = "deadlock", .console = "halted\n"},
 	{.guest = "work", .end_reason = "limit", .console = "round", .limit_icount = 4000000},
 	{.guest = "smp", .end_reason = "power-off", .console = "smp done\n", .n_vcpus = 2},
+	{.guest = "console",
+	 .end_reason = "power-off",
+	 .console = "serial\nhello, hvc0\nworld\nserial again\nconsole done\n",
+	 .input = "world\n",
+	 .virtio_console = true},
 	{.guest = "disk", .end_reason = "power-off", .console = "#\ndisk done\n", .disk = true},
 };
 
@@ -74,6 +79,7 @@ static void run_case(const struct guest_case *guest_case, enum recorder_clock cl
 		.clock = clock,
 		.n_vcpus = guest_case->n_vcpus,
 		.input = guest_case->input,
+		.virtio_console = guest_case->virtio_console,
 		.reset_on_shutdown = guest_case->reset_on_shutdown,
 		.limit_icount = guest_case->limit_icount,
 	};
@@ -106,6 +112,7 @@ static void run_case(const struct guest_case *guest_case, enum recorder_clock cl
 	       "%s: ends at the same count, digests checked", name);
 	tap_ok(!strcmp(replaying.console.text, recording.console.text), "%s: same console", name);
 	check_halfway(name, recording.path, recording.result.icount);
+	check_twice(name, recording.path);
 }
 
 int main(int argc, char **argv)

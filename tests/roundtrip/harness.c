@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/roundtrip/twice.h"
+
 #define GUEST_RAM_BYTES (UINT64_C(32) << 20)
 
 static const char *guest_folder;
@@ -119,6 +121,7 @@ void harness_record(const struct recording_request *request, const char *name,
 		.reset_on_shutdown = request->reset_on_shutdown,
 		.boot = {.kernel = kernel, .kernel_bytes = kernel_bytes, .command_line = ""},
 		.kernel_path = request->guest,
+		.virtio_console = request->virtio_console,
 		.console_in_fd = pipe_with(request->input),
 		.console_out_fd = open_console(),
 		.interrupted = request->interrupted,
@@ -138,14 +141,12 @@ void harness_record(const struct recording_request *request, const char *name,
 	free(kernel);
 }
 
-/* Streams that replay shows on stdout. */
+/* Every stream of these guests is shown on stdout. */
 static void take_output(void *ctx, unsigned stream, const uint8_t *data, size_t n)
 {
 	struct console_text *console = ctx;
 	size_t room = sizeof(console->text) - 1 - console->n;
 
-	if (stream)
-		return;
 	if (n > room)
 		n = room;
 	memcpy(console->text + console->n, data, n);
@@ -177,4 +178,36 @@ void harness_replay(const char *path, uint64_t icount, struct replaying *ret)
 		replayer_destroy(replayer);
 	}
 	log_reader_close(reader);
+}
+
+/* Keeps what failed; while nothing did, the last comparison. */
+static void keep_report(void *ctx, bool good, const char *text)
+{
+	char *report = ctx;
+	size_t n = strlen(report);
+
+	if (good && report[0] != '!')
+		snprintf(report, HARNESS_REPORT_BYTES, "%s", text);
+	else if (!good && report[0] == '!')
+		snprintf(report + n, HARNESS_REPORT_BYTES - n, "; %s", text);
+	else if (!good)
+		snprintf(report, HARNESS_REPORT_BYTES, "! %s", text);
+}
+
+bool harness_replay_twice(const char *path, char report[HARNESS_REPORT_BYTES])
+{
+	static uint64_t seed;
+	const struct twice_request request = {
+		.path = path,
+		.engine = &interp_engine_ops,
+		.n_stops = 20,
+		.n_saves = 10,
+		.seed = ++seed,
+		.console_fd = -1,
+		.report = keep_report,
+		.ctx = report,
+	};
+
+	report[0] = '\0';
+	return twice_replay(&request);
 }

@@ -7,6 +7,7 @@
 
 #define HARNESS_CONSOLE_BYTES 65536
 #define HARNESS_PATH_BYTES    256
+#define HARNESS_REPORT_BYTES  1024
 
 struct console_text {
 	size_t n;
@@ -22,6 +23,7 @@ struct recording_request {
 	uint32_t n_vcpus;
 	const char *input; /* typed into the console by a pipe */
 	const char *disk;
+	bool virtio_console; /* the input is typed into it */
 	bool reset_on_shutdown;
 	uint64_t limit_icount;
 	const volatile sig_atomic_t *interrupted;
@@ -55,6 +57,12 @@ void harness_path(const char *name, char path[HARNESS_PATH_BYTES]);
 /* Records into the file of this name in the suite's folder. */
 void harness_record(const struct recording_request *request, const char *name,
 		    struct recording *ret);
+
+/*
+ * Replays twice (twice.h) and writes to report what was compared, or what failed. True when all was
+ * equal.
+ */
+bool harness_replay_twice(const char *path, char report[HARNESS_REPORT_BYTES]);
 
 /* Replays up to icount (UINT64_MAX: to the end). */
 void harness_replay(const char *path, uint64_t icount, struct replaying *ret);

@@ -2,8 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/roundtrip/harness.h"
-#include "tests/tap.h"
+#include "tests/roundtrip/check_twice.h"
 
 static bool same_event(const struct event *a, const struct event *b)
 {
@@ -21,6 +20,9 @@ static bool same_event(const struct event *a, const struct event *b)
 	case EVENT_DIGEST:
 		return a->digest.registers == b->digest.registers &&
 		       a->digest.memory == b->digest.memory && a->digest.output == b->digest.output;
+	case EVENT_OUTPUT:
+		return a->output.gpa == b->output.gpa && a->output.bytes == b->output.bytes &&
+		       a->output.stream == b->output.stream;
 	default:
 		return a->delivery.vcpu == b->delivery.vcpu &&
 		       a->delivery.vector == b->delivery.vector;
@@ -61,6 +63,7 @@ static const struct recording_request requests[] = {
 	{.guest = "random"},
 	{.guest = "echo", .input = "hello\nworld\n"},
 	{.guest = "smp", .n_vcpus = 2},
+	{.guest = "console", .virtio_console = true, .input = "world\n"},
 	{.guest = "work", .limit_icount = 3000000},
 };
 
@@ -84,6 +87,7 @@ int main(int argc, char **argv)
 		       (unsigned long long)n);
 		tap_ok(!strcmp(first.console.text, second.console.text), "%s: same console",
 		       request.guest);
+		check_twice(request.guest, first.path); /* the second is the same */
 	}
 	struct recording_request other = {
 		.guest = "random", .clock = RECORDER_CLOCK_VIRTUAL, .seeded = true, .seed = 8};

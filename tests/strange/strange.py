@@ -1,6 +1,6 @@
 """What the suites of strange guests share: recording, replaying twice, guest material.
 
-Arguments of each suite: the reprise command, replay_twice, the folder of the test guests. The files of
+Arguments of each suite: the reprise command, the folder of the test guests, names of tests. The files of
 Debian packages lie in build/strange or where REPRISE_STRANGE_MATERIAL says; packages.sh fetches them.
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import SOURCE, note, ok, reprise
+from harness import SOURCE, note, ok, replay_twice, reprise
 
-REPLAY_TWICE = os.path.abspath(sys.argv[2])
-GUESTS = Path(sys.argv[3]).resolve()
+GUESTS = Path(sys.argv[2]).resolve()
 ROUNDTRIP_GUESTS = GUESTS.parents[1] / "roundtrip" / "guests"
 MATERIAL = Path(os.environ.get("REPRISE_STRANGE_MATERIAL", SOURCE / "build" / "strange"))
 SEED = os.environ.get("REPRISE_STRANGE_SEED", "1")
@@ -25,7 +24,7 @@ SEED = os.environ.get("REPRISE_STRANGE_SEED", "1")
 
 def chosen(name):
     """False when arguments name other tests than this one."""
-    return len(sys.argv) <= 4 or name in sys.argv[4:]
+    return len(sys.argv) <= 3 or name in sys.argv[3:]
 
 
 def require_material():
@@ -66,8 +65,7 @@ def verify(name, recorded, end_reason="power-off", stops=12, saves=3, timeout=36
     about = info(name)
     ok(about["complete"] and about["end_reason"] == end_reason, f"{name}: ends with {end_reason}",
        about)
-    result = subprocess.run([REPLAY_TWICE, f"{name}.rpz", f"{name}.console", str(stops), str(saves),
-                             SEED], capture_output=True, text=True, timeout=timeout, check=False)
+    result = replay_twice(f"{name}.rpz", f"{name}.console", stops, saves, SEED, timeout)
     for line in result.stdout.splitlines():
         good, _, what = line.partition(" - ")
         ok(good == "ok", f"{name}: {what or line}")

@@ -18,12 +18,17 @@ static size_t whole_bytes;
 static uint64_t event_chunk_end[3]; /* offsets behind the event chunks */
 static uint64_t trailer_end;
 
+/* Of the file that is read; what version 1 did not have is not in its file. */
+static uint32_t small_version = FORMAT_VERSION;
+
 static struct event small_event(unsigned i)
 {
 	static uint8_t page[FORMAT_PAGE_BYTES];
 	static const uint8_t kinds[] = {EVENT_INPUT, EVENT_CLOCK,  EVENT_MEMORY,    EVENT_INTERRUPT,
 					EVENT_RESET, EVENT_MEMORY, EVENT_POWER_OFF, EVENT_DIGEST};
 	struct event event = {.kind = kinds[i % 8], .icount = i * 10};
+	if (i == 14 && small_version >= 2)
+		event.kind = EVENT_OUTPUT;
 	if (event.kind == EVENT_INPUT) {
 		event.input.kind = CROSSING_RDRAND;
 		event.input.size = 8;
@@ -39,6 +44,10 @@ static struct event small_event(unsigned i)
 	} else if (event.kind == EVENT_INTERRUPT) {
 		event.delivery.vcpu = i;
 		event.delivery.vector = (uint8_t)(i + 32);
+	} else if (event.kind == EVENT_OUTPUT) {
+		event.output.gpa = 0x5ff0;
+		event.output.bytes = 300;
+		event.output.stream = 1;
 	} else if (event.kind == EVENT_DIGEST) {
 		event.digest.registers = event.digest.memory = event.digest.output = i;
 	}
@@ -168,15 +177,27 @@ static void test_whole(void)
 	       "the whole file of %zu bytes reads", whole_bytes);
 }
 
-/* A file that an earlier build wrote. When it no longer reads, the format has changed: that needs a
- * new version, and this one must still be told apart. */
+/* Files that earlier builds wrote. When one no longer reads, the format has changed: that needs a
+ * new version, and the older ones must still be told apart. */
 static void test_golden(void)
 {
-	struct outcome outcome = try_file(log_golden_1, sizeof(log_golden_1));
-	tap_ok(!outcome.open_error && !outcome.next_error && !outcome.ram_error &&
-		       !outcome.verify_error && outcome.trailer && outcome.n_events == N_EVENTS &&
-		       outcome.n_pages == 3 && !outcome.foreign,
-	       "the golden file of version 1 reads");
+	static const struct {
+		const uint8_t *data;
+		size_t n;
+	} files[] = {
+		{log_golden_1, sizeof(log_golden_1)},
+		{log_golden_2, sizeof(log_golden_2)},
+	};
+
+	for (uint32_t i = 0; i < FORMAT_VERSION; i++) {
+		small_version = i + 1;
+		struct outcome outcome = try_file(files[i].data, files[i].n);
+		tap_ok(!outcome.open_error && !outcome.next_error && !outcome.ram_error &&
+			       !outcome.verify_error && outcome.trailer &&
+			       outcome.n_events == N_EVENTS && outcome.n_pages == 3 &&
+			       !outcome.foreign,
+		       "the golden file of version %u reads", small_version);
+	}
 }
 
 /* ---- cuts ---- */

@@ -157,6 +157,11 @@ static inline struct event fixture_next(struct fixture_events *events)
 		event.digest.memory = fixture_value(random);
 		event.digest.output = fixture_value(random);
 		break;
+	case EVENT_OUTPUT:
+		event.output.gpa = fixture_value(random) >> 1;
+		event.output.bytes = (uint32_t)(fixture_random(random) % EVENT_MEMORY_MAX) + 1;
+		event.output.stream = (uint32_t)fixture_value(random);
+		break;
 	case EVENT_RESET:
 	case EVENT_POWER_OFF:
 		break;
@@ -188,6 +193,9 @@ static inline bool fixture_equal(const struct event *a, const struct event *b)
 	case EVENT_DIGEST:
 		return a->digest.registers == b->digest.registers &&
 		       a->digest.memory == b->digest.memory && a->digest.output == b->digest.output;
+	case EVENT_OUTPUT:
+		return a->output.gpa == b->output.gpa && a->output.bytes == b->output.bytes &&
+		       a->output.stream == b->output.stream;
 	case EVENT_RESET:
 	case EVENT_POWER_OFF:
 		return true;

@@ -68,7 +68,7 @@ static void test_preamble(void)
 	expect(&forge, "another kind of file", 0, "not a reprise recording");
 	forge_begin(&forge);
 	bytes_put_le32(forge.data + FORMAT_MAGIC_BYTES, 7);
-	expect(&forge, "another version", 8, "format version 7, this tool reads 1");
+	expect(&forge, "another version", 8, "format version 7, this tool reads 1 to 2");
 	forge_preamble(&forge);
 	expect(&forge, "nothing but a preamble", 16, "ends before its header");
 	forge_begin(&forge);
@@ -185,7 +185,7 @@ static void test_headers(void)
 	header.format_version = FORMAT_VERSION;
 	expect_header(&header, "a header without a machine", "no machine");
 	header.machine = &machine;
-	header.format_version = 2;
+	header.format_version = FORMAT_VERSION_OLDEST;
 	expect_header(&header, "a header of another version", "format version");
 	header.format_version = FORMAT_VERSION;
 	header.clock_mode = (Reprise__ClockMode)9;

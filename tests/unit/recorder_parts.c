@@ -145,7 +145,8 @@ static bool at_once(void *ctx)
 static void test_source(void)
 {
 	struct input_source source;
-	struct input_source_config config = {.piece_bytes = 1, .period_ns = 100, .waits = true};
+	struct input_source_config config = {
+		.piece_bytes = 1, .period_ns = 100, .settle_ns = 100, .waits = true};
 	uint8_t byte = 0;
 	int ends[2];
 

@@ -1,4 +1,5 @@
 /* The replayer's parts that need no guest: streams and the words of a divergence. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "replayer/divergence.h"
@@ -73,6 +74,41 @@ static void test_streams(void)
 	       "an unknown kind of stream is refused");
 }
 
+static void test_streams_in_memory(void)
+{
+	Reprise__Header header = REPRISE__HEADER__INIT;
+	Reprise__Stream uart = REPRISE__STREAM__INIT, memory_stream = REPRISE__STREAM__INIT;
+	Reprise__Stream *list[] = {&uart, &memory_stream};
+	const struct memory_region ram = {REGION_RAM, 0, 2 * PAGE_BYTES};
+	struct event event = {.kind = EVENT_OUTPUT,
+			      .output = {.gpa = PAGE_BYTES - 3, .bytes = 5, .stream = 1}};
+	struct replay_streams *streams;
+	struct memory *memory;
+	struct seen seen = {0};
+
+	uart.kind = REPRISE__STREAM_KIND__STREAM_UART16550;
+	uart.port = 0x3f8;
+	memory_stream.kind = REPRISE__STREAM_KIND__STREAM_MEMORY;
+	header.n_streams = 2;
+	header.streams = list;
+	if (memory_create(&ram, 1, &memory) ||
+	    replay_streams_create(&header, take, &seen, &streams))
+		abort();
+	memory_write(memory, PAGE_BYTES - 3, "hello", 5);
+	put(streams, CROSSING_PORT_WRITE, 0x3f8, 'a');
+	put(streams, CROSSING_PORT_WRITE, 0, 'x');
+	tap_ok(replay_streams_take(streams, &event, memory), "bytes of a stream in memory");
+	event.output.stream = 0;
+	tap_ok(!replay_streams_take(streams, &event, memory), "a serial port's are not there");
+	event.output.stream = 2;
+	tap_ok(!replay_streams_take(streams, &event, memory), "nor are those of no stream");
+	replay_streams_flush(streams);
+	tap_ok(!strcmp(seen.text[0], "a") && !strcmp(seen.text[1], "hello"),
+	       "streams in memory and on ports");
+	replay_streams_destroy(streams);
+	memory_destroy(memory);
+}
+
 static void test_words(void)
 {
 	struct digest a = {1, 2, 3}, b = {1, 2, 3};
@@ -105,6 +141,7 @@ static void test_words(void)
 int main(void)
 {
 	test_streams();
+	test_streams_in_memory();
 	test_words();
 	return tap_done();
 }

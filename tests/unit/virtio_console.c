@@ -7,6 +7,20 @@ static char sent[64];
 static size_t n_sent;
 static const char *typed;
 
+/* Where what was sent lay. */
+static struct {
+	uint64_t gpa;
+	uint32_t n;
+} shown[4];
+static unsigned n_shown;
+
+static int dma_shown(void *ctx, uint64_t gpa, uint32_t n)
+{
+	shown[n_shown % 4].gpa = gpa;
+	shown[n_shown++ % 4].n = n;
+	return 0;
+}
+
 static void host_write(void *ctx, const uint8_t *data, size_t n)
 {
 	for (size_t i = 0; i < n && n_sent < sizeof(sent) - 1; i++)
@@ -36,6 +50,7 @@ static struct driver *make_console(void)
 	struct char_backend backend = {.write = host_write, .read = host_read};
 
 	typed = "";
+	driver->dma.shown = dma_shown;
 	if (virtio_console_create(&wiring, &backend, &driver->device) != 0)
 		abort();
 	driver_start(driver, 2, F_VERSION_1 | F_EVENT_IDX);
@@ -46,17 +61,21 @@ static void test_transmit(void)
 {
 	struct driver *driver = make_console();
 
-	memcpy(driver->ram + BUFFER_GPA, "hello world", 11);
+	memcpy(driver->ram + BUFFER_GPA, "hello ", 6);
+	memcpy(driver->ram + BUFFER_GPA + 0x100, "world", 5);
 	put_desc(driver, 1, 0, BUFFER_GPA, 6, D_NEXT, 1);
-	put_desc(driver, 1, 1, BUFFER_GPA + 6, 5, 0, 0);
+	put_desc(driver, 1, 1, BUFFER_GPA + 0x100, 5, 0, 0);
 	driver_offer(driver, 1, 0);
 	driver_notify(driver, 1);
 	tap_ok(n_sent == 11 && memcmp(sent, "hello world", 11) == 0, "bytes reach the host");
+	tap_ok(n_shown == 2 && shown[0].gpa == BUFFER_GPA && shown[0].n == 6 &&
+		       shown[1].gpa == BUFFER_GPA + 0x100 && shown[1].n == 5,
+	       "and where they lie is told");
 	tap_ok(used_idx(driver, 1) == 1 && driver->line, "buffer is given back");
 	put_desc(driver, 1, 0, RAM_BYTES, 6, 0, 0);
 	driver_offer(driver, 1, 0);
 	driver_notify(driver, 1);
-	tap_ok(needs_reset(driver), "buffer outside RAM");
+	tap_ok(needs_reset(driver) && n_shown == 2, "buffer outside RAM");
 	driver_destroy(driver);
 }
 
@@ -66,6 +85,7 @@ static void test_receive(void)
 
 	virtio_poll_input(driver->device);
 	tap_ok(!virtio_needs_service(driver->device), "no input, nothing to do");
+	tap_ok(virtio_console_listens(driver->device), "with its queues the driver listens");
 	typed = "abcdef";
 	virtio_poll_input(driver->device);
 	tap_ok(virtio_needs_service(driver->device), "input has arrived");
@@ -98,6 +118,7 @@ static void test_console_state(void)
 	virtio_save(driver->device, &state);
 	tap_ok(state.n_input == 3 && state.starved, "input that waits is part of the state");
 	virtio_reset(driver->device);
+	tap_ok(!virtio_console_listens(driver->device), "after a reset it does not listen");
 	virtio_save(driver->device, &again);
 	tap_ok(again.n_input == 0 && again.status == 0, "reset drops it");
 	tap_ok(virtio_restore(driver->device, &state) == 0, "restored");

@@ -71,7 +71,8 @@ static inline struct driver *driver_create(void)
 
 	if (!driver || timer_queue_create(&driver->timers) != 0)
 		abort();
-	driver->dma = (struct dma){driver_dma_read, driver_dma_write, driver};
+	driver->dma =
+		(struct dma){.read = driver_dma_read, .write = driver_dma_write, .ctx = driver};
 	driver->queue_size = 8;
 	return driver;
 }

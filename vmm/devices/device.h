@@ -44,6 +44,11 @@ static inline void irq_line_set(const struct irq_line *line, bool level)
 struct dma {
 	int (*read)(void *ctx, uint64_t gpa, void *buffer, uint32_t n);
 	int (*write)(void *ctx, uint64_t gpa, const void *data, uint32_t n);
+	/*
+	 * Optional. The device has read these n bytes, all of RAM, to show them to the user:
+	 * replay, which has no devices, finds them there again. Returns 0 or -EIO.
+	 */
+	int (*shown)(void *ctx, uint64_t gpa, uint32_t n);
 	void *ctx;
 };
 

@@ -580,6 +580,17 @@ void platform_poll_input(struct platform *platform)
 		virtio_poll_input(platform->virtio[i]);
 }
 
+bool platform_console_listens(const struct platform *platform)
+{
+	for (unsigned i = 0; i < platform->n_virtio; i++) {
+		const struct virtio_device *device = platform->virtio[i];
+
+		if (virtio_device_id(device) == VIRTIO_ID_CONSOLE && virtio_console_listens(device))
+			return true;
+	}
+	return false;
+}
+
 /* The 8259 pair comes before the local APIC's own interrupts; task priority does not hold it off.
  */
 int platform_pending_interrupt(const struct platform *platform, uint32_t vcpu)

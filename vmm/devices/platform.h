@@ -77,6 +77,9 @@ void platform_service(struct platform *platform);
 /* Polls the char back ends for input that has arrived. Cheap when there is none. */
 void platform_poll_input(struct platform *platform);
 
+/* True when there is a virtio console and the guest can receive from it. */
+bool platform_console_listens(const struct platform *platform);
+
 /* The vector a maskable interrupt would have now on this vCPU, or -1. Changes nothing. */
 int platform_pending_interrupt(const struct platform *platform, uint32_t vcpu);
 /* Acknowledges it: returns the vector (moved to in-service), or -1. */

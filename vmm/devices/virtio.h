@@ -46,6 +46,9 @@ int virtio_blk_create(const struct virtio_wiring *wiring, const struct block_bac
 int virtio_console_create(const struct virtio_wiring *wiring, const struct char_backend *backend,
 			  struct virtio_device **ret_device);
 
+/* True when the driver has set up the queue that receives: input that comes is not lost. */
+bool virtio_console_listens(const struct virtio_device *device);
+
 /* An entropy source. The backend is copied. */
 int virtio_rng_create(const struct virtio_wiring *wiring, const struct random_backend *backend,
 		      struct virtio_device **ret_device);

@@ -84,24 +84,35 @@ static int receive(struct virtio_console *console)
 
 /* ---- transmit ---- */
 
+static int send_segment(struct virtio_console *console, const struct virtio_segment *segment)
+{
+	const struct dma *dma = console->device.wiring.dma;
+	const struct char_backend *backend = &console->backend;
+	uint8_t piece[PIECE_BYTES];
+
+	for (uint32_t done = 0, n; done < segment->bytes; done += n) {
+		n = segment->bytes - done;
+		if (n > PIECE_BYTES)
+			n = PIECE_BYTES;
+		int err = dma->read(dma->ctx, segment->gpa + done, piece, n);
+		if (err)
+			return err;
+		if (backend->write)
+			backend->write(backend->ctx, piece, n);
+	}
+	return dma->shown ? dma->shown(dma->ctx, segment->gpa, segment->bytes) : 0;
+}
+
 static int transmit_one(struct virtio_console *console, struct virtio_queue *queue)
 {
-	const struct char_backend *backend = &console->backend;
 	struct virtio_chain *chain = &console->chain;
-	uint8_t piece[PIECE_BYTES];
 	uint16_t head;
 	int err = virtio_queue_take(queue, &head);
 
 	if (err == 0)
 		err = virtio_queue_chain(queue, head, chain);
-	for (uint32_t done = 0, n; err == 0 && done < chain->readable_bytes; done += n) {
-		n = chain->readable_bytes - done;
-		if (n > PIECE_BYTES)
-			n = PIECE_BYTES;
-		err = virtio_chain_read(queue, chain, done, piece, n);
-		if (err == 0 && backend->write)
-			backend->write(backend->ctx, piece, n);
-	}
+	for (unsigned i = 0; err == 0 && i < chain->n_readable; i++)
+		err = send_segment(console, &chain->readable[i]);
 	return err ? err : virtio_queue_give(queue, head, 0);
 }
 
@@ -189,4 +200,9 @@ int virtio_console_create(const struct virtio_wiring *wiring, const struct char_
 	console->backend = *backend;
 	*ret_device = &console->device;
 	return 0;
+}
+
+bool virtio_console_listens(const struct virtio_device *device)
+{
+	return device->queue[CONSOLE_RECEIVE].state.ready;
 }

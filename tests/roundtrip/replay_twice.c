@@ -1,0 +1,54 @@
+/*
+ * twice.h as a command, for recordings that other suites made:
+ *
+ *	replay_twice FILE CONSOLE STOPS SAVES SEED
+ *
+ * CONSOLE is written with the first stream's bytes; "-": it is not kept. Prints one line a
+ *comparison, TAP without a plan. Exit status 0 when everything was equal.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/roundtrip/twice.h"
+
+#define STOPS_MAX 1000
+
+static void print(void *ctx, bool good, const char *text)
+{
+	printf("%s - %s\n", good ? "ok" : "not ok", text);
+}
+
+static int bail_out(const char *what)
+{
+	printf("Bail out! %s\n", what);
+	return 99;
+}
+
+int main(int argc, char **argv)
+{
+	struct twice_request request = {
+		.engine = &interp_engine_ops, .console_fd = -1, .report = print};
+	bool same;
+
+	if (argc != 6)
+		return bail_out("usage: replay_twice FILE CONSOLE STOPS SAVES SEED");
+	request.path = argv[1];
+	request.n_stops = (unsigned)strtoul(argv[3], NULL, 0);
+	request.n_saves = (unsigned)strtoul(argv[4], NULL, 0);
+	request.seed = strtoull(argv[5], NULL, 0);
+	if (request.n_stops < 1 || request.n_stops > STOPS_MAX || request.n_saves < 1 ||
+	    request.n_saves > request.n_stops)
+		return bail_out("no such number of stops or saves");
+	if (strcmp(argv[2], "-")) {
+		request.console_fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		if (request.console_fd < 0)
+			return bail_out("the console's file cannot be written");
+	}
+	same = twice_replay(&request);
+	if (request.console_fd >= 0)
+		close(request.console_fd);
+	return !same;
+}
