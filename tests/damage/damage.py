@@ -85,12 +85,8 @@ class Outcome:
                 f"stdout {self.stdout[:200]!r}, stderr {self.stderr[-3000:]!r}")
 
 
-def _open_output(name):
-    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-
-
 def _read_output(descriptor):
-    data = os.pread(descriptor, 1 << 26, 0)
+    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     os.close(descriptor)
     return data
 
@@ -98,7 +94,7 @@ def _read_output(descriptor):
 def run(*arguments):
     """Runs the tool to its end, in the current directory."""
     outcome = Outcome(arguments)
-    stdout, stderr = _open_output("stdout"), _open_output("stderr")
+    stdout, stderr = os.memfd_create("stdout"), os.memfd_create("stderr")
     process = os.posix_spawn(TOOL, [TOOL, *arguments], os.environ, file_actions=[
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)])
@@ -144,9 +140,13 @@ def names_offset(outcome):
     return re.search(rb": byte \d+: ", outcome.stderr) is not None
 
 
+# UTF-8 beyond ASCII is for the tool's own signs.
+TEXT = bytes(byte for byte in range(256) if (byte >= 0x20 and byte != 0x7F) or byte == 0x0A)
+
+
 def is_text(data):
-    """Printable, lines apart; UTF-8 beyond ASCII is for the tool's own signs."""
-    return all(byte >= 0x20 and byte != 0x7F or byte == 0x0A for byte in data)
+    """Printable, lines apart."""
+    return not data.translate(None, delete=TEXT)
 
 
 # ---- the file's framing: docs/file-format.md ----
