@@ -1,6 +1,6 @@
 /*
- * virtio-console over MMIO, polled: speaks on it and on the serial port in turn, echoes a line that was
- * typed into it. The text lies in two pieces, and is overwritten once the device has taken it.
+ * virtio-console over MMIO, polled: speaks on it and on the serial port in turn, echoes a line that
+ * was typed into it. The text lies in two pieces, and is overwritten once the device has taken it.
  */
 #include "virtio.h"
 
