@@ -4,19 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replayer/page_copies.h"
 #include "replayer/place.h"
 
-struct page_copy {
-	uint64_t gpa;
-	uint32_t number;
-	uint8_t *bytes;
-};
+/* Beside the list's own, what the state of a vCPU and its place in the log take at most. */
+#define PLACE_BYTES 8192
+
+/* Before anything was packed: what packing leaves of a page. */
+#define FIRST_GUESS_BYTES 1600
 
 struct checkpoint {
 	uint64_t icount;
 	struct place place;
-	struct page_copy *page; /* ascending by number */
-	uint32_t n_pages;
+	struct page_copies pages;
 };
 
 struct checkpoints {
@@ -26,17 +26,22 @@ struct checkpoints {
 	unsigned n, max;
 	unsigned base;
 	uint64_t *wanted; /* restoring: bit n, page n is still to be found */
+	uint32_t n_wanted;
+	uint64_t *in_file; /* bit n: page n of the initial RAM stands in the file; NULL: the first
+			      checkpoint has all of it */
 };
 
 /* What a checkpoint takes beside its pages. */
-static uint64_t fixed_bytes(const struct checkpoint *checkpoint)
+static uint64_t fixed_bytes(const struct checkpoints *checkpoints)
 {
-	return sizeof(*checkpoint) + checkpoint->place.state_bytes + 8192;
+	return sizeof(struct checkpoint) + machine_state_bytes(checkpoints->replayer->machine) +
+	       PLACE_BYTES;
 }
 
-static uint64_t page_bytes(uint32_t n_pages)
+static uint64_t checkpoint_bytes(const struct checkpoints *checkpoints,
+				 const struct checkpoint *checkpoint)
 {
-	return n_pages * (PAGE_BYTES + sizeof(struct page_copy));
+	return fixed_bytes(checkpoints) + checkpoint->pages.bytes;
 }
 
 static struct memory *memory_of(const struct checkpoints *checkpoints)
@@ -48,92 +53,36 @@ static void destroy_checkpoint(struct checkpoint *checkpoint)
 {
 	if (!checkpoint)
 		return;
-	for (uint32_t i = 0; i < checkpoint->n_pages; i++)
-		free(checkpoint->page[i].bytes);
-	free(checkpoint->page);
+	page_copies_finish(&checkpoint->pages);
 	place_finish(&checkpoint->place);
 	free(checkpoint);
 }
 
-/* ---- copying pages ---- */
-
-static int copy_page(void *ctx, uint64_t gpa, const uint8_t *bytes)
+/* A checkpoint of the machine as it is, still without pages. */
+static struct checkpoint *take_place(const struct checkpoints *checkpoints)
 {
-	struct checkpoint *checkpoint = ctx;
-	struct page_copy *copy = &checkpoint->page[checkpoint->n_pages];
-
-	copy->bytes = malloc(PAGE_BYTES);
-	if (!copy->bytes)
-		return -ENOMEM;
-	memcpy(copy->bytes, bytes, PAGE_BYTES);
-	copy->gpa = gpa;
-	checkpoint->n_pages++;
-	return 0;
-}
-
-static int count_page(void *ctx, uint64_t gpa, const uint8_t *bytes)
-{
-	++*(uint32_t *)ctx;
-	return 0;
-}
-
-static int copy_all(const struct memory *memory, struct checkpoint *checkpoint)
-{
-	uint32_t n = 0;
-
-	memory_each_page(memory, count_page, &n);
-	checkpoint->page = calloc((size_t)n + 1, sizeof(*checkpoint->page));
-	return checkpoint->page ? memory_each_page(memory, copy_page, checkpoint) : -ENOMEM;
-}
-
-static int copy_changes(const struct memory *memory, struct checkpoint *checkpoint)
-{
-	uint32_t n = memory_change_count(memory);
-	int error = 0;
-
-	checkpoint->page = calloc((size_t)n + 1, sizeof(*checkpoint->page));
-	if (!checkpoint->page)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n && !error; i++) {
-		uint64_t gpa = memory_change(memory, i);
-		error = copy_page(checkpoint, gpa, memory_page(memory, gpa));
-	}
-	return error;
-}
-
-static int compare_pages(const void *a, const void *b)
-{
-	const struct page_copy *x = a, *y = b;
-
-	return (x->number > y->number) - (x->number < y->number);
-}
-
-static void sort_pages(const struct memory *memory, struct checkpoint *checkpoint)
-{
-	for (uint32_t i = 0; i < checkpoint->n_pages; i++)
-		checkpoint->page[i].number = memory_page_number(memory, checkpoint->page[i].gpa);
-	qsort(checkpoint->page, checkpoint->n_pages, sizeof(*checkpoint->page), compare_pages);
-}
-
-/* A checkpoint of the machine as it is: all pages, or those written since the base. */
-static struct checkpoint *take(const struct checkpoints *checkpoints, bool all)
-{
-	const struct memory *memory = memory_of(checkpoints);
 	struct checkpoint *checkpoint = calloc(1, sizeof(*checkpoint));
-	int error;
 
 	if (!checkpoint)
 		return NULL;
 	checkpoint->icount = checkpoints->replayer->machine->icount;
-	error = place_save(checkpoints->replayer, &checkpoint->place);
-	if (!error)
-		error = all ? copy_all(memory, checkpoint) : copy_changes(memory, checkpoint);
-	if (error) {
-		destroy_checkpoint(checkpoint);
-		return NULL;
-	}
-	sort_pages(memory, checkpoint);
-	return checkpoint;
+	if (!place_save(checkpoints->replayer, &checkpoint->place))
+		return checkpoint;
+	destroy_checkpoint(checkpoint);
+	return NULL;
+}
+
+/* One of the pages written since the base. */
+static struct checkpoint *take(const struct checkpoints *checkpoints, bool packed,
+			       uint64_t max_bytes)
+{
+	struct checkpoint *checkpoint = take_place(checkpoints);
+
+	if (!checkpoint || !page_copies_take_changes(memory_of(checkpoints), packed, max_bytes,
+						     &checkpoint->pages))
+		return checkpoint;
+	destroy_checkpoint(checkpoint);
+	return NULL;
 }
 
 /* ---- the list ---- */
@@ -168,55 +117,65 @@ static bool insert(struct checkpoints *checkpoints, struct checkpoint *checkpoin
 		(checkpoints->n - at) * sizeof(*checkpoints->item));
 	checkpoints->item[at] = checkpoint;
 	checkpoints->n++;
-	checkpoints->bytes += fixed_bytes(checkpoint) + page_bytes(checkpoint->n_pages);
+	checkpoints->bytes += checkpoint_bytes(checkpoints, checkpoint);
+	return true;
+}
+
+/* ---- bits, one a page ---- */
+
+static bool bit_is_set(const uint64_t *bits, uint32_t n)
+{
+	return bits[n / 64] >> n % 64 & 1;
+}
+
+static uint64_t *create_bits(const struct checkpoints *checkpoints)
+{
+	return calloc(memory_page_count(memory_of(checkpoints)) / 64 + 1, sizeof(uint64_t));
+}
+
+static void want(struct checkpoints *checkpoints, uint32_t page)
+{
+	if (bit_is_set(checkpoints->wanted, page))
+		return;
+	checkpoints->wanted[page / 64] |= UINT64_C(1) << page % 64;
+	checkpoints->n_wanted++;
+}
+
+/* Returns whether it was wanted. */
+static bool found(struct checkpoints *checkpoints, uint32_t page)
+{
+	if (!bit_is_set(checkpoints->wanted, page))
+		return false;
+	checkpoints->wanted[page / 64] &= ~(UINT64_C(1) << page % 64);
+	checkpoints->n_wanted--;
 	return true;
 }
 
 /* ---- making room ---- */
 
-/* Gives the pages of a checkpoint that goes to its successor, but for those that it has itself.
- * Returns false when there is no memory. */
-static bool merge_into(struct checkpoints *checkpoints, struct checkpoint *from,
-		       struct checkpoint *to)
+/* One that is the base leaves its pages to what has changed since the base, now the one before. */
+static void give_to_changes(struct checkpoints *checkpoints, const struct checkpoint *checkpoint)
 {
-	uint32_t n = 0, i = 0, j = 0;
-	struct page_copy *page = calloc((size_t)from->n_pages + to->n_pages + 1, sizeof(*page));
-
-	if (!page)
-		return false;
-	while (i < from->n_pages || j < to->n_pages) {
-		bool older = j == to->n_pages ||
-			     (i < from->n_pages && from->page[i].number < to->page[j].number);
-		if (older) {
-			page[n++] = from->page[i++];
-			continue;
-		}
-		if (i < from->n_pages && from->page[i].number == to->page[j].number) {
-			free(from->page[i++].bytes);
-			checkpoints->bytes -= page_bytes(1);
-		}
-		page[n++] = to->page[j++];
-	}
-	free(to->page);
-	to->page = page;
-	to->n_pages = n;
-	from->n_pages = 0;
-	return true;
+	for (uint32_t i = 0; i < checkpoint->pages.n; i++)
+		memory_note_change(memory_of(checkpoints), checkpoint->pages.copy[i].gpa);
 }
 
 static bool remove_item(struct checkpoints *checkpoints, unsigned at)
 {
 	struct checkpoint *checkpoint = checkpoints->item[at];
+	struct checkpoint *next = at + 1 < checkpoints->n ? checkpoints->item[at + 1] : NULL;
+	uint64_t before = checkpoint->pages.bytes + (next ? next->pages.bytes : 0);
 
-	if (at + 1 < checkpoints->n &&
-	    !merge_into(checkpoints, checkpoint, checkpoints->item[at + 1]))
+	if (at == checkpoints->base)
+		give_to_changes(checkpoints, checkpoint);
+	if (next && page_copies_merge(&checkpoint->pages, &next->pages))
 		return false;
-	checkpoints->bytes -= fixed_bytes(checkpoint) + page_bytes(checkpoint->n_pages);
+	checkpoints->bytes -= fixed_bytes(checkpoints) + before - (next ? next->pages.bytes : 0);
 	destroy_checkpoint(checkpoint);
 	checkpoints->n--;
 	memmove(&checkpoints->item[at], &checkpoints->item[at + 1],
 		(checkpoints->n - at) * sizeof(*checkpoints->item));
-	checkpoints->base -= checkpoints->base > at;
+	checkpoints->base -= checkpoints->base >= at;
 	return true;
 }
 
@@ -233,17 +192,148 @@ static double worth(const struct checkpoints *checkpoints, unsigned at)
 	return gap / (distance + 100000);
 }
 
-static void make_room(struct checkpoints *checkpoints)
+/* The checkpoint that is worth least, only_plain: of those not packed yet; 0: there is none but the
+ * first. */
+static unsigned find_least(const struct checkpoints *checkpoints, bool only_plain)
 {
-	while (checkpoints->bytes > checkpoints->max_bytes) {
-		unsigned least = 0;
-		for (unsigned i = 1; i < checkpoints->n; i++)
-			if (i != checkpoints->base &&
-			    (!least || worth(checkpoints, i) < worth(checkpoints, least)))
-				least = i;
-		if (!least || !remove_item(checkpoints, least))
-			return;
+	unsigned least = 0;
+
+	for (unsigned i = 1; i < checkpoints->n; i++) {
+		if (only_plain && checkpoints->item[i]->pages.packed)
+			continue;
+		if (!least || worth(checkpoints, i) < worth(checkpoints, least))
+			least = i;
 	}
+	return least;
+}
+
+static void pack_item(struct checkpoints *checkpoints, unsigned at)
+{
+	struct page_copies *pages = &checkpoints->item[at]->pages;
+
+	checkpoints->bytes -= pages->bytes;
+	page_copies_pack(pages);
+	checkpoints->bytes += pages->bytes;
+}
+
+/* What a packed page takes, by those there are. */
+static uint64_t packed_page_bytes(const struct checkpoints *checkpoints)
+{
+	uint64_t n = 0, bytes = 0;
+
+	for (unsigned i = 1; i < checkpoints->n; i++) {
+		if (!checkpoints->item[i]->pages.packed)
+			continue;
+		n += checkpoints->item[i]->pages.n;
+		bytes += checkpoints->item[i]->pages.bytes;
+	}
+	return n ? bytes / n + 1 : FIRST_GUESS_BYTES;
+}
+
+/* What the next checkpoint will take. */
+static uint64_t expected_bytes(const struct checkpoints *checkpoints, bool packed)
+{
+	return fixed_bytes(checkpoints) +
+	       memory_change_count(memory_of(checkpoints)) *
+		       (packed ? packed_page_bytes(checkpoints) : PAGE_COPY_MAX_BYTES);
+}
+
+static bool has_room(const struct checkpoints *checkpoints, bool packed)
+{
+	return checkpoints->bytes + expected_bytes(checkpoints, packed) <= checkpoints->max_bytes;
+}
+
+/* Whether one here fits even when it is the only one beside the first: it then holds every page
+ * that was ever written before. */
+static bool can_fit_alone(struct checkpoints *checkpoints)
+{
+	struct memory *memory = memory_of(checkpoints);
+	uint64_t first = checkpoint_bytes(checkpoints, checkpoints->item[0]), n;
+
+	for (unsigned i = 1; i <= checkpoints->base; i++)
+		for (uint32_t k = 0; k < checkpoints->item[i]->pages.n; k++)
+			want(checkpoints, checkpoints->item[i]->pages.copy[k].number);
+	for (uint32_t i = 0; i < memory_change_count(memory); i++)
+		want(checkpoints, memory_page_number(memory, memory_change(memory, i)));
+	n = checkpoints->n_wanted;
+	memset(checkpoints->wanted, 0, memory_page_count(memory) / 64 * 8 + 8);
+	checkpoints->n_wanted = 0;
+	return first + fixed_bytes(checkpoints) + n * packed_page_bytes(checkpoints) <=
+	       checkpoints->max_bytes;
+}
+
+/*
+ * Makes room for a checkpoint of here: others are packed, those worth least first, then go. Returns
+ * false when there can be none; *ret_packed: only packed does it fit.
+ */
+static bool make_room(struct checkpoints *checkpoints, bool *ret_packed)
+{
+	unsigned least;
+
+	*ret_packed = false;
+	while (!has_room(checkpoints, false) && (least = find_least(checkpoints, true)))
+		pack_item(checkpoints, least);
+	if (has_room(checkpoints, false))
+		return true;
+	*ret_packed = true;
+	if (has_room(checkpoints, true))
+		return true;
+	if (!can_fit_alone(checkpoints))
+		return false;
+	while (!has_room(checkpoints, true) && (least = find_least(checkpoints, false)))
+		if (!remove_item(checkpoints, least))
+			break;
+	return has_room(checkpoints, true);
+}
+
+/* ---- the first ---- */
+
+static int note_in_file(void *ctx, uint64_t gpa, const uint8_t *page)
+{
+	struct checkpoints *checkpoints = ctx;
+	uint32_t number = memory_page_number(memory_of(checkpoints), gpa);
+
+	checkpoints->in_file[number / 64] |= UINT64_C(1) << number % 64;
+	return 0;
+}
+
+static int list_file(struct checkpoints *checkpoints)
+{
+	struct log_reader *reader = checkpoints->replayer->reader;
+	struct log_position position = log_reader_position(reader);
+	struct log_error error;
+	int code;
+
+	checkpoints->in_file = create_bits(checkpoints);
+	if (!checkpoints->in_file)
+		return -ENOMEM;
+	code = log_reader_each_page(reader, note_in_file, checkpoints, &error);
+	return code ? code : log_reader_set_position(reader, position, &error);
+}
+
+/*
+ * Takes all of RAM when that leaves most of the budget to others. Or else only what has changed
+ * since the file's initial RAM was loaded: the rest is read there again when it is needed.
+ */
+static struct checkpoint *take_first(struct checkpoints *checkpoints)
+{
+	const struct memory *memory = memory_of(checkpoints);
+	struct checkpoint *first = take_place(checkpoints);
+	int error;
+
+	if (!first)
+		return NULL;
+	if (page_copies_all_max_bytes(memory) <= checkpoints->max_bytes / 4) {
+		error = page_copies_take_all(memory, &first->pages);
+	} else {
+		error = list_file(checkpoints);
+		if (!error)
+			error = page_copies_take_changes(memory, true, UINT64_MAX, &first->pages);
+	}
+	if (!error)
+		return first;
+	destroy_checkpoint(first);
+	return NULL;
 }
 
 /* ---- life ---- */
@@ -257,9 +347,8 @@ int checkpoints_create(struct replayer *replayer, uint64_t bytes, struct checkpo
 		return -ENOMEM;
 	checkpoints->replayer = replayer;
 	checkpoints->max_bytes = bytes;
-	checkpoints->wanted = calloc(memory_page_count(memory_of(checkpoints)) / 64 + 1,
-				     sizeof(*checkpoints->wanted));
-	first = take(checkpoints, true);
+	checkpoints->wanted = create_bits(checkpoints);
+	first = take_first(checkpoints);
 	if (!checkpoints->wanted || !first || !insert(checkpoints, first, 0) ||
 	    memory_keep_changes(memory_of(checkpoints))) {
 		if (!checkpoints->n)
@@ -279,111 +368,136 @@ void checkpoints_destroy(struct checkpoints *checkpoints)
 		destroy_checkpoint(checkpoints->item[i]);
 	free(checkpoints->item);
 	free(checkpoints->wanted);
+	free(checkpoints->in_file);
 	free(checkpoints);
+}
+
+static void set_base(struct checkpoints *checkpoints, unsigned at)
+{
+	checkpoints->base = at;
+	memory_keep_changes(memory_of(checkpoints));
 }
 
 void checkpoints_add(struct checkpoints *checkpoints)
 {
 	uint64_t icount = checkpoints->replayer->machine->icount;
+	struct checkpoint *checkpoint;
 	unsigned before = find(checkpoints, icount);
-	struct checkpoint *checkpoint = NULL;
+	bool packed;
 
 	if (checkpoints->item[before]->icount == icount) {
-		checkpoints->base = before;
-		memory_keep_changes(memory_of(checkpoints));
+		set_base(checkpoints, before);
 		return;
 	}
-	checkpoint = take(checkpoints, false);
+	if (!make_room(checkpoints, &packed))
+		return;
+	checkpoint = take(checkpoints, packed,
+			  checkpoints->max_bytes - checkpoints->bytes - fixed_bytes(checkpoints));
+	before = find(checkpoints, icount); /* some may have gone */
 	if (!checkpoint || !insert(checkpoints, checkpoint, before + 1)) {
 		destroy_checkpoint(checkpoint);
 		return;
 	}
-	checkpoints->base = before + 1;
-	memory_keep_changes(memory_of(checkpoints));
-	make_room(checkpoints);
+	set_base(checkpoints, before + 1);
 }
 
 /* ---- going back ---- */
 
-static bool is_wanted(const struct checkpoints *checkpoints, uint32_t page)
-{
-	return checkpoints->wanted[page / 64] >> page % 64 & 1;
-}
-
-static void want(struct checkpoints *checkpoints, uint32_t page, bool wanted)
-{
-	uint64_t bit = UINT64_C(1) << page % 64;
-
-	if (wanted)
-		checkpoints->wanted[page / 64] |= bit;
-	else
-		checkpoints->wanted[page / 64] &= ~bit;
-}
-
-static void load_if_other(struct memory *memory, uint64_t gpa, const uint8_t *bytes)
-{
-	if (memcmp(memory_page(memory, gpa), bytes, PAGE_BYTES) != 0)
-		memory_load(memory, gpa, bytes, PAGE_BYTES);
-}
-
 /* Loads the newest copy, at or before checkpoint at, of every page that is wanted. */
 static void load_copies(struct checkpoints *checkpoints, unsigned at)
 {
+	for (unsigned k = at + 1; k-- > 0 && checkpoints->n_wanted;) {
+		const struct page_copies *pages = &checkpoints->item[k]->pages;
+		for (uint32_t i = 0; i < pages->n; i++)
+			if (found(checkpoints, pages->copy[i].number))
+				page_copy_load(&pages->copy[i], memory_of(checkpoints));
+	}
+}
+
+static int load_from_file(void *ctx, uint64_t gpa, const uint8_t *page)
+{
+	struct checkpoints *checkpoints = ctx;
 	struct memory *memory = memory_of(checkpoints);
 
-	for (unsigned k = at + 1; k-- > 0;) {
-		const struct checkpoint *checkpoint = checkpoints->item[k];
-		for (uint32_t i = 0; i < checkpoint->n_pages; i++) {
-			const struct page_copy *copy = &checkpoint->page[i];
-			if (!is_wanted(checkpoints, copy->number))
-				continue;
-			load_if_other(memory, copy->gpa, copy->bytes);
-			want(checkpoints, copy->number, false);
-		}
-	}
+	if (found(checkpoints, memory_page_number(memory, gpa)))
+		page_load_if_other(memory, gpa, page);
+	return 0;
+}
+
+static int load_file(struct checkpoints *checkpoints)
+{
+	struct log_reader *reader = checkpoints->replayer->reader;
+	struct log_position position = log_reader_position(reader);
+	struct log_error *error = &checkpoints->replayer->error;
+	int code = log_reader_each_page(reader, load_from_file, checkpoints, error);
+
+	return code ? code : log_reader_set_position(reader, position, error);
+}
+
+static bool wants_file(const struct checkpoints *checkpoints)
+{
+	uint32_t n = memory_page_count(memory_of(checkpoints)) / 64 + 1;
+
+	for (uint32_t i = 0; checkpoints->in_file && checkpoints->n_wanted && i < n; i++)
+		if (checkpoints->wanted[i] & checkpoints->in_file[i])
+			return true;
+	return false;
 }
 
 static void load_zeros(struct checkpoints *checkpoints, uint64_t gpa)
 {
 	static const uint8_t zeros[PAGE_BYTES];
-	uint32_t number = memory_page_number(memory_of(checkpoints), gpa);
+	struct memory *memory = memory_of(checkpoints);
 
-	if (!is_wanted(checkpoints, number))
-		return;
-	load_if_other(memory_of(checkpoints), gpa, zeros);
-	want(checkpoints, number, false);
+	if (found(checkpoints, memory_page_number(memory, gpa)))
+		page_load_if_other(memory, gpa, zeros);
 }
 
-/* RAM as it was at a checkpoint; pages of which there is no copy were still zero. */
-static void load_memory(struct checkpoints *checkpoints, unsigned at)
+/* What no checkpoint has is as the file has it, or still zero. */
+static int load_rest(struct checkpoints *checkpoints, unsigned low, unsigned high)
+{
+	struct memory *memory = memory_of(checkpoints);
+	uint32_t n_changes = memory_change_count(memory);
+	int error = wants_file(checkpoints) ? load_file(checkpoints) : 0;
+
+	/* Each page that is loaded is one more change, already found. */
+	for (uint32_t i = 0; i < n_changes; i++)
+		load_zeros(checkpoints, memory_change(memory, i));
+	for (unsigned k = low + 1; k <= high; k++)
+		for (uint32_t i = 0; i < checkpoints->item[k]->pages.n; i++)
+			load_zeros(checkpoints, checkpoints->item[k]->pages.copy[i].gpa);
+	return error;
+}
+
+/* RAM as it was at a checkpoint. */
+static int load_memory(struct checkpoints *checkpoints, unsigned at)
 {
 	struct memory *memory = memory_of(checkpoints);
 	unsigned low = at < checkpoints->base ? at : checkpoints->base;
 	unsigned high = at < checkpoints->base ? checkpoints->base : at;
-	uint32_t n_changes = memory_change_count(memory);
 
-	for (uint32_t i = 0; i < n_changes; i++)
-		want(checkpoints, memory_page_number(memory, memory_change(memory, i)), true);
+	for (uint32_t i = 0; i < memory_change_count(memory); i++)
+		want(checkpoints, memory_page_number(memory, memory_change(memory, i)));
 	for (unsigned k = low + 1; k <= high; k++)
-		for (uint32_t i = 0; i < checkpoints->item[k]->n_pages; i++)
-			want(checkpoints, checkpoints->item[k]->page[i].number, true);
+		for (uint32_t i = 0; i < checkpoints->item[k]->pages.n; i++)
+			want(checkpoints, checkpoints->item[k]->pages.copy[i].number);
 	load_copies(checkpoints, at);
-	for (uint32_t i = 0; i < n_changes; i++)
-		load_zeros(checkpoints, memory_change(memory, i));
-	for (unsigned k = low + 1; k <= high; k++)
-		for (uint32_t i = 0; i < checkpoints->item[k]->n_pages; i++)
-			load_zeros(checkpoints, checkpoints->item[k]->page[i].gpa);
+	return checkpoints->n_wanted ? load_rest(checkpoints, low, high) : 0;
 }
 
 int checkpoints_restore(struct checkpoints *checkpoints, uint64_t icount)
 {
 	unsigned at = find(checkpoints, icount);
+	/* First, because it drops what is derived from page tables: it would be dropped piece by
+	 * piece when they are loaded. */
+	int error = place_restore(checkpoints->replayer, &checkpoints->item[at]->place);
 
-	load_memory(checkpoints, at);
-	checkpoints->base = at;
-	memory_keep_changes(memory_of(checkpoints));
+	if (error)
+		return error;
+	error = load_memory(checkpoints, at);
+	set_base(checkpoints, at);
 	memory_clear_watch_hit(memory_of(checkpoints));
-	return place_restore(checkpoints->replayer, &checkpoints->item[at]->place);
+	return error;
 }
 
 uint64_t checkpoints_before(const struct checkpoints *checkpoints, uint64_t icount)

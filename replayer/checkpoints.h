@@ -6,8 +6,9 @@
  *     all pages  pages written  pages written        pages written since c:
  *                since 0        since a, before b    memory_change()
  *
- * The first checkpoint holds every page that is not zero, each later one a copy of the pages
- * written since its predecessor. The machine always descends from one of them, its *base*. A page's
+ * The first checkpoint holds every page that is not zero (or, when that would take too much of the
+ * budget, leaves them to the file's initial RAM), each later one a copy of the pages written since
+ * its predecessor. The machine always descends from one of them, its *base*. A page's
  * content at a checkpoint is that of the newest copy at or before it. To go from one to another
  * only the pages written since the base and those that stand between the two have to be looked at.
  */
@@ -19,16 +20,17 @@
 struct checkpoints;
 
 /*
- * Makes the first checkpoint of where the replayer stands. bytes: what they may take in all. Beyond
- * that some go, mostly such as stand dense far from where the machine is; the first and the base
- * stay in any case. Returns 0 or -ENOMEM.
+ * Makes the first checkpoint of where the replayer stands; memory_keep_changes() was called when
+ * RAM was as in the file. bytes: what they may take in all. Beyond that they are packed, and then
+ * some go, mostly such as stand dense far from where the machine is; the first stays in any case.
+ * Returns 0 or -ENOMEM.
  */
 int checkpoints_create(struct replayer *replayer, uint64_t bytes, struct checkpoints **ret);
 void checkpoints_destroy(struct checkpoints *checkpoints);
 
 /*
  * Makes a checkpoint of where the last run ended, unless there is one; it becomes the base. The run
- * must have ended with REPLAY_AT_ICOUNT. Without memory for it nothing is made.
+ * must have ended with REPLAY_AT_ICOUNT. Without memory or room for it nothing is made.
  */
 void checkpoints_add(struct checkpoints *checkpoints);
 

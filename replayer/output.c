@@ -75,3 +75,8 @@ const uint8_t *output_before(const struct output *output, uint64_t icount, size_
 	*ret_n = low;
 	return output->data;
 }
+
+uint64_t output_icount(const struct output *output, size_t n)
+{
+	return output->icount[n];
+}

@@ -21,4 +21,7 @@ void output_seen(struct output *output, uint64_t icount);
 /* All bytes, and how many of them were written by steps before icount. */
 const uint8_t *output_before(const struct output *output, uint64_t icount, size_t *ret_n);
 
+/* The count that byte n, which is there, was added with. */
+uint64_t output_icount(const struct output *output, size_t n);
+
 #endif

@@ -16,8 +16,8 @@ struct place {
 int place_save(const struct replayer *replayer, struct place *ret_place);
 
 /*
- * Goes back to the place; RAM is the caller's business, before this. Returns 0 or a negative errno
- * with replayer->error set.
+ * Goes back to the place; RAM is the caller's business. Returns 0 or a negative errno with
+ * replayer->error set.
  */
 int place_restore(struct replayer *replayer, const struct place *place);
 

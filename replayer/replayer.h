@@ -32,11 +32,12 @@ struct replayer_config {
 	void *progress_ctx;
 	/*
 	 * The machine met a breakpoint (watch false) or a watchpoint (watch true: machine->memory's
-	 * memory_watch_hit() says what). Returns true to end the run: at a breakpoint before its
-	 * instruction; at a watchpoint at the count of the state that first has the access behind
-	 * it. Must not change the machine. Optional.
+	 * memory_watch_hit() says what). icount is that of the state before the instruction, or
+	 * before the step that made the access. Returns true to end the run: at a breakpoint before
+	 * its instruction; at a watchpoint at the count of the state that first has the access
+	 * behind it. Must not change the machine. Optional.
 	 */
-	bool (*hit)(void *ctx, bool watch);
+	bool (*hit)(void *ctx, bool watch, uint64_t icount);
 	void *hit_ctx;
 };
 

@@ -90,28 +90,33 @@ static enum boundary_result take_output(struct replayer *replayer, const struct 
 }
 
 /* Lets the debugger decide on a hit. */
-static bool wants_stop(struct replayer *replayer, bool watch)
+static bool wants_stop(struct replayer *replayer, bool watch, uint64_t icount)
 {
 	const struct replayer_config *config = &replayer->config;
 
-	return config->hit && config->hit(config->hit_ctx, watch);
+	return config->hit && config->hit(config->hit_ctx, watch, icount);
 }
 
-/* The run is to end here: once the rest of what belongs to this count's state is applied. */
-static void stop_here(struct replayer *replayer, const struct machine *machine)
+/* The run is to end at a count: once the rest of what belongs to that state is applied. */
+static void stop_at(struct replayer *replayer, uint64_t icount)
 {
 	replayer->stopping = true;
-	if (replayer->target_icount > machine->icount)
-		replayer->target_icount = machine->icount;
+	if (replayer->target_icount > icount)
+		replayer->target_icount = icount;
 }
 
-/* An event was applied: it may have written to watched memory. */
-static void notice_watch_hit(struct replayer *replayer, struct machine *machine)
+/*
+ * An event was applied: it may have written to watched memory. What reloads RAM at a count comes
+ * behind the state there, and is first seen in that of the next.
+ */
+static void notice_watch_hit(struct replayer *replayer, struct machine *machine, bool reloads)
 {
+	uint64_t behind = machine->icount + reloads;
+
 	if (!memory_watch_hit(machine->memory, NULL))
 		return;
-	if (wants_stop(replayer, true))
-		stop_here(replayer, machine);
+	if (wants_stop(replayer, true, behind - 1))
+		stop_at(replayer, behind);
 	memory_clear_watch_hit(machine->memory);
 }
 
@@ -137,7 +142,7 @@ static enum boundary_result apply_next(struct replayer *replayer, struct machine
 	else if (event->kind == EVENT_OUTPUT)
 		result = take_output(replayer, machine);
 	replayer->has_next = false;
-	notice_watch_hit(replayer, machine);
+	notice_watch_hit(replayer, machine, event->kind == EVENT_RESET);
 	return result;
 }
 
@@ -276,9 +281,9 @@ static enum boundary_result replay_stopped(void *ctx, const struct machine *mach
 {
 	struct replayer *replayer = ctx;
 
-	if (!wants_stop(replayer, watch))
+	if (!wants_stop(replayer, watch, machine->icount - watch))
 		return BOUNDARY_GO;
-	stop_here(replayer, machine);
+	stop_at(replayer, machine->icount);
 	return watch ? BOUNDARY_GO : stop(replayer, REPLAY_INTERRUPTED);
 }
 

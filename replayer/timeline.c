@@ -8,6 +8,8 @@
 
 #include "replayer/checkpoints.h"
 #include "replayer/output.h"
+#include "vmm/cpu/exec.h"
+#include "vmm/mmu/mmu.h"
 
 /* Between checkpoints on the first way through, and the shortest distance that is worth another on
  * the way to a position behind. */
@@ -29,12 +31,16 @@ struct timeline {
 	uint64_t start_icount, end_icount;
 	uint64_t explored; /* the machine has been here at least once */
 
-	bool interruptible;
+	bool interruptible, counts_all;
 	volatile sig_atomic_t stop; /* the user wants to stop, and may */
 	enum hit_mode mode;
-	uint64_t skipped_icount; /* a breakpoint at this count does not count */
+	uint64_t skipped_icount; /* a breakpoint of this vCPU at this count does not count */
+	uint32_t skipped_vcpu;
 	bool has_hit;
 	struct timeline_hit hit;
+	/* The machine is in the state of its count. At a breakpoint it need not be: a switch of
+	 * vCPUs at the same count may lie behind it. */
+	bool settled;
 
 	uint64_t *breakpoint;
 	unsigned n_breakpoints;
@@ -45,20 +51,43 @@ struct timeline {
 
 /* ---- what the replayer calls ---- */
 
-static bool on_hit(void *ctx, bool watch)
+/* Between two iterations of a repeated string instruction: it was met before the first. */
+static bool is_inside_repeat(const struct machine *machine)
+{
+	const struct cpu *cpu = &machine->vcpu[machine->current];
+	uint8_t code[INSN_MAX_BYTES];
+	struct insn insn;
+	uint64_t gpa;
+
+	if (!(cpu->rflags_rest & FLAG_RF) || !mmu_peek(cpu, cpu_linear_rip(cpu), &gpa))
+		return false;
+	memory_read(machine->memory, gpa, code, sizeof(code));
+	return insn_decode(code, sizeof(code), cpu->mode, &insn) == INSN_OK &&
+	       (insn_row(insn.mnemonic)->flags & ROW_REP) &&
+	       (insn.prefixes & (PREFIX_REP | PREFIX_REPNE));
+}
+
+static bool breakpoint_counts(const struct timeline *timeline, const struct timeline_hit *hit)
+{
+	if (hit->icount == timeline->skipped_icount && hit->vcpu == timeline->skipped_vcpu)
+		return false;
+	return !is_inside_repeat(timeline_machine(timeline));
+}
+
+static bool on_hit(void *ctx, bool watch, uint64_t icount)
 {
 	struct timeline *timeline = ctx;
 	const struct machine *machine = timeline_machine(timeline);
-	struct timeline_hit hit = {
-		.watch = watch, .icount = machine->icount - watch, .vcpu = machine->current};
+	struct timeline_hit hit = {.watch = watch, .icount = icount, .vcpu = machine->current};
 
 	if (timeline->mode == HITS_IGNORED)
 		return false;
-	if (!watch && machine->icount == timeline->skipped_icount)
+	if (!watch && !breakpoint_counts(timeline, &hit))
 		return false;
 	if (watch)
 		memory_watch_hit(machine->memory, &hit.access);
-	if (timeline->config.counts && !timeline->config.counts(timeline->config.counts_ctx, &hit))
+	if (!timeline->counts_all && timeline->config.counts &&
+	    !timeline->config.counts(timeline->config.counts_ctx, &hit))
 		return false;
 	timeline->has_hit = true;
 	timeline->hit = hit;
@@ -106,6 +135,8 @@ static int create_parts(struct timeline *timeline, struct log_reader *reader,
 		return error;
 	*ret_error = (struct log_error){.code = -ENOMEM};
 	snprintf(ret_error->text, sizeof(ret_error->text), "no memory for checkpoints");
+	if (memory_keep_changes(timeline_machine(timeline)->memory))
+		return -ENOMEM;
 	timeline->console = output_create();
 	if (!timeline->console)
 		return -ENOMEM;
@@ -189,6 +220,11 @@ const struct timeline_hit *timeline_hit(const struct timeline *timeline)
 	return &timeline->hit;
 }
 
+void timeline_count_all(struct timeline *timeline, bool all)
+{
+	timeline->counts_all = all;
+}
+
 const char *timeline_error(const struct timeline *timeline)
 {
 	return timeline->error;
@@ -197,6 +233,11 @@ const char *timeline_error(const struct timeline *timeline)
 const uint8_t *timeline_console(const struct timeline *timeline, size_t *ret_n)
 {
 	return output_before(timeline->console, timeline_position(timeline), ret_n);
+}
+
+uint64_t timeline_console_icount(const struct timeline *timeline, size_t n)
+{
+	return output_icount(timeline->console, n);
 }
 
 void timeline_checkpoint_size(const struct timeline *timeline, unsigned *ret_n, uint64_t *ret_bytes)
@@ -313,6 +354,7 @@ static enum timeline_status run(struct timeline *timeline, uint64_t icount)
 	if (position > timeline->explored)
 		timeline->explored = position;
 	output_seen(timeline->console, position);
+	timeline->settled = status == TIMELINE_ARRIVED;
 	if (timeline->mode == HITS_STOP && timeline->has_hit && status != TIMELINE_FAILED)
 		return TIMELINE_HIT;
 	return status;
@@ -364,19 +406,31 @@ static enum timeline_status restore(struct timeline *timeline, uint64_t icount)
 
 static void begin(struct timeline *timeline, enum hit_mode mode)
 {
+	const struct timeline_hit *hit = &timeline->hit;
+	uint64_t position = timeline_position(timeline);
+	bool at_hit = timeline->has_hit && !hit->watch && hit->icount == position;
+
 	timeline->mode = mode;
 	timeline->interruptible = true;
 	timeline->has_hit = false;
-	timeline->skipped_icount = timeline_position(timeline);
+	timeline->skipped_icount = position;
+	timeline->skipped_vcpu = at_hit ? hit->vcpu : timeline_machine(timeline)->current;
+}
+
+/* A restored state is needed to get there. */
+static bool must_restore(const struct timeline *timeline, uint64_t icount)
+{
+	uint64_t position = timeline_position(timeline);
+
+	return icount < position || (icount == position && !timeline->settled) ||
+	       checkpoints_before(timeline->checkpoints, icount) > position;
 }
 
 static enum timeline_status go_to(struct timeline *timeline, uint64_t icount, bool interruptible)
 {
-	uint64_t position = timeline_position(timeline);
-
 	timeline->mode = HITS_IGNORED;
 	timeline->interruptible = interruptible;
-	if (icount < position || checkpoints_before(timeline->checkpoints, icount) > position) {
+	if (must_restore(timeline, icount)) {
 		enum timeline_status status = restore(timeline, icount);
 		if (status != TIMELINE_ARRIVED)
 			return status;
@@ -395,6 +449,7 @@ enum timeline_status timeline_seek(struct timeline *timeline, uint64_t icount)
 		icount = timeline->end_icount;
 		at_end = TIMELINE_END;
 	}
+	timeline->has_hit = false;
 	enum timeline_status status = go_to(timeline, icount, true);
 	return status == TIMELINE_ARRIVED ? at_end : status;
 }
@@ -423,10 +478,7 @@ void timeline_checkpoint(struct timeline *timeline)
 	uint64_t position = timeline_position(timeline);
 
 	/* A breakpoint may have stopped behind a switch of vCPUs at this count. */
-	timeline->mode = HITS_IGNORED;
-	timeline->interruptible = false;
-	if (restore(timeline, position) == TIMELINE_ARRIVED &&
-	    run(timeline, position) == TIMELINE_ARRIVED)
+	if (go_to(timeline, position, false) == TIMELINE_ARRIVED)
 		checkpoints_add(timeline->checkpoints);
 }
 
@@ -451,7 +503,7 @@ static enum timeline_status search(struct timeline *timeline, uint64_t first, ui
 	enum timeline_status status = restore(timeline, first);
 
 	begin(timeline, HITS_LAST);
-	timeline->skipped_icount = limit;
+	timeline->skipped_icount = UINT64_MAX;
 	if (timeline->config.moved)
 		timeline->config.moved(timeline->config.counts_ctx);
 	if (status == TIMELINE_ARRIVED)
@@ -474,17 +526,34 @@ enum timeline_status timeline_step_back(struct timeline *timeline)
 		if (status == TIMELINE_FAILED)
 			return status;
 	}
+	timeline->has_hit = false;
 	return go_to(timeline, position - 1, false);
+}
+
+/*
+ * Where the interval before limit is best begun: at a checkpoint, further and further back, so that
+ * what lies near is found soon and many dense checkpoints do not cost a restore each.
+ */
+static uint64_t interval_start(const struct timeline *timeline, uint64_t limit, uint64_t covered)
+{
+	const uint64_t start = timeline->start_icount;
+	uint64_t length = covered < SPACING_ICOUNT ? covered + 1 : SPACING_ICOUNT;
+	uint64_t first = start;
+
+	if (limit - start > length)
+		first = checkpoints_before(timeline->checkpoints, limit - length);
+	return first > start ? first : start;
 }
 
 enum timeline_status timeline_continue_back(struct timeline *timeline)
 {
-	uint64_t limit = timeline_position(timeline);
+	const uint64_t position = timeline_position(timeline);
+	uint64_t limit = position;
 
 	if (limit <= timeline->start_icount)
 		return TIMELINE_START;
 	while (limit > timeline->start_icount) {
-		uint64_t first = checkpoints_before(timeline->checkpoints, limit - 1);
+		uint64_t first = interval_start(timeline, limit, position - limit);
 		enum timeline_status status = search(timeline, first, limit);
 
 		if (status == TIMELINE_HIT)

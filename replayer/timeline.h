@@ -80,6 +80,9 @@ enum timeline_status timeline_step_back(struct timeline *timeline);
 enum timeline_status timeline_continue(struct timeline *timeline);
 enum timeline_status timeline_continue_back(struct timeline *timeline);
 
+/* From now on every hit counts, whatever config.counts says; or that decides again. */
+void timeline_count_all(struct timeline *timeline, bool all);
+
 /* The hit that the last movement ended at. */
 const struct timeline_hit *timeline_hit(const struct timeline *timeline);
 
@@ -96,6 +99,8 @@ void timeline_checkpoint_size(const struct timeline *timeline, unsigned *ret_n,
 /* What the guest has written to stream 0 before the position. The bytes stay valid until the next
  * movement. */
 const uint8_t *timeline_console(const struct timeline *timeline, size_t *ret_n);
+/* The count of the state before the step that wrote byte n of it. */
+uint64_t timeline_console_icount(const struct timeline *timeline, size_t n);
 
 /* Why the last movement FAILED, for one line; never NULL. */
 const char *timeline_error(const struct timeline *timeline);

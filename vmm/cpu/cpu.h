@@ -255,6 +255,12 @@ static inline bool cpu_code64(const struct cpu *cpu)
 	return (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
 }
 
+/* The linear address of the instruction that is next. */
+static inline uint64_t cpu_linear_rip(const struct cpu *cpu)
+{
+	return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
 static inline bool cpu_v8086(const struct cpu *cpu)
 {
 	return (cpu->rflags_rest & FLAG_VM) != 0;

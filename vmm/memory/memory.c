@@ -253,7 +253,6 @@ void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64
 	}
 }
 
-/* Everything that must be known about a write inside one page, before it happens. */
 static void note_access(struct memory *memory, uint64_t gpa, uint32_t n, bool write)
 {
 	if (watch_set_access(&memory->watches, gpa, n, write) && memory->listener.watch_hit)
@@ -266,6 +265,13 @@ static void tell_code_write(const struct memory_code_listener *listener, uint64_
 		listener->code_write(listener->ctx, gpa, n);
 }
 
+static void add_change(struct memory *memory, uint32_t page, uint64_t gpa)
+{
+	memory->flags[page] &= ~PAGE_KEPT;
+	memory->changes[memory->n_changes++] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+/* Everything that must be known about a write inside one page, before it happens. */
 static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, const uint8_t *old,
 			   const uint8_t *data, uint32_t n)
 {
@@ -283,10 +289,8 @@ static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, c
 		memory->dirty_gpas[memory->n_dirty] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
 		memory->dirty[memory->n_dirty++] = page;
 	}
-	if (flags & PAGE_KEPT) {
-		memory->flags[page] &= ~PAGE_KEPT;
-		memory->changes[memory->n_changes++] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
-	}
+	if (flags & PAGE_KEPT)
+		add_change(memory, page, gpa);
 }
 
 /* ---- pages that change ---- */
@@ -324,6 +328,14 @@ uint64_t memory_change(const struct memory *memory, uint32_t n)
 	return memory->changes[n];
 }
 
+void memory_note_change(struct memory *memory, uint64_t gpa)
+{
+	uint32_t page = find_page(memory, gpa, NULL);
+
+	if (page != UINT32_MAX && (memory->flags[page] & PAGE_KEPT))
+		add_change(memory, page, gpa);
+}
+
 /* ---- watchpoints ---- */
 
 static void flag_watched_pages(struct memory *memory, bool on)
@@ -351,6 +363,11 @@ int memory_set_watches(struct memory *memory, const struct memory_watch *watches
 bool memory_is_watched(const struct memory *memory)
 {
 	return memory->watches.n != 0;
+}
+
+bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n)
+{
+	return !watch_set_overlaps(&memory->watches, gpa, n);
 }
 
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n)

@@ -131,6 +131,9 @@ struct memory_watch_access {
 int memory_set_watches(struct memory *memory, const struct memory_watch *watches, unsigned n);
 bool memory_is_watched(const struct memory *memory);
 
+/* True when an access of n bytes at gpa, in a page with watchpoints, is none that counts. */
+bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n);
+
 /* Tells of a read by the guest of n bytes inside one page. Writes are seen by memory_write(). */
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);
 
@@ -158,6 +161,9 @@ int memory_keep_changes(struct memory *memory);
  * order in which they were written first. */
 uint32_t memory_change_count(const struct memory *memory);
 uint64_t memory_change(const struct memory *memory, uint32_t n);
+
+/* Counts the page at gpa among them. */
+void memory_note_change(struct memory *memory, uint64_t gpa);
 
 /* Sets all RAM and ROM to 0, telling the listeners and giving the pages back to the host. */
 void memory_clear(struct memory *memory);

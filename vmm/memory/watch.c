@@ -69,3 +69,12 @@ void watch_set_forget_reads(struct watch_set *set)
 			set->hit[kept++] = set->hit[i];
 	set->n_hits = kept;
 }
+
+bool watch_set_overlaps(const struct watch_set *set, uint64_t gpa, uint32_t n)
+{
+	for (unsigned i = 0; i < set->n; i++)
+		if (gpa < set->watches[i].gpa + set->watches[i].bytes &&
+		    set->watches[i].gpa < gpa + n)
+			return true;
+	return false;
+}

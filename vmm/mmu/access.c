@@ -119,12 +119,23 @@ static void read_piece(struct memory *memory, const struct piece *piece, uint8_t
 		memory_note_read(memory, piece->gpa, piece->bytes);
 }
 
+/* Where a page is watched, and this access is beside the watchpoints. */
+static uint8_t *find_beside(const struct cpu *cpu, uint64_t linear, uint32_t n,
+			    enum access_kind kind, enum privilege priv)
+{
+	if (!memory_is_watched(cpu->machine->memory) || priv != PRIVILEGE_CURRENT)
+		return NULL;
+	return mmu_beside_watches(cpu, linear, n, kind);
+}
+
 bool linear_read(struct cpu *cpu, uint64_t linear, void *buffer, uint32_t n, enum privilege priv)
 {
 	const uint8_t *host = tlb_lookup(tlb_of(cpu, priv)->read, linear, n);
 	uint8_t *out = buffer;
 	struct pieces pieces;
 
+	if (!host)
+		host = find_beside(cpu, linear, n, ACCESS_READ, priv);
 	if (host) {
 		memcpy(buffer, host, n);
 		return true;
@@ -150,6 +161,8 @@ bool linear_write(struct cpu *cpu, uint64_t linear, const void *buffer, uint32_t
 	const uint8_t *in = buffer;
 	struct pieces pieces;
 
+	if (!host)
+		host = find_beside(cpu, linear, n, ACCESS_WRITE, priv);
 	if (host) {
 		memcpy(host, buffer, n);
 		return true;

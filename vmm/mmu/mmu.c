@@ -75,8 +75,15 @@ static void empty_exec(struct tlb *tlb)
 		tlb->exec[i].tag = (i ^ 1) << PAGE_SHIFT;
 }
 
+static struct tlb_watched *watched_slot(struct tlb *tlb, uint64_t linear)
+{
+	return &tlb->watched[(linear >> PAGE_SHIFT) % TLB_WATCHED_ENTRIES];
+}
+
 static void empty_tlb(struct tlb *tlb)
 {
+	for (unsigned i = 0; i < TLB_WATCHED_ENTRIES; i++)
+		tlb->watched[i].tag = TLB_WATCHED_NONE;
 	empty_entries(tlb->read);
 	empty_entries(tlb->write);
 	empty_exec(tlb);
@@ -107,6 +114,9 @@ static void drop_page(struct space *space, uint64_t page)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
 		struct tlb_exec_entry *exec = tlb_exec_slot(&space->tlb[v], page);
+		struct tlb_watched *watched = watched_slot(&space->tlb[v], page);
+		if (watched->tag == page)
+			watched->tag = TLB_WATCHED_NONE;
 		drop_entry(space->tlb[v].read, page);
 		drop_entry(space->tlb[v].write, page);
 		if (exec->tag == page)
@@ -366,6 +376,14 @@ static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t 
 	info->writes = 0;
 }
 
+static void fill_watched(struct tlb *tlb, uint64_t page, uint64_t gpa, uint8_t *host, bool writable)
+{
+	struct tlb_watched *watched = watched_slot(tlb, page);
+	bool was_writable = watched->tag == page && watched->gpa == gpa && watched->writable;
+
+	*watched = (struct tlb_watched){page, gpa, host, writable || was_writable};
+}
+
 static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const struct walk *walk,
 		      bool write)
 {
@@ -376,8 +394,10 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 	if (!host)
 		return;
 	struct tlb_entry entry = {page, (uintptr_t)host - page};
-	if (*memory_flags(mmu->machine->memory, gpa) & PAGE_WATCH)
+	if (*memory_flags(mmu->machine->memory, gpa) & PAGE_WATCH) {
+		fill_watched(tlb, page, gpa, host, write && walk->dirty);
 		return;
+	}
 	*tlb_slot(tlb->read, page) = entry;
 	if (!write || !walk->dirty || *memory_flags(mmu->machine->memory, gpa))
 		return;
@@ -433,6 +453,22 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
 	fill(cpu, linear, kind, variant, &walk);
 	*ret_gpa = walk.gpa;
 	return true;
+}
+
+uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
+			    enum access_kind kind)
+{
+	const struct memory *memory = cpu->machine->memory;
+	const struct tlb_watched *watched = watched_slot(cpu->tlb, linear);
+	uint32_t offset = linear % PAGE_BYTES;
+
+	if (watched->tag != (linear & PAGE_MASK) || offset + n > PAGE_BYTES ||
+	    !memory_is_beside_watches(memory, watched->gpa + offset, n))
+		return NULL;
+	if (kind == ACCESS_WRITE &&
+	    (!watched->writable || *memory_flags(memory, watched->gpa) != PAGE_WATCH))
+		return NULL;
+	return watched->host + offset;
 }
 
 struct tlb *mmu_system_tlb(struct mmu *mmu)

@@ -31,8 +31,20 @@ struct tlb_exec_entry {
 	uint64_t gpa; /* of the page */
 };
 
+/* A page with watchpoints on it: the arrays do not hold it, so that every access to it is looked
+ * at; those beside the watchpoints find it here. */
+struct tlb_watched {
+	uint64_t tag; /* linear page; TLB_WATCHED_NONE: empty */
+	uint64_t gpa; /* of the page */
+	uint8_t *host;
+	bool writable; /* the D bits are set */
+};
+#define TLB_WATCHED_ENTRIES 16u
+#define TLB_WATCHED_NONE    1 /* no page begins there */
+
 /* The cached translations of one address space at one privilege. */
 struct tlb {
+	struct tlb_watched watched[TLB_WATCHED_ENTRIES];
 	struct tlb_entry read[TLB_ENTRIES];
 	struct tlb_entry write[TLB_ENTRIES];
 	struct tlb_exec_entry exec[TLB_EXEC_ENTRIES];
@@ -75,6 +87,14 @@ static inline bool mmu_alignment_checked(const struct cpu *cpu)
 {
 	return cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags_rest & FLAG_AC);
 }
+
+/*
+ * Host address of n bytes at a linear address in a page that is known to have watchpoints, for an
+ * access that is beside them all and needs nothing else; NULL for any other. Only while memory is
+ * watched.
+ */
+uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
+			    enum access_kind kind);
 
 /* The cached translations that implicit supervisor accesses use, in the selected space. */
 struct tlb *mmu_system_tlb(struct mmu *mmu);

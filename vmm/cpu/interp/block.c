@@ -229,11 +229,19 @@ void block_cache_flush(struct block_cache *cache)
 
 void block_cache_set_breakpoints(struct block_cache *cache, const uint64_t *linear, unsigned n)
 {
-	memset(cache->breakpoint_offsets, 0, sizeof(cache->breakpoint_offsets));
+	uint8_t offsets[sizeof(cache->breakpoint_offsets)] = {0}, fresh = 0;
+
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t offset = linear[i] % PAGE_BYTES;
-		cache->breakpoint_offsets[offset / 8] |= (uint8_t)(1u << offset % 8);
+		offsets[offset / 8] |= (uint8_t)(1u << offset % 8);
 	}
+	for (unsigned i = 0; i < sizeof(offsets); i++)
+		fresh |= offsets[i] & (uint8_t)~cache->breakpoint_offsets[i];
+	/* Debuggers take breakpoints out and put them back all the time: blocks that begin where
+	 * none lies any more do no harm. */
+	if (!fresh)
+		return;
+	memcpy(cache->breakpoint_offsets, offsets, sizeof(offsets));
 	block_cache_flush(cache);
 }
 

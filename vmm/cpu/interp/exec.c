@@ -91,9 +91,39 @@ static bool fill_helps(struct cpu *cpu, uint64_t linear, unsigned size, enum acc
 	       tlb_lookup(entries, linear, size);
 }
 
+static const struct uop *end_alone(struct cpu *cpu, const struct uop *uop)
+{
+	return uop;
+}
+
+/*
+ * Runs one operation with a translation for it alone: its page has watchpoints, which this access
+ * is beside. The slot is left empty; what was there may be stale by now.
+ */
+static const struct uop *run_alone(struct cpu *cpu, const struct uop *uop, struct tlb_entry *slot,
+				   struct tlb_entry entry)
+{
+	struct uop alone[2] = {uop[0], {.fn = end_alone}};
+
+	*slot = entry;
+	const struct uop *last = alone[0].fn(cpu, alone);
+	slot->tag = entry.tag ^ (UINT64_C(1) << PAGE_SHIFT);
+	if (last != &alone[1])
+		return uop;
+	return uop[1].fn(cpu, uop + 1);
+}
+
 const struct uop *uop_miss(struct cpu *cpu, const struct uop *uop, uint64_t linear, unsigned size,
 			   enum access_kind kind)
 {
+	if (memory_is_watched(cpu->machine->memory)) {
+		struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
+		const uint8_t *host = mmu_beside_watches(cpu, linear, size, kind);
+		uint64_t page = linear & PAGE_MASK;
+		if (host)
+			return run_alone(cpu, uop, tlb_slot(entries, linear),
+					 (struct tlb_entry){page, (uintptr_t)host - linear});
+	}
 	uop_sync(cpu, uop);
 	bool filled = fill_helps(cpu, linear, size, kind);
 	if (UNLIKELY(cpu->stop)) { /* a page fault, or an accessed bit that hit code */

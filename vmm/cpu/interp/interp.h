@@ -69,7 +69,7 @@ void block_cache_destroy(struct block_cache *cache);
 void block_cache_flush(struct block_cache *cache);
 /*
  * Blocks begin at every instruction whose offset in its page is that of one of these linear
- * addresses, and say so. Drops all blocks.
+ * addresses, and say so. Drops all blocks when some of those there do not.
  */
 void block_cache_set_breakpoints(struct block_cache *cache, const uint64_t *linear, unsigned n);
 /* Changes whenever blocks found earlier are gone. */

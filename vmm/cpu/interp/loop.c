@@ -78,14 +78,9 @@ static int interp_set_breakpoints(struct engine *engine, const uint64_t *linear,
 	return 0;
 }
 
-static uint64_t linear_rip(const struct cpu *cpu)
-{
-	return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
-}
-
 static bool at_breakpoint(const struct interp *interp, const struct cpu *cpu)
 {
-	uint64_t linear = linear_rip(cpu);
+	uint64_t linear = cpu_linear_rip(cpu);
 
 	return interp->n_breakpoints && bsearch(&linear, interp->breakpoints, interp->n_breakpoints,
 						sizeof(linear), compare_addresses);
@@ -191,7 +186,7 @@ static bool run_step(struct interp *interp, struct cpu *cpu)
 	}
 	/* A load of SS suppresses the next instruction's breakpoint (SDM 3A 6.8.3). */
 	if (!rf && shadow != SHADOW_SS && (cpu->dr7 & DR7_ENABLES) &&
-	    debug_code_match(cpu, linear_rip(cpu))) {
+	    debug_code_match(cpu, cpu_linear_rip(cpu))) {
 		fetch_fault(cpu);
 		return true;
 	}
