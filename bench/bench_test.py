@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """The bench's own arithmetic and its reading of consoles. Asserts nothing about how long things take."""
 import os
+import socket
 import sys
 
 sys.dont_write_bytecode = True
 
 import report
+import reverse
 import rounds
 import table
 import ways
 import works
+from rsp import Client, NoAnswer
 from watch import RunFailed, watch
 
 count = 0
@@ -79,6 +82,40 @@ def test_report():
     ok("exit status 1" in page, "the page names failed runs")
 
 
+def test_reverse():
+    ok(reverse.quantile(list(range(1000)), 0.99) == 990 and reverse.quantile([5], 0.99) == 5, "quantiles")
+    steps = reverse.summary([0.001, 0.003, 0.002])
+    ok(steps["median_s"] == 0.002 and steps["n"] == 3 and steps["max_s"] == 0.003, "summary of samples")
+    figures = {"step_back": steps, "seek": steps, "step_back_after_running": steps, "replay_s": 2.0,
+               "search_back_s": 3.0, "search_back_ratio": 1.5, "watch_ratios": [1.25, 1.75], "checkpoints": 7,
+               "checkpoint_mib": 12, "instructions": 1_000_000, "seed": 1}
+    qemu = {"steps_by_place": {"1000": steps}, "step_hangs": 1, "step_tries": 4, "search_from": 1000,
+            "search_back_s": None, "search_limit_s": 20}
+    page = "\n".join(table.reverse_section({"reverse": {"interp": figures, "qemu": qemu,
+                                                        "kvm": {"error": "no answer in time"}}}))
+    ok("never hit, times the replay without, largest of 2 | 1.75 | 2 |" in page, "the page's ratio")
+    ok("| steps without an answer in time | 1 of 4 |" in page, "QEMU's hangs are told")
+    ok("no answer in 20 s" in page and "Failed: no answer in time" in page, "what gave no answer too")
+    ok(table.reverse_section({"reverse": {}}) == [], "nothing measured, nothing said")
+
+
+def test_rsp():
+    ours, theirs = socket.socketpair()
+    client = Client.__new__(Client)
+    client.socket, client.data, client.limit_s = ours, b"", 5
+    theirs.sendall(b"+$O48690a#00$T05thread:1;#00")
+    ok(client.ask("c") == "T05thread:1;", "console output before a stop is passed over")
+    theirs.sendall(b"$O4869#00$OK#00")
+    ok(client.monitor("x") == "Hi", "what a monitor command prints")
+    theirs.close()
+    try:
+        client.ask("bs", 1)
+        ok(False, "a closed connection")
+    except NoAnswer:
+        ok(True, "a closed connection")
+    ours.close()
+
+
 def test_results():
     rounds.check_results({"results": {"a": "1"}}, {"a": "1"})
     for got in ({"a": "2"}, {}, {"a": "1", "b": "1"}):
@@ -91,6 +128,8 @@ def test_results():
 
 test_watch()
 test_report()
+test_reverse()
+test_rsp()
 test_results()
 print(f"1..{count}")
 sys.exit(1 if failed else 0)

@@ -119,8 +119,8 @@ def speeds(medians, rows, amounts):
     return result
 
 
-def make(all_ways, runs, facts, settings):
-    """The whole report, as it is written to JSON."""
+def make(all_ways, runs, facts, settings, reverse=None):
+    """The whole report, as it is written to JSON. reverse: by engine, of reverse.py."""
     medians = summaries(runs)
     rows = times(medians)
     return {
@@ -134,6 +134,7 @@ def make(all_ways, runs, facts, settings):
         "ratio_to_qemu": ratios(rows, qemu_pairs(all_ways)),
         "million_instructions_per_second": speeds(medians, rows, settings["sizes"]),
         "medians": medians,
+        "reverse": reverse or {},
         "failures": [run for run in runs if "error" in run],
         "runs": runs,
     }

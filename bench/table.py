@@ -136,6 +136,57 @@ def recording_section(report):
         ["", "replay / record, wall time", "record / discard, CPU time"], rows)
 
 
+def milliseconds(seconds):
+    return short(seconds * 1000)
+
+
+def reverse_rows(figures):
+    """Of one engine: what, its figure, what it has to be."""
+    back, seek, running = (figures[key] for key in ("step_back", "seek", "step_back_after_running"))
+    ratios = figures["watch_ratios"]
+    return [
+        [f"seek to a random point, ms, {seek['n']} samples: median", milliseconds(seek["median_s"]), "500"],
+        ["… p99", milliseconds(seek["p99_s"]), ""],
+        [f"reverse-stepi at random points, ms, {back['n']} samples: median",
+         milliseconds(back["median_s"]), "50"],
+        ["… p99", milliseconds(back["p99_s"]), "250"],
+        [f"reverse-stepi after a breakpoint met forwards, ms, {running['n']} samples: median",
+         milliseconds(running["median_s"]), "50"],
+        ["… p99", milliseconds(running["p99_s"]), "250"],
+        ["forward replay, s", short(figures["replay_s"]), ""],
+        ["reverse-continue from the end to the first instruction, s", short(figures["search_back_s"]), ""],
+        ["… times the forward replay", short(figures["search_back_ratio"]), "1.5"],
+        [f"watchpoint that is never hit, times the replay without, largest of {len(ratios)}",
+         short(max(ratios, default=None)), "2"],
+        [f"memory of {figures['checkpoints']} checkpoints, MiB", number(figures["checkpoint_mib"]), "1,024"],
+    ]
+
+
+def qemu_reverse_lines(figures):
+    rows = [[f"reverse-stepi at instruction {int(place):,}, s, {steps['n']} samples: median",
+             short(steps["median_s"])] for place, steps in figures["steps_by_place"].items()]
+    rows += [["steps without an answer in time", f"{figures['step_hangs']} of {figures['step_tries']}"],
+             [f"reverse-continue from {figures['search_from']:,} to the first instruction, s",
+              short(figures["search_back_s"]) if figures["search_back_s"] is not None
+              else f"no answer in {figures['search_limit_s']} s"]]
+    return ["", "### QEMU", "", "Recorded with a snapshot at its start.", ""] + lines_of(["", ""], rows)
+
+
+def reverse_section(report):
+    lines = []
+    for name, figures in report["reverse"].items():
+        if "error" in figures:
+            lines += ["", f"### {name}", "", f"Failed: {figures['error']}"]
+        elif name == "qemu":
+            lines += qemu_reverse_lines(figures)
+        else:
+            lines += ["", f"### {name}", "", f"{figures['instructions']:,} instructions; random seed "
+                      f"{figures['seed']}.", ""]
+            lines += lines_of(["", "measured", "wanted at most"], reverse_rows(figures))
+    return ["", "## Going backwards", "", "Over the remote protocol, on the recorded boot."] + lines \
+        if lines else []
+
+
 def failure_section(report):
     if not report["failures"]:
         return []
@@ -155,5 +206,5 @@ def page(report):
                        mode="Quick" if settings["quick"] else "Full", minutes=settings["took_s"] / 60)
     lines = notes + time_section(report, titles) + native_section(report, titles) + \
         qemu_section(report, titles) + speed_section(report) + recording_section(report) + \
-        size_section(report) + failure_section(report)
+        size_section(report) + reverse_section(report) + failure_section(report)
     return head + "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ build='meson ninja-build pkg-config gcc libc6-dev libzydis-dev liblz4-dev libxxh
 libprotobuf-c-dev protobuf-c-compiler libelf-dev acpica-tools zlib1g-dev liblzma-dev libzstd-dev'
 demo='linux-image-cloud-amd64 busybox-static cpio e2fsprogs xz-utils zstd kmod'
 test='python3 clang-format clang-tidy cppcheck gdb'
-bench='python3 qemu-system-x86'
+bench='python3 qemu-system-x86 qemu-utils'
 
 strange_kernels='linux-image-amd64 linux-image-rt-amd64'
 strange_root='memtest86+ stress-ng libapparmor1 libbsd0 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1
