@@ -112,29 +112,23 @@ int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char
 	return code;
 }
 
-int gdbstub_find_place(struct gdbstub *stub, enum gdbstub_place place, uint64_t *ret_icount)
-{
-	const struct process *process = stub->process;
-
-	switch (place) {
-	case GDBSTUB_START:
-		*ret_icount = timeline_start(stub->timeline);
-		return 0;
-	case GDBSTUB_LAST:
-		*ret_icount = timeline_end(stub->timeline);
-		return 0;
-	case GDBSTUB_CRASH:
-		break;
-	}
-	if (!process || !process->signal)
-		return -ENOENT;
-	*ret_icount = process->last_icount;
-	return 0;
-}
-
 struct timeline *gdbstub_timeline(struct gdbstub *stub)
 {
 	return stub->timeline;
+}
+
+int gdbstub_go_to_crash(struct gdbstub *stub, struct crash *ret_crash)
+{
+	const struct process *process = stub->process;
+
+	if (!process)
+		return crash_go_to(stub->timeline, stub->events, ret_crash);
+	if (!process->signal)
+		return -ENOENT;
+	ret_crash->icount = process->last_icount;
+	snprintf(ret_crash->what, sizeof(ret_crash->what), "signal %u ended the process",
+		 process->signal);
+	return timeline_seek(stub->timeline, process->last_icount) == TIMELINE_FAILED ? -EIO : 0;
 }
 
 /* A connection starts with nothing of the one before. */

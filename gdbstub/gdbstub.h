@@ -6,6 +6,7 @@
 #ifndef REPRISE_GDBSTUB_GDBSTUB_H
 #define REPRISE_GDBSTUB_GDBSTUB_H
 
+#include "gdbstub/crash.h"
 #include "log-format/log.h"
 #include "replayer/timeline.h"
 
@@ -53,11 +54,9 @@ void gdbstub_set_progress(struct gdbstub *stub,
 int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
 			   char error[GDBSTUB_ERROR_BYTES]);
 
-/*
- * Where the view begins, ends, and where what it shows was ended by a signal (-ENOENT: it was not).
- */
-enum gdbstub_place { GDBSTUB_START, GDBSTUB_LAST, GDBSTUB_CRASH };
-int gdbstub_find_place(struct gdbstub *stub, enum gdbstub_place place, uint64_t *ret_icount);
+/* Goes to where the guest crashed, as crash_go_to(); in the process view to where a signal ended the
+ * process. */
+int gdbstub_go_to_crash(struct gdbstub *stub, struct crash *ret_crash);
 
 enum gdbstub_end {
 	GDBSTUB_DETACHED, /* gdb let go, or is gone: the next may connect */

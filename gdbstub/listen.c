@@ -73,8 +73,11 @@ static int listen_tcp(const char *host, const char *port, bool anywhere)
 		return -EPERM;
 	}
 	fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
+	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		/* Connections inherit it: packets are small, and each waits for the other. */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
 	fd = bind_and_listen(fd, info->ai_addr, info->ai_addrlen);
 	freeaddrinfo(info);
 	return fd;

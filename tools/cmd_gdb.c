@@ -32,7 +32,7 @@ static const struct option options[] = {
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.at),
 	 .argument = "start|end|crash|N",
-	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	 .help = "Where to begin: an end, the crash, an instruction count (default: end)"},
 	{.name = "process",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.process),
@@ -90,7 +90,8 @@ struct meeting {
 	int listener;
 };
 
-/* Registers and memory are as of where the server is: gdb has to be told when that moves. */
+/* Registers and memory are as of where the server is: gdb has to be told when that moves. What
+ * would change the past gdb refuses itself, in words of its own. */
 static const char gdb_commands[] =
 	"define seek\n"
 	"monitor seek $arg0\n"
@@ -100,7 +101,9 @@ static const char gdb_commands[] =
 	"end\n"
 	"document seek\n"
 	"Go to an instruction count of the recording, to its start or its end.\n"
-	"end\n";
+	"end\n"
+	"set may-write-memory off\n"
+	"set may-call-functions off\n";
 
 static int write_script(const struct meeting *meeting)
 {

@@ -1,6 +1,8 @@
 /* reprise serve: a gdb server over a recording. */
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,7 +29,7 @@ static const struct option options[] = {
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.at),
 	 .argument = "start|end|crash|N",
-	 .help = "Where to begin: an instruction count or an end (default: end)"},
+	 .help = "Where to begin: an end, the crash, an instruction count (default: end)"},
 	{.name = "process",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(debug.process),
@@ -98,6 +100,23 @@ static void serve(struct gdbstub *stub, int listener, bool once)
 	} while (end != GDBSTUB_KILLED && !once);
 }
 
+/* Port 0 stands for any that is free: told is the one it became. */
+static void tell_address(int listener, const char *asked)
+{
+	struct sockaddr_in bound = {0};
+	socklen_t bytes = sizeof(bound);
+	const char *colon = strrchr(asked, ':');
+
+	if (colon && !strcmp(colon, ":0") &&
+	    !getsockname(listener, (struct sockaddr *)&bound, &bytes) &&
+	    bound.sin_family == AF_INET)
+		printf("listening at %.*s:%u\n", (int)(colon - asked), asked,
+		       ntohs(bound.sin_port));
+	else
+		printf("listening at %s\n", asked);
+	fflush(stdout);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct serve_options values = {0};
@@ -119,8 +138,7 @@ static int run(const struct command *command, int argc, char **argv)
 	}
 	int listener = debug_session_listen(values.listen, values.anywhere);
 	if (listener >= 0) {
-		printf("listening at %s\n", values.listen);
-		fflush(stdout);
+		tell_address(listener, values.listen);
 		serve(stub, listener, values.once);
 		close(listener);
 	}

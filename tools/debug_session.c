@@ -20,35 +20,27 @@ static void show_progress(void *ctx, uint64_t icount, uint64_t end_icount)
 		      text_count(end, end_icount));
 }
 
-/* Where debugging begins. Returns false after a line was printed. */
-static bool find_place(struct gdbstub *stub, const char *command, const char *at,
-		       uint64_t *ret_icount)
-{
-	static const char *const names[] = {
-		[GDBSTUB_START] = "start", [GDBSTUB_LAST] = "end", [GDBSTUB_CRASH] = "crash"};
+struct place {
+	bool at_crash;
+	uint64_t icount; /* otherwise */
+};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(at ? at : "end", names[i]) != 0)
-			continue;
-		if (!gdbstub_find_place(stub, (enum gdbstub_place)i, ret_icount))
-			return true;
-		message("%s: no signal ended the process; with --process NAME, try --at end",
-			command);
+/* Where debugging begins. Returns false after a line was printed. */
+static bool parse_place(const char *command, const char *at, struct place *ret)
+{
+	*ret = (struct place){.icount = UINT64_MAX};
+	if (!at || !strcmp(at, "end"))
+		return true;
+	if (!strcmp(at, "start"))
+		ret->icount = 0;
+	else if (!strcmp(at, "crash"))
+		ret->at_crash = true;
+	else if (options_parse_number(at, &ret->icount)) {
+		message("%s: --at takes start, end, crash or an instruction count, not '%s'",
+			command, at);
 		return false;
 	}
-	return !options_parse_number(at, ret_icount);
-}
-
-/* Checks --at as far as that needs no recording. */
-static bool check_place(const char *command, const char *at)
-{
-	uint64_t icount;
-
-	if (!at || !strcmp(at, "start") || !strcmp(at, "end") || !strcmp(at, "crash") ||
-	    !options_parse_number(at, &icount))
-		return true;
-	message("%s: --at takes start, end, crash or an instruction count, not '%s'", command, at);
-	return false;
+	return true;
 }
 
 static int choose_process(struct gdbstub *stub, const char *path,
@@ -70,22 +62,50 @@ static int choose_process(struct gdbstub *stub, const char *path,
 	return code ? STATUS_FAILED : STATUS_OK;
 }
 
-static int go_to_place(struct gdbstub *stub, const char *path, uint64_t icount, bool quiet)
+/* Where there is no crash to go to, the end is as good as any place. */
+static int go_to_crash(struct gdbstub *stub, const char *path)
 {
 	struct timeline *timeline = gdbstub_timeline(stub);
+	struct crash crash;
+	int error = gdbstub_go_to_crash(stub, &crash);
+
+	if (!error) {
+		message("%s: %s, at instruction %" PRIu64, path, crash.what, crash.icount);
+		return STATUS_OK;
+	}
+	if (error == -ENOENT)
+		message("%s: no crash was found in it; begins at its end", path);
+	else if (error == -EIO)
+		message("%s: %s; begins before that", path, timeline_error(timeline));
+	else
+		return STATUS_FAILED;
+	timeline_seek(timeline, error == -EIO ? timeline_position(timeline) : UINT64_MAX);
+	return STATUS_OK;
+}
+
+static int go_to_count(struct gdbstub *stub, const char *path, uint64_t icount)
+{
+	struct timeline *timeline = gdbstub_timeline(stub);
+
+	if (timeline_seek(timeline, icount) ==
+	    TIMELINE_FAILED) /* what lies before can be debugged */
+		message("%s: %s; it can be debugged up to there", path, timeline_error(timeline));
+	return STATUS_OK;
+}
+
+static int go_to_place(struct gdbstub *stub, const char *path, const struct place *place,
+		       bool quiet)
+{
 	bool shown = progress_wanted(quiet);
+	int status;
 
 	if (shown)
 		gdbstub_set_progress(stub, show_progress, NULL);
-	enum timeline_status status = timeline_seek(timeline, icount);
+	status = place->at_crash ? go_to_crash(stub, path) : go_to_count(stub, path, place->icount);
 	gdbstub_set_progress(stub, NULL, NULL);
 	if (shown)
 		progress_clear();
-	if (status != TIMELINE_FAILED)
-		return STATUS_OK;
-	/* What lies before can be debugged all the same. */
-	message("%s: %s; it can be debugged up to there", path, timeline_error(timeline));
-	return STATUS_OK;
+	return status;
 }
 
 int debug_session_open(const char *command, const char *path, const struct debug_options *options,
@@ -97,18 +117,17 @@ int debug_session_open(const char *command, const char *path, const struct debug
 		.checkpoint_bytes = options->checkpoint_memory.value,
 		.quit = interrupt_flag(),
 	};
-	uint64_t icount;
+	struct place place;
 
-	if (!config.engine || !check_place(command, options->at))
+	if (!config.engine || !parse_place(command, options->at, &place))
 		return STATUS_USAGE;
 	if (gdbstub_create(path, &config, ret_stub, &error)) {
 		message_log_error(path, &error, NULL);
 		return recording_file_status(&error);
 	}
 	int status = choose_process(*ret_stub, path, options);
-	if (!status && !find_place(*ret_stub, command, options->at, &icount))
-		status = STATUS_USAGE;
-	return status ? status : go_to_place(*ret_stub, path, icount, options->quiet);
+
+	return status ? status : go_to_place(*ret_stub, path, &place, options->quiet);
 }
 
 int debug_session_listen(const char *address, bool anywhere)

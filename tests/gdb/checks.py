@@ -1,4 +1,4 @@
-"""What scripts that run inside gdb share: every line that begins with "check" is a check."""
+"""What the scripts that run inside gdb share. Every line they print with "check" is a check."""
 
 import re
 from pathlib import Path
@@ -15,19 +15,28 @@ def check(good, name, *details):
     if not good:
         for detail in details:
             print(f"# {detail!r}", flush=True)
+    return good
+
+
+def same(got, expected, name):
+    return check(got == expected, name, f"expected {expected!r}", f"got {got!r}")
 
 
 def refused(command, text):
     try:
-        execute(command)
+        output = execute(command)
     except gdb.error as error:
         check(text in str(error), f"{command}: refused", error)
     else:
-        check(False, f"{command}: refused")
+        check(False, f"{command}: refused", output)
+
+
+def value(expression):
+    return int(gdb.parse_and_eval(expression))
 
 
 def register(name):
-    return int(gdb.parse_and_eval("$" + name)) & (1 << 64) - 1
+    return value("$" + name) & (1 << 64) - 1
 
 
 def icount():
@@ -37,7 +46,7 @@ def icount():
 def seek(place):
     execute(f"monitor seek {place}")
     execute("maintenance flush register-cache")
-    execute("maintenance flush dcache") # the stack
+    execute("maintenance flush dcache")  # the stack
 
 
 def steps(command, n):
@@ -64,3 +73,12 @@ def lines_of(program):
         return next(number for number, line in enumerate(text, 1) if wanted in line)
 
     return find
+
+
+def begin():
+    execute("set pagination off")
+    execute("set confirm off")
+
+
+def end():
+    print("check done", flush=True)

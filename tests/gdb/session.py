@@ -7,40 +7,9 @@ import threading
 
 import gdb
 
+from checks import begin, check, end, execute, icount, refused, register, seek
+
 STEPS = 100
-
-
-def execute(command):
-    return gdb.execute(command, to_string=True)
-
-
-def check(good, name, *details):
-    print(f"check {'ok' if good else 'not ok'} - {name}", flush=True)
-    if not good:
-        for detail in details:
-            print(f"# {detail!r}", flush=True)
-
-
-def refused(command, text):
-    try:
-        execute(command)
-    except gdb.error as error:
-        check(text in str(error), f"{command}: refused", error)
-    else:
-        check(False, f"{command}: refused")
-
-
-def register(name):
-    return int(gdb.parse_and_eval("$" + name)) & (1 << 64) - 1
-
-
-def icount():
-    return int(re.match(r"icount (\d+)", execute("monitor when"))[1])
-
-
-def seek(place):
-    execute(f"monitor seek {place}")
-    execute("maintenance flush register-cache")
 
 
 def steps(command):
@@ -139,9 +108,9 @@ def interrupts():
     middle = icount()
     check(0 < middle, "somewhere on the way", middle)
     seek("end")
-    end = icount()
+    last = icount()
     interrupt("reverse-continue")
-    check(0 < icount() <= end, "somewhere on the way back", icount())
+    check(0 < icount() <= last, "somewhere on the way back", icount())
 
 
 def views():
@@ -158,8 +127,7 @@ def views():
 
 
 def main():
-    execute("set pagination off")
-    execute("set confirm off")
+    begin()
     seek("end")
     address = register("lstar")
     check(address >> 63, "the kernel's system call entry", hex(address))
@@ -168,7 +136,7 @@ def main():
     watchpoints(hits)
     views()
     interrupts()
-    print("check done", flush=True)
+    end()
 
 
 main()

@@ -1,0 +1,29 @@
+"""Records a Debian boot for the tests of this folder."""
+
+import subprocess
+from pathlib import Path
+
+from remote import done, ok, same
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+
+def newest_kernel():
+    kernels = sorted(Path("/boot").glob("vmlinuz-*cloud*")) or sorted(Path("/boot").glob("vmlinuz-*"))
+    return kernels[-1] if kernels else None
+
+
+def record_boot(tool, folder, script, *options):
+    """Boots the newest cloud kernel with a busybox guest that runs the script; returns the file."""
+    kernel = newest_kernel()
+    if not ok(kernel, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64"):
+        done()
+    script_path, initramfs, file = (Path(folder) / name for name in ("script", "initramfs", "boot.rpz"))
+    script_path.write_text(script)
+    subprocess.run([SOURCE / "tools/make-initramfs.sh", "-k", kernel, "-o", initramfs, script_path],
+                   check=True, stdout=subprocess.DEVNULL)
+    result = subprocess.run([tool, "record", "--kernel", kernel, "--initrd", initramfs,
+                             "-o", file, *options], stdin=subprocess.DEVNULL,
+                            capture_output=True, check=False)
+    same(result.returncode, 0, "a boot is recorded")
+    return file
