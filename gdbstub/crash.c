@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gdbstub/linux/kernel.h"
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 
@@ -172,9 +173,17 @@ static int find_exception(struct timeline *timeline, const struct report *report
 
 /* ---- the kernel's functions ---- */
 
+/* Looks one up in the kernel that runs at the position. */
 static bool find_symbol(const struct timeline *timeline, const char *name, uint64_t *ret_address)
 {
-	return false;
+	struct kernel *kernel;
+	bool found;
+
+	if (kernel_find(timeline_machine(timeline), &kernel))
+		return false;
+	found = kernel_symbol(kernel, name, ret_address);
+	kernel_destroy(kernel);
+	return found;
 }
 
 static int find_panic(struct timeline *timeline)

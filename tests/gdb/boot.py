@@ -1,5 +1,6 @@
 """Records a Debian boot for the tests of this folder."""
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,8 +14,9 @@ def newest_kernel():
     return kernels[-1] if kernels else None
 
 
-def record_boot(tool, folder, script, *options):
-    """Boots the newest cloud kernel with a busybox guest that runs the script; returns the file."""
+def record_boot(tool, folder, script, *options, until=None):
+    """Boots the newest cloud kernel with a busybox guest that runs the script; returns the file. until:
+    what on the console ends a recording that would not end itself."""
     kernel = newest_kernel()
     if not ok(kernel, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64"):
         done()
@@ -22,8 +24,11 @@ def record_boot(tool, folder, script, *options):
     script_path.write_text(script)
     subprocess.run([SOURCE / "tools/make-initramfs.sh", "-k", kernel, "-o", initramfs, script_path],
                    check=True, stdout=subprocess.DEVNULL)
-    result = subprocess.run([tool, "record", "--kernel", kernel, "--initrd", initramfs,
-                             "-o", file, *options], stdin=subprocess.DEVNULL,
-                            capture_output=True, check=False)
-    same(result.returncode, 0, "a boot is recorded")
+    with subprocess.Popen([tool, "record", "--kernel", kernel, "--initrd", initramfs, "-o", file, *options],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as recorder:
+        for line in recorder.stdout:
+            if until and until in line:
+                recorder.send_signal(signal.SIGINT)
+    same(recorder.returncode, 0, "a boot is recorded")
     return file

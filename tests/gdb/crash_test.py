@@ -66,7 +66,7 @@ def test_oops(folder):
 
 
 def test_panic(folder):
-    file = record_boot(TOOL, folder, PANIC, "--append", "panic=-1")
+    file = record_boot(TOOL, folder, PANIC, until=b"end Kernel panic")
     text = subprocess.run([TOOL, "replay", file], stdin=subprocess.DEVNULL, capture_output=True,
                           check=False).stdout.decode(errors="replace")
     panic = int(re.search(r"^([0-9a-f]{16}) T panic\r?$", text, re.M)[1], 16)
