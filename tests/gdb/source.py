@@ -190,8 +190,9 @@ def registers():
     go_to("write_across", "round == 3")
     text = execute("info registers")
     check(all(re.search(rf"^{name} ", text, re.M) for name in
-              ("rax", "rsp", "rip", "eflags", "cs", "ss", "ds", "fs_base", "gs_base", "cr0", "cr3", "efer")),
-          "info registers", text)
+              ("rax", "rsp", "rip", "eflags", "cs", "ss", "ds", "cr0", "cr3", "efer")), "info registers", text)
+    text = execute("info registers fs_base gs_base mxcsr fctrl")
+    check(all(name in text for name in ("fs_base", "gs_base", "IM", "fctrl")), "those of other groups", text)
     check("write_across" in execute("p $rip"), "p $rip")
     text = execute("p $st0")
     check(re.match(r"\$\d+ = (-?\d|<invalid|\()", text), "p $st0", text)
