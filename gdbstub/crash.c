@@ -337,7 +337,9 @@ int crash_go_to(struct timeline *timeline, struct log_reader *events, struct cra
 	timeline_count_all(timeline, true);
 	error = find_any(timeline, events, &crash);
 	timeline_count_all(timeline, false);
-	if (!error)
+	if (error == -ENOENT)
+		snprintf(crash.what, sizeof(crash.what), "no crash was found in it");
+	if (!error || error == -ENOENT)
 		*ret_crash = crash;
 	return error;
 }

@@ -123,6 +123,7 @@ int gdbstub_go_to_crash(struct gdbstub *stub, struct crash *ret_crash)
 
 	if (!process)
 		return crash_go_to(stub->timeline, stub->events, ret_crash);
+	snprintf(ret_crash->what, sizeof(ret_crash->what), "no signal ended the process");
 	if (!process->signal)
 		return -ENOENT;
 	ret_crash->icount = process->last_icount;

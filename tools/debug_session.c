@@ -74,7 +74,7 @@ static int go_to_crash(struct gdbstub *stub, const char *path)
 		return STATUS_OK;
 	}
 	if (error == -ENOENT)
-		message("%s: no crash was found in it; begins at its end", path);
+		message("%s: %s; begins at its end", path, crash.what);
 	else if (error == -EIO)
 		message("%s: %s; begins before that", path, timeline_error(timeline));
 	else
