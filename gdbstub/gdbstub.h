@@ -54,8 +54,8 @@ void gdbstub_set_progress(struct gdbstub *stub,
 int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
 			   char error[GDBSTUB_ERROR_BYTES]);
 
-/* Goes to where the guest crashed, as crash_go_to(); in the process view to where a signal ended the
- * process. */
+/* Goes to where the guest crashed, as crash_go_to(); in the process view to where a signal ended
+ * the process. */
 int gdbstub_go_to_crash(struct gdbstub *stub, struct crash *ret_crash);
 
 enum gdbstub_end {
