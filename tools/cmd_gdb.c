@@ -163,7 +163,7 @@ static int add_symbols(struct gdbstub *stub, const struct meeting *meeting,
 		message("no symbols: there is no Linux kernel in the guest's memory here");
 		return STATUS_OK;
 	}
-	int status = kernel_elf_write(kernel, meeting->symbols);
+	int status = kernel_elf_write(stub, kernel, meeting->symbols);
 	return status ? status : load_symbols(meeting, meeting->symbols, 0);
 }
 

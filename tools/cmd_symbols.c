@@ -57,7 +57,7 @@ static int write_symbols(struct gdbstub *stub, const char *path,
 			path);
 		return STATUS_FAILED;
 	}
-	int status = kernel_elf_write(kernel, values->output);
+	int status = kernel_elf_write(stub, kernel, values->output);
 	if (!status && !values->debug.quiet)
 		printf("%s: %u symbols%s%s of %s\n", values->output,
 		       kallsyms_count(kernel_symbols(kernel)), kernel_btf(kernel) ? ", types" : "",

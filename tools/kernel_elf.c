@@ -11,11 +11,18 @@
 #include "tools/command.h"
 #include "tools/message.h"
 
-int kernel_elf_write(const struct kernel *kernel, const char *path)
+int kernel_elf_write(struct gdbstub *stub, const struct kernel *kernel, const char *path)
 {
+	struct kernel_modules modules = {0};
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int error = fd < 0 ? -errno : debug_elf_write(kernel, fd);
+	int error = fd < 0 ? -errno : 0;
 
+	if (!error)
+		error = kernel_modules_read(timeline_machine(gdbstub_timeline(stub)), kernel,
+					    &modules);
+	if (!error)
+		error = debug_elf_write(kernel, &modules, fd);
+	kernel_modules_finish(&modules);
 	if (fd >= 0 && close(fd) && !error)
 		error = -errno;
 	if (!error)

@@ -7,9 +7,10 @@
 
 #include "gdbstub/gdbstub.h"
 
-/* Writes the ELF file that is made from the recording, replacing what is there. Returns STATUS_OK,
- * or another exit status after a line was printed. */
-int kernel_elf_write(const struct kernel *kernel, const char *path);
+/* Writes the ELF file that is made from the kernel and from the modules that are loaded where the
+ * stub stands, replacing what is there. Returns STATUS_OK, or another exit status after a line was
+ * printed. */
+int kernel_elf_write(struct gdbstub *stub, const struct kernel *kernel, const char *path);
 
 /*
  * By how much the recorded kernel lies above where the vmlinux is linked. Says so in a line when

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <libelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,19 +11,21 @@
 
 #define SECTIONS_MAX 16u
 
-enum { PART_MAX = 5 };
+enum { KERNEL_PARTS_MAX = 5, MODULE_PARTS = 2 };
+#define PART_NAME_BYTES (MODULE_NAME_BYTES + 8)
 
 /* A piece of the guest's memory that is a section without content. */
 struct part {
-	const char *name;
+	char name[PART_NAME_BYTES];
 	uint64_t start, end, flags;
 	size_t index; /* of the section */
 };
 
 struct writer {
 	const struct kernel *kernel;
+	const struct kernel_modules *modules;
 	Elf *elf;
-	struct part part[PART_MAX];
+	struct part *part; /* of the kernel; then two of each module: code and data */
 	unsigned n_parts;
 	struct buffer names; /* of sections */
 	struct buffer symbols, symbol_names;
@@ -33,12 +36,16 @@ struct writer {
 
 /* ---- the guest's memory ---- */
 
-static void add_part(struct writer *writer, const char *name, uint64_t start, uint64_t end,
-		     uint64_t flags)
+static void add_part(struct writer *writer, const char *prefix, const char *name, uint64_t start,
+		     uint64_t end, uint64_t flags)
 {
-	if (start < end)
-		writer->part[writer->n_parts++] =
-			(struct part){name, start, end, SHF_ALLOC | flags, 0};
+	struct part *part = &writer->part[writer->n_parts];
+
+	if (start >= end)
+		return;
+	*part = (struct part){.start = start, .end = end, .flags = SHF_ALLOC | flags};
+	snprintf(part->name, sizeof(part->name), "%s%s", prefix, name);
+	writer->n_parts++;
 }
 
 /* Code that is thrown away after the start lies between data. */
@@ -53,12 +60,30 @@ static void find_parts(struct writer *writer)
 	    !kernel_symbol(writer->kernel, "_einittext", &init_end) || init_start < text_end ||
 	    init_end < init_start || init_end > end)
 		init_start = init_end = text_end;
-	add_part(writer, ".text", start, text_end, SHF_EXECINSTR);
-	add_part(writer, ".data", text_end, init_start, SHF_WRITE);
-	add_part(writer, ".init.text", init_start, init_end, SHF_EXECINSTR);
-	add_part(writer, init_end > text_end ? ".bss" : ".data", init_end, end, SHF_WRITE);
+	add_part(writer, "", ".text", start, text_end, SHF_EXECINSTR);
+	add_part(writer, "", ".data", text_end, init_start, SHF_WRITE);
+	add_part(writer, "", ".init.text", init_start, init_end, SHF_EXECINSTR);
+	add_part(writer, "", init_end > text_end ? ".bss" : ".data", init_end, end, SHF_WRITE);
 	if (kernel_per_cpu(writer->kernel, &start, &end) && end < text_start)
-		add_part(writer, ".data..percpu", start, end, SHF_WRITE | SHF_TLS);
+		add_part(writer, "", ".data..percpu", start, end, SHF_WRITE | SHF_TLS);
+}
+
+static bool find_all_parts(struct writer *writer)
+{
+	const struct kernel_modules *modules = writer->modules;
+
+	writer->part =
+		calloc(KERNEL_PARTS_MAX + (size_t)MODULE_PARTS * modules->n, sizeof(*writer->part));
+	if (!writer->part)
+		return false;
+	find_parts(writer);
+	for (uint32_t i = 0; i < modules->n; i++) {
+		const struct kernel_module *module = &modules->module[i];
+		add_part(writer, module->name, ".text", module->text, module->text_end,
+			 SHF_EXECINSTR);
+		add_part(writer, module->name, ".data", module->text_end, module->end, SHF_WRITE);
+	}
+	return true;
 }
 
 static const struct part *part_of(const struct writer *writer, uint64_t address)
@@ -92,38 +117,52 @@ static uint8_t symbol_kind(const struct part *part)
 	return part->flags & SHF_EXECINSTR ? STT_FUNC : STT_OBJECT;
 }
 
-static void put_symbol(struct writer *writer, const struct kallsyms_symbol *symbol)
+static void put_symbol(struct writer *writer, uint64_t address, uint64_t bytes, char type,
+		       const char *name)
 {
-	const struct part *part = part_of(writer, symbol->address);
+	const struct part *part = part_of(writer, address);
 	Elf64_Sym raw = {
 		.st_name = (Elf64_Word)writer->symbol_names.n,
-		.st_info = ELF64_ST_INFO(binding(symbol->type), symbol_kind(part)),
+		.st_info = ELF64_ST_INFO(binding(type), symbol_kind(part)),
 		.st_shndx = part ? (Elf64_Section)part->index : SHN_ABS,
-		.st_value = symbol->address,
-		.st_size = kernel_symbol_bytes(writer->kernel, symbol),
+		.st_value = address,
+		.st_size = bytes,
 	};
 
 	buffer_bytes(&writer->symbols, &raw, sizeof(raw));
-	buffer_text(&writer->symbol_names, kallsyms_name(kernel_symbols(writer->kernel), symbol));
+	buffer_text(&writer->symbol_names, name);
+}
+
+static void put_symbols_of(struct writer *writer, bool local)
+{
+	const struct kallsyms *symbols = kernel_symbols(writer->kernel);
+	const struct kernel_modules *modules = writer->modules;
+
+	for (uint32_t i = 0; i < kallsyms_count(symbols); i++) {
+		const struct kallsyms_symbol *symbol = kallsyms_symbol(symbols, i);
+		if (is_local(symbol->type) == local)
+			put_symbol(writer, symbol->address,
+				   kernel_symbol_bytes(writer->kernel, symbol), symbol->type,
+				   kallsyms_name(symbols, symbol));
+	}
+	for (uint32_t i = 0; i < modules->n_symbols; i++) {
+		const struct module_symbol *symbol = &modules->symbol[i];
+		if (is_local(symbol->type) == local)
+			put_symbol(writer, symbol->address, symbol->bytes, symbol->type,
+				   (const char *)modules->names.data + symbol->name);
+	}
 }
 
 /* Local symbols come first (ELF: symbol table). */
 static void put_symbols(struct writer *writer)
 {
-	const struct kallsyms *symbols = kernel_symbols(writer->kernel);
 	const Elf64_Sym none = {0};
 
 	buffer_bytes(&writer->symbols, &none, sizeof(none));
 	buffer_text(&writer->symbol_names, "");
-	for (unsigned global = 0; global < 2; global++) {
-		for (uint32_t i = 0; i < kallsyms_count(symbols); i++) {
-			const struct kallsyms_symbol *symbol = kallsyms_symbol(symbols, i);
-			if (is_local(symbol->type) == !global)
-				put_symbol(writer, symbol);
-		}
-		if (!global)
-			writer->n_local = (uint32_t)(writer->symbols.n / sizeof(none));
-	}
+	put_symbols_of(writer, true);
+	writer->n_local = (uint32_t)(writer->symbols.n / sizeof(none));
+	put_symbols_of(writer, false);
 }
 
 /* ---- sections ---- */
@@ -241,24 +280,25 @@ static bool write_file(struct writer *writer, int fd)
 	       add_section_names(writer, file) && elf_update(writer->elf, ELF_C_WRITE) >= 0;
 }
 
-int debug_elf_write(const struct kernel *kernel, int fd)
+int debug_elf_write(const struct kernel *kernel, const struct kernel_modules *modules, int fd)
 {
-	struct writer writer = {.kernel = kernel};
+	struct writer writer = {.kernel = kernel, .modules = modules};
 	int error = debug_info_encode(kernel, &writer.types);
 
 	if (error == -ENOENT)
 		error = 0;
-	frames_encode(kernel, &writer.frames);
-	find_parts(&writer);
-	if (!error && !writer.frames.failed && !write_file(&writer, fd))
-		error = errno ? -errno : -EIO;
-	else if (writer.frames.failed)
+	frames_encode(kernel, modules, &writer.frames);
+	if (!error && (writer.frames.failed || !find_all_parts(&writer)))
 		error = -ENOMEM;
+	errno = 0;
+	if (!error && !write_file(&writer, fd))
+		error = errno ? -errno : -EIO;
 	elf_end(writer.elf);
 	debug_info_finish(&writer.types);
 	buffer_finish(&writer.frames);
 	buffer_finish(&writer.symbols);
 	buffer_finish(&writer.symbol_names);
 	buffer_finish(&writer.names);
+	free(writer.part);
 	return error;
 }

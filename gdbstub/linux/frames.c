@@ -265,25 +265,33 @@ static void put_fde(struct encoder *encoder, const struct orc *orc, uint32_t fir
 	end_entry(out, from);
 }
 
-void frames_encode(const struct kernel *kernel, struct buffer *section)
+static void put_table(struct encoder *encoder, const struct orc *orc)
 {
-	const struct orc *orc = kernel_orc(kernel);
-	struct encoder encoder = {.kernel = kernel, .out = section};
 	uint32_t next;
 
-	if (!orc)
-		return;
-	for (unsigned kind = 0; kind < FRAME_KINDS; kind++)
-		put_cie(&encoder, (enum frame_kind)kind);
 	/* The last row only ends the one before. */
 	for (uint32_t first = 0; first + 1 < orc->n; first = next) {
-		enum frame_kind kind = frame_kind(kernel, &orc->row[first]);
+		enum frame_kind kind = frame_kind(encoder->kernel, &orc->row[first]);
 		next = first + 1;
 		while (next + 1 < orc->n && next - first < RUN_MAX_ROWS &&
 		       !is_function_start(&orc->row[next]) &&
-		       frame_kind(kernel, &orc->row[next]) == kind)
+		       frame_kind(encoder->kernel, &orc->row[next]) == kind)
 			next++;
 		if (orc->row[next].address > orc->row[first].address)
-			put_fde(&encoder, orc, first, next, kind);
+			put_fde(encoder, orc, first, next, kind);
 	}
+}
+
+void frames_encode(const struct kernel *kernel, const struct kernel_modules *modules,
+		   struct buffer *section)
+{
+	struct encoder encoder = {.kernel = kernel, .out = section};
+
+	if (!kernel_orc(kernel))
+		return;
+	for (unsigned kind = 0; kind < FRAME_KINDS; kind++)
+		put_cie(&encoder, (enum frame_kind)kind);
+	put_table(&encoder, kernel_orc(kernel));
+	for (uint32_t i = 0; i < modules->n; i++)
+		put_table(&encoder, &modules->module[i].orc);
 }

@@ -4,11 +4,13 @@
 
 #include "gdbstub/linux/buffer.h"
 #include "gdbstub/linux/kernel.h"
+#include "gdbstub/linux/kernel_modules.h"
 
 /*
  * Appends a .debug_frame section. As in ORC, only RSP, RBP and RIP of callers are known; behind a
  * struct pt_regs all registers are.
  */
-void frames_encode(const struct kernel *kernel, struct buffer *section);
+void frames_encode(const struct kernel *kernel, const struct kernel_modules *modules,
+		   struct buffer *section);
 
 #endif

@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IP_BYTES    4u
-#define ENTRY_BYTES 6u
-#define ROWS_MAX    (4u << 20)
-#define TYPES       8u
+#define TYPES 8u
 
 /* An entry: sp_offset and bp_offset, s16 each; then from bit 0 on sp_reg:4, bp_reg:4 and the type.
  */
@@ -40,7 +37,7 @@ static bool is_new_format(const uint8_t *entries, uint32_t n)
 	uint32_t count[TYPES] = {0};
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct entry entry = get_entry(entries + (size_t)i * ENTRY_BYTES);
+		struct entry entry = get_entry(entries + (size_t)i * ORC_ENTRY_BYTES);
 		if (entry.sp_register == ORC_REG_SP && entry.sp_offset == 8)
 			count[entry.type]++;
 	}
@@ -59,23 +56,28 @@ static uint8_t kind_of(const struct entry *entry, bool new_format)
 	return new_format ? new_kinds[entry->type] : old_kinds[entry->type & 3];
 }
 
-/* Fills the rows in. Returns false when the addresses do not ascend inside the image. */
-static bool fill_rows(struct orc *orc, const struct kernel_image *image, uint64_t ips_address,
-		      const uint8_t *ips, const uint8_t *entries)
+int orc_make(const uint8_t *ips, uint64_t ips_address, const uint8_t *entries, uint32_t n,
+	     bool new_format, uint64_t start, uint64_t end, struct orc *ret_orc)
 {
-	bool new_format = is_new_format(entries, orc->n);
-	uint64_t last = image->start;
+	struct orc orc = {.row = calloc(n ? n : 1, sizeof(*orc.row)), .new_format = new_format};
+	uint64_t last = 0;
 
-	for (uint32_t i = 0; i < orc->n; i++) {
-		struct entry entry = get_entry(entries + (size_t)i * ENTRY_BYTES);
+	if (!orc.row)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t place = (uint64_t)i * ORC_IP_BYTES;
+		struct entry entry = get_entry(entries + (size_t)i * ORC_ENTRY_BYTES);
 		int32_t distance;
-		memcpy(&distance, ips + (size_t)i * IP_BYTES, sizeof(distance));
-		uint64_t address =
-			ips_address + (uint64_t)i * IP_BYTES + (uint64_t)(int64_t)distance;
-		if (address < last || address > image->end)
-			return false;
+		memcpy(&distance, ips + place, sizeof(distance));
+		uint64_t address = ips_address + place + (uint64_t)(int64_t)distance;
+		if (address < last) {
+			orc_finish(&orc);
+			return -ENOENT;
+		}
 		last = address;
-		orc->row[i] = (struct orc_row){
+		if (address < start || address > end)
+			continue;
+		orc.row[orc.n++] = (struct orc_row){
 			.address = address,
 			.sp_offset = entry.sp_offset,
 			.bp_offset = entry.bp_offset,
@@ -84,48 +86,41 @@ static bool fill_rows(struct orc *orc, const struct kernel_image *image, uint64_
 			.kind = kind_of(&entry, new_format),
 		};
 	}
-	return true;
+	*ret_orc = orc;
+	return 0;
 }
 
-static int make_rows(struct orc *orc, const struct kernel_image *image, uint64_t ips_address,
-		     const uint8_t *ips, uint64_t ips_bytes, const uint8_t *entries,
-		     uint64_t entries_bytes)
+/* Alignment may follow the last entry. */
+static bool sizes_agree(uint64_t ips_bytes, uint64_t entries_bytes)
 {
-	uint64_t n = ips_bytes / IP_BYTES;
+	uint64_t n = ips_bytes / ORC_IP_BYTES;
 
-	/* Alignment may follow the last entry. */
-	if (!n || n > ROWS_MAX || entries_bytes < n * ENTRY_BYTES ||
-	    entries_bytes - n * ENTRY_BYTES >= 16)
-		return -ENOENT;
-	orc->row = calloc(n, sizeof(*orc->row));
-	if (!orc->row)
-		return -ENOMEM;
-	orc->n = (uint32_t)n;
-	return fill_rows(orc, image, ips_address, ips, entries) ? 0 : -ENOENT;
+	return n && n <= ORC_ROWS_MAX && entries_bytes >= n * ORC_ENTRY_BYTES &&
+	       entries_bytes - n * ORC_ENTRY_BYTES < 16;
 }
 
 int orc_read(const struct kernel_image *image, const struct kallsyms *symbols, struct orc *ret_orc)
 {
 	uint8_t *ips = NULL, *entries = NULL;
 	uint64_t ips_bytes, entries_bytes, ips_address = 0;
-	struct orc orc = {0};
 
 	kallsyms_address(symbols, "__start_orc_unwind_ip", &ips_address);
 	int error =
 		kernel_image_copy(image, symbols, "__start_orc_unwind_ip", "__stop_orc_unwind_ip",
-				  (uint64_t)ROWS_MAX * IP_BYTES, &ips, &ips_bytes);
+				  (uint64_t)ORC_ROWS_MAX * ORC_IP_BYTES, &ips, &ips_bytes);
 	if (!error)
 		error = kernel_image_copy(image, symbols, "__start_orc_unwind", "__stop_orc_unwind",
-					  (uint64_t)ROWS_MAX * ENTRY_BYTES, &entries,
+					  (uint64_t)ORC_ROWS_MAX * ORC_ENTRY_BYTES, &entries,
 					  &entries_bytes);
-	if (!error)
-		error = make_rows(&orc, image, ips_address, ips, ips_bytes, entries, entries_bytes);
+	if (!error && !sizes_agree(ips_bytes, entries_bytes))
+		error = -ENOENT;
+	if (!error) {
+		uint32_t n = (uint32_t)(ips_bytes / ORC_IP_BYTES);
+		error = orc_make(ips, ips_address, entries, n, is_new_format(entries, n),
+				 image->start, image->end, ret_orc);
+	}
 	free(entries);
 	free(ips);
-	if (error)
-		orc_finish(&orc);
-	else
-		*ret_orc = orc;
 	return error;
 }
 

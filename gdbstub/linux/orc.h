@@ -43,11 +43,23 @@ struct orc_row {
 struct orc {
 	struct orc_row *row; /* by address */
 	uint32_t n;
+	bool new_format; /* of the kernel's, since Linux 6.4 */
 };
+
+#define ORC_IP_BYTES    4u
+#define ORC_ENTRY_BYTES 6u
+#define ORC_ROWS_MAX    (4u << 20)
 
 /* Copies the tables out of a kernel. Returns 0, -ENOENT when it has none that hold together,
  * -ENOMEM. */
 int orc_read(const struct kernel_image *image, const struct kallsyms *symbols, struct orc *ret_orc);
+
+/*
+ * Takes the n rows of a module's tables in, which were at ips_address; those outside [start, end]
+ * are left out. Returns 0, -ENOENT when addresses do not ascend, -ENOMEM.
+ */
+int orc_make(const uint8_t *ips, uint64_t ips_address, const uint8_t *entries, uint32_t n,
+	     bool new_format, uint64_t start, uint64_t end, struct orc *ret_orc);
 void orc_finish(struct orc *orc);
 
 #endif

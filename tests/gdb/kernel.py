@@ -130,6 +130,19 @@ def faults():
     gdb.execute("delete")
 
 
+def modules():
+    """Functions of a loaded module, and frames through them."""
+    seek("end")
+    gdb.Breakpoint("virtio_mmio_probe")
+    execute("reverse-continue")
+    names = names_of_frames()
+    check(names[0] == "virtio_mmio_probe" and "__do_sys_finit_module" in names and
+          "entry_SYSCALL_64_after_hwframe" in names, "bt in a module", names)
+    execute("finish")
+    check(names_of_frames()[0] == names[1], "finish in a module", names_of_frames())
+    gdb.execute("delete")
+
+
 def has(name):
     return gdb.lookup_static_symbol(name) is not None or gdb.lookup_global_symbol(name) is not None
 
@@ -163,6 +176,7 @@ def main():
     backtrace()
     interrupts()
     faults()
+    modules()
     every_frame()
     print("check done", flush=True)
 

@@ -5,6 +5,7 @@
 #ifndef REPRISE_TESTS_UNIT_LINUX_FIXTURE_H
 #define REPRISE_TESTS_UNIT_LINUX_FIXTURE_H
 
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,19 @@
 #define FIXTURE_BTF      0x30000u
 #define FIXTURE_ORC_IP   0x50000u
 #define FIXTURE_ORC      0x58000u
+#define FIXTURE_MODULE   0x60000u /* one module, with all that it points to */
+
+/* In the module's part. */
+#define MODULE_KALLSYMS 0x100u
+#define MODULE_SYMBOLS  0x200u
+#define MODULE_STRINGS  0x300u
+#define MODULE_TYPES    0x380u
+#define MODULE_ORC_IP   0x400u
+#define MODULE_ORC      0x480u
+#define MODULE_CODE     0x1000u
+#define MODULE_BYTES    0x3000u
+
+#define FIXTURE_PAGE_TABLES 0x3f0000u /* guest-physical */
 
 enum fixture_seqs { SEQS_NONE, SEQS_BEHIND_MARKERS, SEQS_LAST };
 
@@ -126,9 +140,10 @@ static void fixture_names(struct fixture *f, uint64_t btf_bytes, uint32_t n_orc)
 	fixture_name(f, base + FIXTURE_ORC_IP + (uint64_t)n_orc * 4, 'R', "__stop_orc_unwind_ip");
 	fixture_name(f, base + FIXTURE_ORC, 'R', "__start_orc_unwind");
 	fixture_name(f, base + FIXTURE_ORC + (uint64_t)n_orc * 6, 'R', "__stop_orc_unwind");
+	fixture_name(f, base + FIXTURE_MODULE - 16, 'D', "modules");
 	memset(longest, 'n', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	fixture_name(f, base + FIXTURE_ORC + 0x8000, 'd', longest);
+	fixture_name(f, base + FIXTURE_MODULE + 0x4000, 'd', longest);
 	fixture_name(f, base + FIXTURE_BYTES, 'B', "_end");
 }
 
@@ -240,7 +255,10 @@ static uint32_t fixture_orc(struct fixture *f)
 
 #define FIXTURE_STRINGS                                                                            \
 	"\0int\0char\0unsigned long\0task\0pid\0comm\0thread\0sp\0next\0flags\0state\0RUNNING\0"   \
-	"STOPPED\0fn_1\0count\0this_cpu_off"
+	"STOPPED\0fn_1\0count\0this_cpu_off\0module\0list\0name\0kallsyms\0core_"                  \
+	"layout\0base\0size\0"                                                                     \
+	"text_size\0arch\0num_orcs\0orc_unwind_ip\0orc_unwind\0mod_kallsyms\0symtab\0"             \
+	"num_symtab\0strtab\0typetab"
 
 static uint32_t fixture_string(const char *text)
 {
@@ -265,6 +283,30 @@ static void fixture_member(struct fixture *f, const char *name, uint32_t type, u
 	fixture_put32(f, fixture_string(name));
 	fixture_put32(f, type);
 	fixture_put32(f, bit);
+}
+
+/* struct module and what it holds, with the members that count. */
+static void fixture_module_types(struct fixture *f)
+{
+	fixture_type(f, "", 4, 3, 16); /* 13 */
+	fixture_member(f, "base", 3, 0);
+	fixture_member(f, "size", 1, 64);
+	fixture_member(f, "text_size", 1, 96);
+	fixture_type(f, "", 4, 3, 24); /* 14 */
+	fixture_member(f, "num_orcs", 1, 0);
+	fixture_member(f, "orc_unwind_ip", 3, 64);
+	fixture_member(f, "orc_unwind", 3, 128);
+	fixture_type(f, "module", 4, 5, 80); /* 15 */
+	fixture_member(f, "list", 3, 0);
+	fixture_member(f, "name", 4, 128);
+	fixture_member(f, "kallsyms", 3, 256);
+	fixture_member(f, "core_layout", 13, 320);
+	fixture_member(f, "arch", 14, 448);
+	fixture_type(f, "mod_kallsyms", 4, 4, 32); /* 16 */
+	fixture_member(f, "symtab", 3, 0);
+	fixture_member(f, "num_symtab", 1, 64);
+	fixture_member(f, "strtab", 3, 128);
+	fixture_member(f, "typetab", 3, 192);
 }
 
 /*
@@ -307,6 +349,7 @@ static void fixture_types(struct fixture *f)
 	fixture_type(f, "fn_1", 12, 1, 10);        /* 11 */
 	fixture_type(f, "this_cpu_off", 14, 0, 3); /* 12 */
 	fixture_put32(f, 1);
+	fixture_module_types(f);
 }
 
 static uint64_t fixture_btf(struct fixture *f)
@@ -329,6 +372,44 @@ static uint64_t fixture_btf(struct fixture *f)
 	return end - FIXTURE_BTF;
 }
 
+/* A module "made_up" with a function and a variable. */
+static void fixture_module(struct fixture *f)
+{
+	const uint64_t at = FIXTURE_LINEAR + FIXTURE_MODULE, code = at + MODULE_CODE;
+	const Elf64_Sym symbols[] = {
+		{0},
+		{1, ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), 0, 1, code + 0x20, 0x30},
+		{9, ELF64_ST_INFO(STB_LOCAL, STT_OBJECT), 0, 2, code + 0x1100, 8},
+	};
+	const int32_t ips[] = {(int32_t)(MODULE_CODE - MODULE_ORC_IP),
+			       (int32_t)(MODULE_CODE + 0x100 - MODULE_ORC_IP - 4)};
+	const int16_t entries[2][3] = {{8, 0, (int16_t)(5 | (f->layout->new_orc ? 2 : 0) << 8)}};
+
+	f->at = FIXTURE_MODULE - 16;
+	fixture_put64(f, at); /* the list's head */
+	fixture_put64(f, at);
+	fixture_put64(f, at - 16);
+	fixture_put64(f, at - 16);
+	fixture_put(f, "made_up\0\0\0\0\0\0\0\0", 16);
+	fixture_put64(f, at + MODULE_KALLSYMS);
+	fixture_put64(f, code);
+	fixture_put32(f, MODULE_BYTES - MODULE_CODE);
+	fixture_put32(f, 0x1000);
+	fixture_put64(f, 2);
+	fixture_put64(f, at + MODULE_ORC_IP);
+	fixture_put64(f, at + MODULE_ORC);
+	f->at = FIXTURE_MODULE + MODULE_KALLSYMS;
+	fixture_put64(f, at + MODULE_SYMBOLS);
+	fixture_put64(f, 3);
+	fixture_put64(f, at + MODULE_STRINGS);
+	fixture_put64(f, at + MODULE_TYPES);
+	memcpy(f->image + FIXTURE_MODULE + MODULE_SYMBOLS, symbols, sizeof(symbols));
+	memcpy(f->image + FIXTURE_MODULE + MODULE_STRINGS, "\0made_fn\0made_var", 18);
+	memcpy(f->image + FIXTURE_MODULE + MODULE_TYPES, "?Tb", 3);
+	memcpy(f->image + FIXTURE_MODULE + MODULE_ORC_IP, ips, sizeof(ips));
+	memcpy(f->image + FIXTURE_MODULE + MODULE_ORC, entries, sizeof(entries));
+}
+
 static void fixture_build(struct fixture *f, const struct fixture_layout *layout)
 {
 	memset(f, 0, sizeof(*f));
@@ -336,6 +417,28 @@ static void fixture_build(struct fixture *f, const struct fixture_layout *layout
 	strcpy((char *)f->image + FIXTURE_BANNER, "Linux version 6.1.0-made-up (nobody)\n");
 	uint32_t n_orc = fixture_orc(f);
 	fixture_kallsyms(f, fixture_btf(f), n_orc);
+	fixture_module(f);
+}
+
+/* The first vCPU runs the kernel at its linear address: 4-level paging, one page of 2 MiB. */
+static void fixture_start(struct machine *machine)
+{
+	struct cpu *cpu = &machine->vcpu[0];
+	const uint64_t table = FIXTURE_PAGE_TABLES;
+	uint64_t entry;
+
+	for (unsigned level = 0; level < 3; level++) {
+		uint64_t index = FIXTURE_LINEAR >> (39 - level * 9) & 0x1ff;
+		entry = level < 2 ? table + (level + 1) * PAGE_BYTES : FIXTURE_GPA | 0x80;
+		entry |= 0x23; /* present, writable, accessed */
+		memory_load(machine->memory, table + level * PAGE_BYTES + index * 8, &entry, 8);
+	}
+	cpu->cr0 = CR0_PE | CR0_PG;
+	cpu->cr4 = CR4_PAE;
+	cpu->cr3 = table;
+	cpu->efer = EFER_LME | EFER_LMA;
+	cpu->lstar = FIXTURE_LINEAR + 0x100;
+	cpu_update_mode(cpu);
 }
 
 static struct machine *fixture_machine(void)

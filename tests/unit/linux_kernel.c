@@ -2,7 +2,10 @@
  * do no harm. */
 #include <errno.h>
 
-#include "gdbstub/linux/kernel.h"
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gdbstub/linux/debug_elf.h"
 #include "tests/tap.h"
 #include "tests/unit/linux_fixture.h"
 
@@ -107,6 +110,41 @@ static void test_layout(const struct fixture_layout *layout)
 	machine_destroy(machine);
 }
 
+static void test_modules(void)
+{
+	struct machine *machine = fixture_machine();
+	struct kernel_modules modules = {0};
+	struct kernel *kernel = NULL;
+
+	fixture_build(&fixture, &layouts[0]);
+	load(machine);
+	if (!tap_ok(!kernel_find(machine, &kernel), "modules: a kernel"))
+		return;
+	tap_ok(!kernel_modules_read(machine, kernel, &modules) && !modules.n,
+	       "modules: none without paging");
+	fixture_start(machine);
+	tap_ok(!kernel_modules_read(machine, kernel, &modules) && modules.n == 1 &&
+		       !strcmp(modules.module[0].name, "made_up") && modules.n_symbols == 2,
+	       "modules: one with two symbols");
+	if (modules.n == 1 && modules.n_symbols == 2) {
+		const char *names = (const char *)modules.names.data;
+		const struct module_symbol *function = &modules.symbol[0];
+		tap_ok(!strcmp(names + function->name, "made_fn") && function->type == 'T' &&
+			       function->address ==
+				       FIXTURE_LINEAR + FIXTURE_MODULE + MODULE_CODE + 0x20,
+		       "modules: the function");
+		tap_ok(!strcmp(names + modules.symbol[1].name, "made_var") &&
+			       modules.symbol[1].type == 'b',
+		       "modules: the variable");
+		tap_ok(modules.module[0].orc.n == 2 &&
+			       modules.module[0].orc.row[0].address == modules.module[0].text,
+		       "modules: the unwind table");
+	}
+	kernel_modules_finish(&modules);
+	kernel_destroy(kernel);
+	machine_destroy(machine);
+}
+
 /* A table that was left behind is not that of the kernel that runs. */
 static void test_other_kernel(void)
 {
@@ -134,12 +172,12 @@ static uint64_t random_next(uint64_t *state)
 static void damage(uint64_t *state)
 {
 	static const uint32_t from[] = {FIXTURE_BANNER, FIXTURE_KALLSYMS, FIXTURE_BTF,
-					FIXTURE_ORC_IP, FIXTURE_ORC};
-	static const uint32_t bytes[] = {16, 0x8000, 0x400, 0x1600, 0x2100};
+					FIXTURE_ORC_IP, FIXTURE_ORC,      FIXTURE_MODULE - 16};
+	static const uint32_t bytes[] = {16, 0x8000, 0x500, 0x1600, 0x2100, 0x500};
 	unsigned n = 1 + (unsigned)random_next(state) % 4;
 
 	for (unsigned i = 0; i < n; i++) {
-		unsigned part = (unsigned)random_next(state) % 5;
+		unsigned part = (unsigned)random_next(state) % 6;
 		/* Small tables are hit as often as big ones; counts and lengths most of all. */
 		uint32_t at = from[part] + (uint32_t)random_next(state) % bytes[part];
 		static const uint8_t values[] = {0, 1, 2, 0x7f, 0x80, 0xff};
@@ -149,6 +187,17 @@ static void damage(uint64_t *state)
 		else
 			fixture.image[at] ^= (uint8_t)(1u << random_next(state) % 8);
 	}
+}
+
+static void write_file(const struct machine *machine, const struct kernel *kernel)
+{
+	struct kernel_modules modules = {0};
+	int fd = memfd_create("kernel", 0);
+
+	if (!kernel_modules_read(machine, kernel, &modules))
+		debug_elf_write(kernel, &modules, fd);
+	kernel_modules_finish(&modules);
+	close(fd);
 }
 
 static void use(const struct kernel *kernel, unsigned *n_types)
@@ -180,9 +229,11 @@ static void test_damage(void)
 		fixture_build(&fixture, &layouts[i % (sizeof(layouts) / sizeof(layouts[0]))]);
 		damage(&state);
 		load(machine);
+		fixture_start(machine);
 		if (!kernel_find(machine, &kernel)) {
 			found++;
 			use(kernel, &n_types);
+			write_file(machine, kernel);
 		}
 		kernel_destroy(kernel);
 	}
@@ -195,6 +246,7 @@ int main(void)
 {
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
 		test_layout(&layouts[i]);
+	test_modules();
 	test_other_kernel();
 	test_damage();
 	return tap_done();
