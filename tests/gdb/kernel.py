@@ -112,7 +112,7 @@ def interrupts():
     pc, sp = interrupted.pc(), int(interrupted.read_register("rsp")) & (1 << 64) - 1
     gdb.execute("delete")
     execute("reverse-stepi")
-    for _ in range(200):
+    for _ in range(600):
         if register("rip") == pc and register("rsp") == sp:
             break
         execute("reverse-stepi")
