@@ -242,7 +242,7 @@ static void emit_loop(struct generator *g)
 	if (insn->addr_size == 4)
 		emit8(g->e, 0x67);
 	uint32_t taken = emit_short(g->e, insn->opcode);
-	uint32_t over = emit_short(g->e, 0xeb);
+	uint32_t over = emit_short(g->e, EMIT_JMP);
 	emit_patch_short(g->e, taken);
 	uint64_t target = direct_target(g);
 	jump_to(g, target, is_near(g, target));

@@ -84,5 +84,6 @@ uint32_t emit_short(struct emitter *e, uint8_t opcode);
 void emit_patch_short(struct emitter *e, uint32_t displacement);
 
 #define EMIT_JRCXZ 0xe3u
+#define EMIT_JMP   0xebu
 
 #endif

@@ -48,14 +48,14 @@
 /* Targets that share their low 16 bits stand here too: by bits 8 to 15, in any of the set's ways.
  */
 #define RUNTIME_VICTIM_SETS 256u
-#define RUNTIME_VICTIM_WAYS 4u
+#define RUNTIME_VICTIM_WAYS 8u
 
 struct runtime_victim {
 	uint64_t minus_rip, code; /* as below */
 };
 
 /* Direct branches out of their page jump through a slot here. */
-#define RUNTIME_LINKS 129024u
+#define RUNTIME_LINKS 126976u
 
 /* Valid for one guest address space. Written by the translator, read by translated code. */
 struct runtime_space {

@@ -48,6 +48,8 @@ static void emit_leave(struct emitter *e, const struct translator_config *config
 	emit_jump_to(e, RUNTIME_CODE);
 }
 
+_Static_assert(sizeof(((struct runtime_space *)0)->victim[0]) == 8 * 16, "as indexed below");
+
 static struct encoding victim_operand(unsigned way, uint32_t field)
 {
 	uint32_t at = RUNTIME_SPACE + (uint32_t)offsetof(struct runtime_space, victim);
@@ -75,6 +77,7 @@ static void emit_second_lookup(struct emitter *e)
 		0x44, 0x89, 0xd9,                         /* mov ecx, r11d */
 		0x0f, 0xb6, 0xcd,                         /* movzx ecx, ch */
 		0x8d, 0x04, 0xcd, 0x00, 0x00, 0x00, 0x00, /* lea eax, [rcx * 8] */
+		0x8d, 0x04, 0x00,                         /* lea eax, [rax + rax] */
 	};
 	uint32_t found[RUNTIME_VICTIM_WAYS];
 
@@ -88,13 +91,17 @@ static void emit_second_lookup(struct emitter *e)
 	}
 	emit_load(e, RAX, CONTEXT_SCRATCH(SCRATCH_RAX));
 	emit_jump_memory(e, CONTEXT(miss));
+	uint32_t after[RUNTIME_VICTIM_WAYS];
 	for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++) {
 		struct encoding c = victim_operand(way, offsetof(struct runtime_victim, code));
 		emit_patch_short(e, found[way]);
 		emit_encoding(e, &c);
-		emit_load(e, RAX, CONTEXT_SCRATCH(SCRATCH_RAX));
-		emit_jump_memory(e, CONTEXT(hit));
+		after[way] = emit_short(e, EMIT_JMP);
 	}
+	for (unsigned way = 0; way < RUNTIME_VICTIM_WAYS; way++)
+		emit_patch_short(e, after[way]);
+	emit_load(e, RAX, CONTEXT_SCRATCH(SCRATCH_RAX));
+	emit_jump_memory(e, CONTEXT(hit));
 }
 
 void trampolines_emit(struct code_cache *cache, const struct translator_config *config)
