@@ -80,7 +80,7 @@ static bool seek(struct gdbstub *stub, const struct arguments *arguments)
 		return say(stub, timeline_error(stub->timeline));
 	print_place(stub);
 	reply_print(&stub->reply, "gdb still shows the old place: maintenance flush "
-				  "register-cache\n");
+				  "register-cache, maintenance flush dcache\n");
 	return true;
 }
 

@@ -117,6 +117,9 @@ struct btf_item btf_item(const struct btf_type *type, uint32_t n)
 	case BTF_PROTOTYPE:
 		at = type->raw + (size_t)n * 8;
 		return (struct btf_item){.name = get32(at), .type = get32(at + 4)};
+	case BTF_SECTION:
+		at = type->raw + (size_t)n * 12;
+		return (struct btf_item){.type = get32(at), .value = get32(at + 4)};
 	default:
 		return (struct btf_item){0};
 	}

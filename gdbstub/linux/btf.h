@@ -54,10 +54,11 @@ struct btf_array {
 
 struct btf_item {
 	uint32_t name;
-	uint32_t type; /* of members and parameters; a prototype's last 0: "..." */
+	uint32_t type; /* of members and parameters; a prototype's last 0: "..."; a section's: which
+			  variable, not checked */
 	uint32_t bit;  /* members: where it begins */
 	uint32_t bits; /* members: of a bitfield, else 0 */
-	int64_t value; /* enumerators */
+	int64_t value; /* enumerators; of a section's variable: where it lies in it */
 };
 
 enum btf_int_flags { BTF_INT_SIGNED = 1, BTF_INT_CHAR = 2, BTF_INT_BOOL = 4 };
@@ -77,7 +78,7 @@ const char *btf_text(const struct btf *btf, uint32_t name);
 const char *btf_strings(const struct btf *btf, size_t *ret_bytes);
 
 struct btf_array btf_array(const struct btf_type *array);
-/* Member, enumerator or parameter n. */
+/* Member, enumerator, parameter or variable n. */
 struct btf_item btf_item(const struct btf_type *type, uint32_t n);
 /* enum btf_int_flags of an int. */
 unsigned btf_int_flags(const struct btf_type *type);

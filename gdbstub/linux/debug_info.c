@@ -8,189 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gdbstub/linux/debug_abbrev.h"
 #include "gdbstub/linux/dwarf.h"
 #include "gdbstub/linux/variables.h"
 
 #define UNIT_VERSION       5
 #define ADDRESS_BYTES      8
 #define REGISTER_ARGUMENTS 6u
-
-/* ---- abbreviations ---- */
-
-enum abbreviation {
-	A_UNIT = 1,
-	A_VOID,
-	A_BASE,
-	A_POINTER,
-	A_ARRAY,
-	A_RANGE,
-	A_STRUCT,
-	A_STRUCT_UNNAMED,
-	A_UNION,
-	A_UNION_UNNAMED,
-	A_STRUCT_DECLARED,
-	A_UNION_DECLARED,
-	A_MEMBER,
-	A_MEMBER_UNNAMED,
-	A_BITFIELD,
-	A_BITFIELD_UNNAMED,
-	A_ENUM,
-	A_ENUM_UNNAMED,
-	A_ENUMERATOR,
-	A_TYPEDEF,
-	A_CONST,
-	A_VOLATILE,
-	A_RESTRICT,
-	A_PROTOTYPE,
-	A_PROTOTYPE_PARAMETER,
-	A_VARIADIC,
-	A_FUNCTION,
-	A_PARAMETER,
-	A_PARAMETER_LOCATED,
-	A_PARAMETER_UNNAMED,
-	A_VARIABLE,
-	A_VARIABLE_TOLD, /* with its name in place */
-	A_COUNT
-};
-
-#define ATTRIBUTES_MAX 8
-
-struct abbreviation_row {
-	uint8_t tag, children;
-	uint8_t attribute[ATTRIBUTES_MAX][2]; /* and form; 0: no more */
-};
-
-static const struct abbreviation_row abbreviations[A_COUNT] = {
-	[A_UNIT] = {DW_TAG_compile_unit,
-		    DW_CHILDREN_yes,
-		    {{DW_AT_producer, DW_FORM_string},
-		     {DW_AT_language, DW_FORM_data1},
-		     {DW_AT_name, DW_FORM_string},
-		     {DW_AT_low_pc, DW_FORM_addr},
-		     {DW_AT_high_pc, DW_FORM_udata}}},
-	[A_VOID] = {DW_TAG_unspecified_type, DW_CHILDREN_no, {{DW_AT_name, DW_FORM_string}}},
-	[A_BASE] = {DW_TAG_base_type,
-		    DW_CHILDREN_no,
-		    {{DW_AT_name, DW_FORM_strp},
-		     {DW_AT_byte_size, DW_FORM_udata},
-		     {DW_AT_encoding, DW_FORM_data1}}},
-	[A_POINTER] = {DW_TAG_pointer_type,
-		       DW_CHILDREN_no,
-		       {{DW_AT_byte_size, DW_FORM_data1}, {DW_AT_type, DW_FORM_ref4}}},
-	[A_ARRAY] = {DW_TAG_array_type, DW_CHILDREN_yes, {{DW_AT_type, DW_FORM_ref4}}},
-	[A_RANGE] = {DW_TAG_subrange_type,
-		     DW_CHILDREN_no,
-		     {{DW_AT_type, DW_FORM_ref4}, {DW_AT_count, DW_FORM_udata}}},
-	[A_STRUCT] = {DW_TAG_structure_type,
-		      DW_CHILDREN_yes,
-		      {{DW_AT_name, DW_FORM_strp}, {DW_AT_byte_size, DW_FORM_udata}}},
-	[A_STRUCT_UNNAMED] = {DW_TAG_structure_type,
-			      DW_CHILDREN_yes,
-			      {{DW_AT_byte_size, DW_FORM_udata}}},
-	[A_UNION] = {DW_TAG_union_type,
-		     DW_CHILDREN_yes,
-		     {{DW_AT_name, DW_FORM_strp}, {DW_AT_byte_size, DW_FORM_udata}}},
-	[A_UNION_UNNAMED] = {DW_TAG_union_type,
-			     DW_CHILDREN_yes,
-			     {{DW_AT_byte_size, DW_FORM_udata}}},
-	[A_STRUCT_DECLARED] = {DW_TAG_structure_type,
-			       DW_CHILDREN_no,
-			       {{DW_AT_name, DW_FORM_strp},
-				{DW_AT_declaration, DW_FORM_flag_present}}},
-	[A_UNION_DECLARED] = {DW_TAG_union_type,
-			      DW_CHILDREN_no,
-			      {{DW_AT_name, DW_FORM_strp},
-			       {DW_AT_declaration, DW_FORM_flag_present}}},
-	[A_MEMBER] = {DW_TAG_member,
-		      DW_CHILDREN_no,
-		      {{DW_AT_name, DW_FORM_strp},
-		       {DW_AT_type, DW_FORM_ref4},
-		       {DW_AT_data_member_location, DW_FORM_udata}}},
-	[A_MEMBER_UNNAMED] = {DW_TAG_member,
-			      DW_CHILDREN_no,
-			      {{DW_AT_type, DW_FORM_ref4},
-			       {DW_AT_data_member_location, DW_FORM_udata}}},
-	[A_BITFIELD] = {DW_TAG_member,
-			DW_CHILDREN_no,
-			{{DW_AT_name, DW_FORM_strp},
-			 {DW_AT_type, DW_FORM_ref4},
-			 {DW_AT_bit_size, DW_FORM_data1},
-			 {DW_AT_data_bit_offset, DW_FORM_udata}}},
-	[A_BITFIELD_UNNAMED] = {DW_TAG_member,
-				DW_CHILDREN_no,
-				{{DW_AT_type, DW_FORM_ref4},
-				 {DW_AT_bit_size, DW_FORM_data1},
-				 {DW_AT_data_bit_offset, DW_FORM_udata}}},
-	[A_ENUM] = {DW_TAG_enumeration_type,
-		    DW_CHILDREN_yes,
-		    {{DW_AT_name, DW_FORM_strp}, {DW_AT_byte_size, DW_FORM_data1}}},
-	[A_ENUM_UNNAMED] = {DW_TAG_enumeration_type,
-			    DW_CHILDREN_yes,
-			    {{DW_AT_byte_size, DW_FORM_data1}}},
-	[A_ENUMERATOR] = {DW_TAG_enumerator,
-			  DW_CHILDREN_no,
-			  {{DW_AT_name, DW_FORM_strp}, {DW_AT_const_value, DW_FORM_sdata}}},
-	[A_TYPEDEF] = {DW_TAG_typedef,
-		       DW_CHILDREN_no,
-		       {{DW_AT_name, DW_FORM_strp}, {DW_AT_type, DW_FORM_ref4}}},
-	[A_CONST] = {DW_TAG_const_type, DW_CHILDREN_no, {{DW_AT_type, DW_FORM_ref4}}},
-	[A_VOLATILE] = {DW_TAG_volatile_type, DW_CHILDREN_no, {{DW_AT_type, DW_FORM_ref4}}},
-	[A_RESTRICT] = {DW_TAG_restrict_type, DW_CHILDREN_no, {{DW_AT_type, DW_FORM_ref4}}},
-	[A_PROTOTYPE] = {DW_TAG_subroutine_type,
-			 DW_CHILDREN_yes,
-			 {{DW_AT_prototyped, DW_FORM_flag_present}, {DW_AT_type, DW_FORM_ref4}}},
-	[A_PROTOTYPE_PARAMETER] = {DW_TAG_formal_parameter,
-				   DW_CHILDREN_no,
-				   {{DW_AT_type, DW_FORM_ref4}}},
-	[A_VARIADIC] = {DW_TAG_unspecified_parameters, DW_CHILDREN_no, {{0, 0}}},
-	[A_FUNCTION] = {DW_TAG_subprogram,
-			DW_CHILDREN_yes,
-			{{DW_AT_external, DW_FORM_flag_present},
-			 {DW_AT_name, DW_FORM_strp},
-			 {DW_AT_prototyped, DW_FORM_flag_present},
-			 {DW_AT_type, DW_FORM_ref4},
-			 {DW_AT_low_pc, DW_FORM_addr},
-			 {DW_AT_high_pc, DW_FORM_udata}}},
-	[A_PARAMETER] = {DW_TAG_formal_parameter,
-			 DW_CHILDREN_no,
-			 {{DW_AT_name, DW_FORM_strp}, {DW_AT_type, DW_FORM_ref4}}},
-	[A_PARAMETER_LOCATED] = {DW_TAG_formal_parameter,
-				 DW_CHILDREN_no,
-				 {{DW_AT_name, DW_FORM_strp},
-				  {DW_AT_type, DW_FORM_ref4},
-				  {DW_AT_location, DW_FORM_sec_offset}}},
-	[A_PARAMETER_UNNAMED] = {DW_TAG_formal_parameter,
-				 DW_CHILDREN_no,
-				 {{DW_AT_type, DW_FORM_ref4}}},
-	[A_VARIABLE] = {DW_TAG_variable,
-			DW_CHILDREN_no,
-			{{DW_AT_external, DW_FORM_flag_present},
-			 {DW_AT_name, DW_FORM_strp},
-			 {DW_AT_type, DW_FORM_ref4},
-			 {DW_AT_location, DW_FORM_exprloc}}},
-	[A_VARIABLE_TOLD] = {DW_TAG_variable,
-			     DW_CHILDREN_no,
-			     {{DW_AT_external, DW_FORM_flag_present},
-			      {DW_AT_name, DW_FORM_string},
-			      {DW_AT_type, DW_FORM_ref4},
-			      {DW_AT_location, DW_FORM_exprloc}}},
-};
-
-static void put_abbreviations(struct buffer *out)
-{
-	for (unsigned i = A_UNIT; i < A_COUNT; i++) {
-		const struct abbreviation_row *row = &abbreviations[i];
-		buffer_uleb(out, i);
-		buffer_uleb(out, row->tag);
-		buffer_u8(out, row->children);
-		for (unsigned k = 0; k < ATTRIBUTES_MAX && row->attribute[k][0]; k++) {
-			buffer_uleb(out, row->attribute[k][0]);
-			buffer_uleb(out, row->attribute[k][1]);
-		}
-		buffer_u16(out, 0);
-	}
-	buffer_u8(out, 0);
-}
 
 /* ---- the unit ---- */
 
@@ -199,6 +23,7 @@ struct unit {
 	const struct btf *btf;
 	struct buffer *info, *loclists;
 	uint32_t *place; /* of each type in the section; [0]: void */
+	bool *is_shared; /* of each symbol's name */
 };
 
 static bool is_named(const struct unit *unit, uint32_t name)
@@ -478,13 +303,31 @@ static void put_function(const struct unit *unit, const struct kallsyms_symbol *
 	put_children_end(unit);
 }
 
+/*
+ * Functions of several files may have one name; which of them a prototype is of, nothing tells.
+ * Marks the symbols whose names are another's too.
+ */
+static void mark_shared_names(const struct unit *unit)
+{
+	const struct kallsyms *symbols = kernel_symbols(unit->kernel);
+	const struct kallsyms_symbol *all = kallsyms_symbol(symbols, 0);
+
+	for (uint32_t i = 0; i < kallsyms_count(symbols); i++) {
+		const struct kallsyms_symbol *first =
+			kallsyms_find_name(symbols, kallsyms_name(symbols, &all[i]));
+		if (first != &all[i])
+			unit->is_shared[first - all] = unit->is_shared[i] = true;
+	}
+}
+
 static void put_functions(const struct unit *unit)
 {
 	const struct kallsyms *symbols = kernel_symbols(unit->kernel);
 
 	for (uint32_t i = 0; i < kallsyms_count(symbols); i++) {
 		const struct kallsyms_symbol *symbol = kallsyms_symbol(symbols, i);
-		if (!is_text(symbol->type) || !kernel_symbol_bytes(unit->kernel, symbol))
+		if (!is_text(symbol->type) || unit->is_shared[i] ||
+		    !kernel_symbol_bytes(unit->kernel, symbol))
 			continue;
 		uint32_t id = btf_find(unit->btf, BTF_FUNCTION, kallsyms_name(symbols, symbol));
 		if (!id)
@@ -505,23 +348,54 @@ static void put_place(const struct unit *unit, uint64_t address, bool per_cpu)
 		buffer_u8(unit->info, DW_OP_form_tls_address);
 }
 
-/* Those that the kernel's own types tell of. */
+static void put_variable(const struct unit *unit, uint32_t id, uint64_t address, bool per_cpu)
+{
+	struct btf_type variable = btf_type(unit->btf, id);
+
+	unit->place[id] = (uint32_t)unit->info->n;
+	buffer_uleb(unit->info, A_VARIABLE);
+	buffer_u32(unit->info, variable.name);
+	put_type(unit, variable.type);
+	put_place(unit, address, per_cpu);
+}
+
+/* Per-CPU variables have their places told. */
+static void put_per_cpu_variables(const struct unit *unit, const struct btf_type *section)
+{
+	uint64_t start, end;
+
+	if (!kernel_per_cpu(unit->kernel, &start, &end))
+		return;
+	for (uint32_t i = 0; i < section->n; i++) {
+		struct btf_item item = btf_item(section, i);
+		if (btf_type(unit->btf, item.type).kind == BTF_VARIABLE &&
+		    (uint64_t)item.value < end - start)
+			put_variable(unit, item.type, start + (uint64_t)item.value, true);
+	}
+}
+
+/* Those that the kernel's own types tell of; a place is known of those that were put already. */
 static void put_variables(const struct unit *unit)
 {
 	const struct kallsyms *symbols = kernel_symbols(unit->kernel);
 
 	for (uint32_t id = 1; id <= btf_count(unit->btf); id++) {
 		struct btf_type type = btf_type(unit->btf, id);
-		if (type.kind != BTF_VARIABLE)
+		if (type.kind == BTF_VARIABLE)
+			unit->place[id] = 0;
+		if (type.kind == BTF_SECTION &&
+		    !strcmp(btf_text(unit->btf, type.name), ".data..percpu"))
+			put_per_cpu_variables(unit, &type);
+	}
+	for (uint32_t id = 1; id <= btf_count(unit->btf); id++) {
+		struct btf_type type = btf_type(unit->btf, id);
+		if (type.kind != BTF_VARIABLE || unit->place[id])
 			continue;
 		const struct kallsyms_symbol *symbol =
 			kallsyms_find_name(symbols, btf_text(unit->btf, type.name));
-		if (!symbol)
-			continue;
-		buffer_uleb(unit->info, A_VARIABLE);
-		buffer_u32(unit->info, type.name);
-		put_type(unit, type.type);
-		put_place(unit, symbol->address, kernel_is_per_cpu(unit->kernel, symbol));
+		if (symbol && !unit->is_shared[symbol - kallsyms_symbol(symbols, 0)])
+			put_variable(unit, id, symbol->address,
+				     kernel_is_per_cpu(unit->kernel, symbol));
 	}
 }
 
@@ -620,6 +494,7 @@ static void put_loclists_header(struct buffer *out)
 
 static int encode(struct unit *unit)
 {
+	mark_shared_names(unit);
 	for (unsigned run = 0; run < 2; run++) {
 		unit->info->n = 0;
 		unit->loclists->n = 0;
@@ -643,9 +518,11 @@ int debug_info_encode(const struct kernel *kernel, struct debug_info *ret_info)
 	if (!unit.btf)
 		return -ENOENT;
 	unit.place = calloc((size_t)btf_count(unit.btf) + 1, sizeof(*unit.place));
-	int error = unit.place ? encode(&unit) : -ENOMEM;
+	unit.is_shared = calloc((size_t)kallsyms_count(kernel_symbols(kernel)) + 1, 1);
+	int error = unit.place && unit.is_shared ? encode(&unit) : -ENOMEM;
+	free(unit.is_shared);
 	free(unit.place);
-	put_abbreviations(&info.abbrev);
+	debug_abbrev_encode(&info.abbrev);
 	if (error || info.abbrev.failed) {
 		debug_info_finish(&info);
 		return error ? error : -ENOMEM;
