@@ -115,12 +115,25 @@ static void tear_down(struct recorder *recorder)
 
 /* ---- the run ---- */
 
+/* The engine lost the machine: what led to the last proven count is kept, without a digest. */
+static void end_unproven(struct recorder *recorder)
+{
+	const struct engine_ops *ops = recorder->engine->ops;
+	const char *failure = ops->failure ? ops->failure(recorder->engine) : "the engine failed";
+
+	recorder_end(recorder, "engine failure");
+	if (!recorder_log_finish(recorder, false))
+		recorder_fail(recorder, -EIO, failure);
+}
+
 static void run(struct recorder *recorder)
 {
 	const struct boundary boundary = {.ops = &recorder_boundary_ops, .ctx = recorder};
 
 	if (run_machine(recorder->engine, &boundary) == BOUNDARY_END)
-		recorder_log_finish(recorder);
+		recorder_log_finish(recorder, true);
+	else if (recorder->engine->failed)
+		end_unproven(recorder);
 	else
 		recorder_fail(recorder, -EPROTO, "an instruction crosses the boundary too often");
 	world_flush(&recorder->world);
@@ -137,6 +150,7 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 		.exit_status = recorder->exit_status,
 		.has_exit_status = recorder->has_exit_status,
 	};
+	ret_result->n_uses = recorder_engine_uses(recorder, ret_result->uses);
 	log_writer_sizes(recorder->writer, &ret_result->file_bytes, &ret_result->event_bytes);
 }
 

@@ -131,11 +131,44 @@ static int attach_files_list(struct recorder *recorder)
 	return error;
 }
 
-int recorder_log_finish(struct recorder *recorder)
+unsigned recorder_engine_uses(const struct recorder *recorder,
+			      struct engine_use ret_uses[ENGINE_MAX_USES])
+{
+	const struct engine_ops *ops = recorder->engine->ops;
+
+	return ops->uses ? ops->uses(recorder->engine, ret_uses) : 0;
+}
+
+/* The trailer's messages about the engine. */
+struct use_messages {
+	struct engine_use use[ENGINE_MAX_USES];
+	Reprise__EngineUse message[ENGINE_MAX_USES];
+	Reprise__EngineUse *list[ENGINE_MAX_USES];
+};
+
+static void add_uses(const struct recorder *recorder, struct use_messages *uses,
+		     Reprise__Trailer *trailer)
+{
+	trailer->n_engines = recorder_engine_uses(recorder, uses->use);
+	trailer->engines = uses->list;
+	for (size_t i = 0; i < trailer->n_engines; i++) {
+		Reprise__EngineUse *message = uses->list[i] = &uses->message[i];
+
+		reprise__engine_use__init(message);
+		message->name = (char *)uses->use[i].name;
+		message->instructions = uses->use[i].instructions;
+		message->entries = uses->use[i].entries;
+		message->ns = uses->use[i].ns;
+		message->unexpected = uses->use[i].unexpected;
+	}
+}
+
+int recorder_log_finish(struct recorder *recorder, bool proven)
 {
 	Reprise__Trailer trailer = REPRISE__TRAILER__INIT;
+	struct use_messages uses;
 
-	if (emit_digest(recorder) != BOUNDARY_GO)
+	if (proven && emit_digest(recorder) != BOUNDARY_GO)
 		return recorder->error.code;
 	if (log_writer_cut(recorder->writer) < 0)
 		return take_writer_error(recorder);
@@ -143,6 +176,7 @@ int recorder_log_finish(struct recorder *recorder)
 	if (error)
 		return log_writer_error(recorder->writer)->code ? take_writer_error(recorder)
 								: error;
+	add_uses(recorder, &uses, &trailer);
 	trailer.end_icount = recorder->machine->icount;
 	trailer.end_reason = (char *)recorder->end_reason;
 	trailer.exit_status = recorder->exit_status;

@@ -77,8 +77,13 @@ enum boundary_result recorder_emit(struct recorder *recorder, struct event *even
 /* Appends a digest and cuts the chunk when that is due. */
 enum boundary_result recorder_log_keep_pace(struct recorder *recorder);
 
-/* Final digest, trailer, end of file. Returns 0 or a negative errno with recorder->error set. */
-int recorder_log_finish(struct recorder *recorder);
+/* What the engine's parts did; returns how many. */
+unsigned recorder_engine_uses(const struct recorder *recorder,
+			      struct engine_use ret_uses[ENGINE_MAX_USES]);
+
+/* Final digest, if the state is proven, trailer, end of file. Returns 0 or a negative errno with
+ * recorder->error set. */
+int recorder_log_finish(struct recorder *recorder, bool proven);
 
 /* ---- recorder_saved.c ---- */
 

@@ -224,6 +224,12 @@ enum replay_status replayer_run_until(struct replayer *replayer, uint64_t icount
 	replayer->status = REPLAY_FAILED;
 	run_machine(replayer->engine, &boundary);
 	replay_streams_flush(replayer->streams);
+	if (replayer->engine->failed && !replayer->error.code) {
+		const struct engine_ops *ops = replayer->engine->ops;
+
+		fail(&replayer->error, -EIO, "%s",
+		     ops->failure ? ops->failure(replayer->engine) : "the engine failed");
+	}
 	if (replayer->status == REPLAY_FAILED && !replayer->error.code)
 		fail(&replayer->error, -EINVAL, "an instruction crosses the boundary too often");
 	return replayer->status;
@@ -266,4 +272,12 @@ const struct log_error *replayer_error(const struct replayer *replayer)
 uint64_t replayer_digests_checked(const struct replayer *replayer)
 {
 	return replayer->n_digests;
+}
+
+unsigned replayer_engine_uses(const struct replayer *replayer,
+			      struct engine_use ret_uses[ENGINE_MAX_USES])
+{
+	const struct engine_ops *ops = replayer->engine->ops;
+
+	return ops->uses ? ops->uses(replayer->engine, ret_uses) : 0;
 }

@@ -70,6 +70,10 @@ struct machine *replayer_machine(struct replayer *replayer);
 uint64_t replayer_end_icount(const struct replayer *replayer);
 const struct divergence *replayer_divergence(const struct replayer *replayer);
 const struct log_error *replayer_error(const struct replayer *replayer);
+/* What the engine's parts did so far; returns how many. */
+unsigned replayer_engine_uses(const struct replayer *replayer,
+			      struct engine_use ret_uses[ENGINE_MAX_USES]);
+
 uint64_t replayer_digests_checked(const struct replayer *replayer);
 
 /* The whole state of a replay between two instructions: vCPUs, RAM, place in the log. */

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "tools/debug_session.h"
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/kernel_elf.h"
 #include "tools/message.h"
-#include "tools/recording.h"
 
 #define GDB_MAX_ARGUMENTS 256
 #define PATH_BYTES        64
@@ -69,7 +69,7 @@ static const struct option options[] = {
 	 .offset = FIELD(debug.engine),
 	 .argument = "auto|interp|kvm|jit",
 	 .choices = engine_names,
-	 .help = "How guest code runs (this build: interp)"},
+	 .help = ENGINE_HELP},
 	{.name = "quiet",
 	 .letter = 'q',
 	 .kind = OPTION_FLAG,

@@ -176,6 +176,25 @@ static void json_end_of_recording(struct json *json, const struct log_reader *re
 	}
 }
 
+static void json_engines(struct json *json, const struct log_reader *reader)
+{
+	const Reprise__Trailer *trailer = log_reader_trailer(reader);
+
+	json_begin_array(json, "engines");
+	for (size_t i = 0; trailer && i < trailer->n_engines; i++) {
+		const Reprise__EngineUse *use = trailer->engines[i];
+
+		json_begin_object(json, NULL);
+		json_string(json, "name", use->name);
+		json_number(json, "instructions", use->instructions);
+		json_number(json, "entries", use->entries);
+		json_number(json, "ns", use->ns);
+		json_number(json, "unexpected", use->unexpected);
+		json_end_object(json);
+	}
+	json_end_array(json);
+}
+
 static void print_json(const struct log_reader *reader)
 {
 	const Reprise__Header *header = log_reader_header(reader);
@@ -189,6 +208,7 @@ static void print_json(const struct log_reader *reader)
 	json_attachments(&json, reader);
 	json_totals(&json, &totals);
 	json_end_of_recording(&json, reader);
+	json_engines(&json, reader);
 	json_end_object(&json);
 	json_end_line(&json);
 }
@@ -275,6 +295,26 @@ static void print_end(const struct log_reader *reader)
 	}
 }
 
+/* What the parts of the engine did while recording. */
+static void print_engines(const struct log_reader *reader)
+{
+	const Reprise__Trailer *trailer = log_reader_trailer(reader);
+	char a[TEXT_NUMBER_BYTES], b[TEXT_NUMBER_BYTES];
+
+	for (size_t i = 0; trailer && i < trailer->n_engines; i++) {
+		const Reprise__EngineUse *use = trailer->engines[i];
+
+		print_label("engine");
+		text_print_escaped(stdout, use->name);
+		printf(", %s instructions in %s", text_count(a, use->instructions),
+		       text_seconds(b, use->ns));
+		printf(", entered %s times", text_count(a, use->entries));
+		if (use->unexpected)
+			printf(", %s unexpected exits", text_count(a, use->unexpected));
+		printf("\n");
+	}
+}
+
 static void print_sizes(const struct log_reader *reader)
 {
 	struct totals totals = sum_chunks(reader);
@@ -299,6 +339,7 @@ static void print_plain(const struct log_reader *reader)
 	print_header(log_reader_header(reader));
 	print_command(log_reader_header(reader));
 	print_end(reader);
+	print_engines(reader);
 	print_sizes(reader);
 }
 

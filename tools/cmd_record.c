@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
 #include "tools/recording.h"
@@ -136,6 +137,8 @@ static int prepare_and_record(struct recording *recording, const struct record_o
 	status = record(recording, quiet, &result);
 	if (!status && !quiet)
 		recording_print_summary(recording, &result);
+	if (values->recording.verbose)
+		engine_print_uses(result.uses, result.n_uses);
 	if (!status && values->recording.verbose && result.unknown_msrs)
 		message("%llu accesses to MSRs that the machine does not have",
 			(unsigned long long)result.unknown_msrs);

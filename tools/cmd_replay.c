@@ -7,12 +7,12 @@
 
 #include "replayer/replayer.h"
 #include "tools/console.h"
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/message.h"
 #include "tools/options.h"
 #include "tools/progress.h"
-#include "tools/recording.h"
 #include "tools/recording_file.h"
 #include "tools/text.h"
 
@@ -35,7 +35,7 @@ static const struct option options[] = {
 	 .offset = FIELD(engine),
 	 .argument = "auto|interp|kvm|jit",
 	 .choices = engine_names,
-	 .help = "How guest code runs (this build: interp)"},
+	 .help = ENGINE_HELP},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(json),
@@ -252,6 +252,13 @@ static void tell(const struct replay *replay)
 	tell_errors(replay);
 }
 
+static void tell_uses(const struct replay *replay)
+{
+	struct engine_use uses[ENGINE_MAX_USES];
+
+	engine_print_uses(uses, replayer_engine_uses(replay->replayer, uses));
+}
+
 /* ---- the command ---- */
 
 static int replay_open_file(struct replay *replay, const struct engine_ops *engine)
@@ -271,6 +278,8 @@ static int replay_open_file(struct replay *replay, const struct engine_ops *engi
 		progress_clear();
 	replay->exit_status = choose_exit_status(replay);
 	tell(replay);
+	if (values->verbose)
+		tell_uses(replay);
 	return replay->exit_status;
 }
 
@@ -282,7 +291,7 @@ static int run(const struct command *command, int argc, char **argv)
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
-	const struct engine_ops *engine = engine_choose(command->name, values.engine);
+	const struct engine_ops *engine = engine_choose(command->name, values.engine, values.quiet);
 	if (!engine)
 		return STATUS_USAGE;
 	struct replay replay = {.path = operands.item[0], .options = &values};

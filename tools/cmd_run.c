@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tools/guest/agent.h"
+#include "tools/engine.h"
 #include "tools/guest_command.h"
 #include "tools/guest_image.h"
 #include "tools/guest_results.h"
@@ -284,6 +285,8 @@ static int record(struct run *run)
 	if (status)
 		return status;
 	tell(&run->recording, &result, values);
+	if (values->verbose)
+		engine_print_uses(result.uses, result.n_uses);
 	if (run->results_fd >= 0)
 		status = guest_results_unpack(run->results_fd, &run->values->results);
 	if (!result.has_exit_status)

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "tools/debug_session.h"
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
-#include "tools/recording.h"
 
 struct serve_options {
 	struct debug_options debug;
@@ -59,7 +59,7 @@ static const struct option options[] = {
 	 .offset = FIELD(debug.engine),
 	 .argument = "auto|interp|kvm|jit",
 	 .choices = engine_names,
-	 .help = "How guest code runs (this build: interp)"},
+	 .help = ENGINE_HELP},
 	{.name = "quiet",
 	 .letter = 'q',
 	 .kind = OPTION_FLAG,

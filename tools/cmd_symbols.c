@@ -6,7 +6,7 @@
 #include "tools/interrupt.h"
 #include "tools/kernel_elf.h"
 #include "tools/message.h"
-#include "tools/recording.h"
+#include "tools/engine.h"
 
 struct symbols_options {
 	struct debug_options debug;
@@ -32,7 +32,7 @@ static const struct option options[] = {
 	 .offset = FIELD(debug.engine),
 	 .argument = "auto|interp|kvm|jit",
 	 .choices = engine_names,
-	 .help = "How guest code runs (this build: interp)"},
+	 .help = ENGINE_HELP},
 	{.name = "quiet",
 	 .letter = 'q',
 	 .kind = OPTION_FLAG,

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "tools/command.h"
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
 #include "tools/progress.h"
-#include "tools/recording.h"
 #include "tools/recording_file.h"
 #include "tools/text.h"
 
@@ -113,7 +113,7 @@ int debug_session_open(const char *command, const char *path, const struct debug
 {
 	struct log_error error = {0};
 	const struct gdbstub_config config = {
-		.engine = engine_choose(command, options->engine),
+		.engine = engine_choose(command, options->engine, options->quiet),
 		.checkpoint_bytes = options->checkpoint_memory.value,
 		.quit = interrupt_flag(),
 	};

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/kernel.h"
 #include "tools/message.h"
@@ -18,7 +19,6 @@
 #define DEFAULT_RATE       1000 /* ns per 1000 instructions */
 #define OUTPUT_NAMES_TRIED 100
 
-const char *const engine_names[] = {"auto", "interp", "kvm", "jit", NULL};
 static const char *const clock_names[] = {
 	[RECORDER_CLOCK_HOST] = "host", [RECORDER_CLOCK_VIRTUAL] = "virtual", NULL};
 
@@ -84,7 +84,7 @@ static const struct option options[] = {
 	 .offset = FIELD(engine),
 	 .argument = "auto|interp|kvm|jit",
 	 .choices = engine_names,
-	 .help = "How guest code runs (this build: interp)"},
+	 .help = ENGINE_HELP},
 	{.name = "until",
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(until),
@@ -123,15 +123,6 @@ void recording_options_init(struct recording_options *values)
 		.virtual_rate.value = DEFAULT_RATE,
 		.sync = true,
 	};
-}
-
-const struct engine_ops *engine_choose(const char *command, unsigned name)
-{
-	if (!strcmp(engine_names[name], "auto") ||
-	    !strcmp(engine_names[name], interp_engine_ops.name))
-		return &interp_engine_ops;
-	message("%s: --engine %s is not in this build; try interp", command, engine_names[name]);
-	return NULL;
 }
 
 /* ---- inputs ---- */
@@ -247,7 +238,7 @@ int recording_init(struct recording *recording, const char *command,
 		   const struct recording_options *values, const char *command_line)
 {
 	*recording = (struct recording){0};
-	const struct engine_ops *engine = engine_choose(command, values->engine);
+	const struct engine_ops *engine = engine_choose(command, values->engine, values->quiet);
 	if (!engine)
 		return STATUS_USAGE;
 	int status = read_kernel(recording, values->kernel);

@@ -25,14 +25,6 @@ struct recording_options {
 
 extern const struct option_table recording_option_table;
 
-/* The names that --engine takes; index 0 is the default. NULL-terminated. */
-extern const char *const engine_names[];
-
-/*
- * The engine that a value of --engine names. Reports one that this build has not, and returns NULL.
- */
-const struct engine_ops *engine_choose(const char *command, unsigned name);
-
 /* Before the options are parsed. */
 void recording_options_init(struct recording_options *options);
 

@@ -19,6 +19,10 @@ enum engine_exit {
 	ENGINE_WINDOW,     /* an interrupt or NMI that was waited for could be taken now */
 	ENGINE_BREAKPOINT, /* a breakpoint lies on the instruction that would be next */
 	ENGINE_WATCHPOINT, /* the last step touched watched memory: memory_watch_hit() */
+	ENGINE_USER,       /* user code is next in a space that run_control.user_stop names */
+	/* The engine lost the machine's state: icount is the last count that is proven. Guest
+	 * memory may be that of a later one. It runs no more. */
+	ENGINE_FAILED,
 };
 
 struct run_control {
@@ -26,7 +30,21 @@ struct run_control {
 	bool interrupt_window;
 	bool nmi_window;
 	bool skip_breakpoint; /* a breakpoint on the very first instruction does not count */
+	/* For engines inside engines: by mmu space, whether to stop where a kernel returns to user
+	 * code. NULL: nowhere. Engines may ignore it. */
+	const bool *user_stop;
 };
+
+/* What a part of an engine has done so far, for reports. */
+struct engine_use {
+	const char *name;
+	uint64_t instructions;
+	uint64_t entries;    /* times it was entered */
+	uint64_t ns;         /* host time in it; 0: not measured */
+	uint64_t unexpected; /* what should not have happened, and did no harm */
+};
+
+#define ENGINE_MAX_USES 4
 
 struct engine;
 
@@ -50,11 +68,16 @@ struct engine_ops {
 	 * Mandatory. After memory_set_watches() callers call flush.
 	 */
 	int (*set_breakpoints)(struct engine *engine, const uint64_t *linear, unsigned n);
+	/* Fills in what its parts have done; returns how many. Optional. */
+	unsigned (*uses)(const struct engine *engine, struct engine_use ret_uses[ENGINE_MAX_USES]);
+	/* Why it returned ENGINE_FAILED, in a line. Optional. */
+	const char *(*failure)(const struct engine *engine);
 };
 
 struct engine {
 	const struct engine_ops *ops;
 	struct machine *machine;
+	bool failed; /* ENGINE_FAILED was returned */
 };
 
 /* The reference engine. */

@@ -68,6 +68,8 @@ static enum boundary_result run_plan(struct engine *engine, const struct boundar
 			result = tell_stopped(engine->machine, boundary, false);
 		else if (exit == ENGINE_WATCHPOINT)
 			return tell_stopped(engine->machine, boundary, true);
+		else if (exit == ENGINE_FAILED)
+			return BOUNDARY_FAILED;
 		else
 			break;
 	}

@@ -27,7 +27,6 @@ MISTAKES = [
     (["record", "--cpus", "0"], 2, "--cpus: 0 is out of range"),
     (["record", "--clock", "sundial"], 2, "'sundial' is not one of host, virtual"),
     (["record", "--seed", "x"], 2, "'x' is not a whole number"),
-    (["record", "--engine", "kvm"], 2, "--engine kvm is not in this build"),
     (["record", "--engine", "jit", "--kernel", "K"], 2, "--engine jit is not in this build"),
     (["record", "--kernel", "absent"], 125, "kernel absent: No such file"),
     (["record", "--kernel", "."], 125, r"kernel \.: Is a directory"),

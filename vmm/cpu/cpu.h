@@ -147,6 +147,12 @@ struct cpu {
 	uint64_t next_rip; /* while an exec function runs: the instruction after it; branches set it
 			    */
 
+	/* By mmu space: attention is asked for where user code is entered (engine.h); NULL:
+	 * nowhere. */
+	const bool *user_stop;
+	uint32_t kernel_entries; /* times that CPL 3 was left */
+	bool in_user;            /* CPL was 3 when that was last looked at */
+
 	/* The interpreter's, while it runs (interp/interp.h). */
 	uint64_t block_icount; /* icount before the running block */
 	uint64_t until_icount; /* the run's limit */

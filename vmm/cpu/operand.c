@@ -3,6 +3,7 @@
 
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/flags.h"
+#include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 
 /* ---- what decoding and the engines depend on ---- */
@@ -41,6 +42,14 @@ void cpu_update_mode(struct cpu *cpu)
 			 cpu->pending_db || cpu->shadow != SHADOW_NONE ||
 			 cpu->activity != ACTIVITY_RUNNING;
 	mmu_select(cpu);
+	if (cpu->cpl == 3) {
+		cpu->in_user = true;
+		if (cpu->user_stop && cpu->user_stop[mmu_selected_space(cpu->machine->mmu)])
+			cpu->attention = true;
+	} else if (cpu->in_user) {
+		cpu->in_user = false;
+		cpu->kernel_entries++;
+	}
 }
 
 /* ---- registers ---- */

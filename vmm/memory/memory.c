@@ -271,6 +271,28 @@ static void add_change(struct memory *memory, uint32_t page, uint64_t gpa)
 	memory->changes[memory->n_changes++] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
 }
 
+/* Keeps account of a page that is written, and leaves its other flags alone. */
+static void note_written(struct memory *memory, uint32_t page, uint64_t gpa)
+{
+	uint8_t flags = memory->flags[page];
+
+	if (flags & PAGE_CLEAN) {
+		memory->dirty_gpas[memory->n_dirty] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+		memory->dirty[memory->n_dirty++] = page;
+	}
+	memory->flags[page] &= ~PAGE_CLEAN;
+	if (flags & PAGE_KEPT)
+		add_change(memory, page, gpa);
+}
+
+void memory_mark_written(struct memory *memory, uint64_t gpa)
+{
+	uint32_t page = find_page(memory, gpa, NULL);
+
+	if (page != UINT32_MAX)
+		note_written(memory, page, gpa);
+}
+
 /* Everything that must be known about a write inside one page, before it happens. */
 static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, const uint8_t *old,
 			   const uint8_t *data, uint32_t n)
@@ -284,13 +306,7 @@ static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, c
 		note_access(memory, gpa, n, true);
 	if ((flags & PAGE_TABLE) && memory->listener.table_write)
 		memory->listener.table_write(memory->listener.ctx, gpa, old, data, n);
-	if (flags & PAGE_CLEAN) {
-		memory->flags[page] &= ~PAGE_CLEAN;
-		memory->dirty_gpas[memory->n_dirty] = gpa & ~(uint64_t)(PAGE_BYTES - 1);
-		memory->dirty[memory->n_dirty++] = page;
-	}
-	if (flags & PAGE_KEPT)
-		add_change(memory, page, gpa);
+	note_written(memory, page, gpa);
 }
 
 /* ---- pages that change ---- */

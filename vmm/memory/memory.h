@@ -109,6 +109,13 @@ void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64
 /* Writes to RAM: tells the listener, marks dirty. Bytes outside RAM are dropped. */
 void memory_write(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
 
+/*
+ * Takes note of the page of gpa as written without changing a byte: for engines that are about to
+ * write there by other means, or may be. A page noted and not written costs time, and nothing else.
+ * Clears PAGE_CLEAN and PAGE_KEPT; only for pages that have no other flag.
+ */
+void memory_mark_written(struct memory *memory, uint64_t gpa);
+
 /* As memory_write, but fills ROM too; for loaders and for restoring state. */
 void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t n);
 

@@ -20,7 +20,6 @@
 #include "vmm/machine.h"
 #include "vmm/mmu/walk.h"
 
-#define SPACES     16
 #define SPACE_NONE UINT64_MAX
 
 enum tlb_variant { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_VARIANTS };
@@ -58,7 +57,9 @@ struct mmu {
 	struct table_info *tables; /* by page number */
 	uint64_t *write_linear;    /* by page number */
 	bool no_writes;            /* all write arrays are empty */
-	struct space spaces[SPACES];
+	struct mmu_listener listeners[MMU_MAX_LISTENERS];
+	unsigned n_listeners;
+	struct space spaces[MMU_SPACES];
 };
 
 /* ---- emptying ---- */
@@ -89,10 +90,14 @@ static void empty_tlb(struct tlb *tlb)
 	empty_exec(tlb);
 }
 
-static void flush_space(struct space *space)
+static void flush_space(struct mmu *mmu, struct space *space)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++)
 		empty_tlb(&space->tlb[v]);
+	for (unsigned i = 0; i < mmu->n_listeners; i++) {
+		const struct mmu_listener *listener = &mmu->listeners[i];
+		listener->flush_space(listener->ctx, (unsigned)(space - mmu->spaces));
+	}
 }
 
 /* A retired instruction may have changed what the running block was fetched through. */
@@ -110,7 +115,7 @@ static void drop_entry(struct tlb_entry *entries, uint64_t page)
 		entry->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
 }
 
-static void drop_page(struct space *space, uint64_t page)
+static void drop_page(struct mmu *mmu, struct space *space, uint64_t page)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
 		struct tlb_exec_entry *exec = tlb_exec_slot(&space->tlb[v], page);
@@ -122,14 +127,18 @@ static void drop_page(struct space *space, uint64_t page)
 		if (exec->tag == page)
 			exec->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
 	}
+	for (unsigned i = 0; i < mmu->n_listeners; i++) {
+		const struct mmu_listener *listener = &mmu->listeners[i];
+		listener->drop_page(listener->ctx, (unsigned)(space - mmu->spaces), page);
+	}
 }
 
 void mmu_flush(struct mmu *mmu)
 {
 	uint32_t pages = memory_page_count(mmu->machine->memory);
 
-	for (unsigned i = 0; i < SPACES; i++) {
-		flush_space(&mmu->spaces[i]);
+	for (unsigned i = 0; i < MMU_SPACES; i++) {
+		flush_space(mmu, &mmu->spaces[i]);
 		mmu->spaces[i].root = SPACE_NONE;
 	}
 	memset(mmu->tables, 0, pages * sizeof(*mmu->tables));
@@ -145,31 +154,33 @@ static void on_protect(void *ctx, uint64_t gpa)
 	uint64_t *where = &mmu->write_linear[memory_page_number(mmu->machine->memory, gpa)];
 
 	if (*where == WRITE_MANY && !mmu->no_writes) {
-		for (unsigned i = 0; i < SPACES; i++)
+		for (unsigned i = 0; i < MMU_SPACES; i++)
 			for (unsigned v = 0; v < TLB_VARIANTS; v++)
 				empty_entries(mmu->spaces[i].tlb[v].write);
 		mmu->no_writes = true;
 	} else if (*where != WRITE_NOWHERE && *where != WRITE_MANY) {
-		for (unsigned i = 0; i < SPACES; i++)
+		for (unsigned i = 0; i < MMU_SPACES; i++)
 			for (unsigned v = 0; v < TLB_VARIANTS; v++)
 				drop_entry(mmu->spaces[i].tlb[v].write, *where - 2);
 	}
 	*where = WRITE_NOWHERE;
+	for (unsigned i = 0; i < mmu->n_listeners; i++)
+		mmu->listeners[i].protect(mmu->listeners[i].ctx, gpa);
 }
 
 static void flush_spaces_of(struct mmu *mmu, const struct table_info *info)
 {
-	for (unsigned i = 0; i < SPACES; i++)
+	for (unsigned i = 0; i < MMU_SPACES; i++)
 		if (info->spaces & (1u << i))
-			flush_space(&mmu->spaces[i]);
+			flush_space(mmu, &mmu->spaces[i]);
 	request_resync(mmu);
 }
 
 static void drop_linear_page(struct mmu *mmu, const struct table_info *info, uint64_t page)
 {
-	for (unsigned i = 0; i < SPACES; i++)
+	for (unsigned i = 0; i < MMU_SPACES; i++)
 		if (info->spaces & (1u << i))
-			drop_page(&mmu->spaces[i], page);
+			drop_page(mmu, &mmu->spaces[i], page);
 	request_resync(mmu);
 }
 
@@ -280,6 +291,26 @@ void mmu_destroy(struct mmu *mmu)
 	free(mmu);
 }
 
+/* ---- listeners of its own ---- */
+
+int mmu_add_listener(struct mmu *mmu, const struct mmu_listener *listener)
+{
+	if (mmu->n_listeners == MMU_MAX_LISTENERS)
+		return -ENOSPC;
+	mmu->listeners[mmu->n_listeners++] = *listener;
+	return 0;
+}
+
+void mmu_remove_listener(struct mmu *mmu, const void *ctx)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < mmu->n_listeners; i++)
+		if (mmu->listeners[i].ctx != ctx)
+			mmu->listeners[kept++] = mmu->listeners[i];
+	mmu->n_listeners = kept;
+}
+
 /* ---- choosing the space ---- */
 
 static uint64_t space_bits(const struct cpu *cpu)
@@ -305,7 +336,7 @@ static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t
 {
 	struct space *oldest = &mmu->spaces[0];
 
-	for (unsigned i = 0; i < SPACES; i++) {
+	for (unsigned i = 0; i < MMU_SPACES; i++) {
 		struct space *space = &mmu->spaces[i];
 		if (space_matches(space, cpu, root, bits))
 			return space;
@@ -317,7 +348,7 @@ static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t
 		}
 	}
 	if (oldest->root != SPACE_NONE)
-		flush_space(oldest);
+		flush_space(mmu, oldest);
 	oldest->root = root;
 	oldest->bits = bits;
 	memcpy(oldest->pdpte, cpu->pdpte, sizeof(oldest->pdpte));
@@ -376,6 +407,23 @@ static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t 
 	info->writes = 0;
 }
 
+bool mmu_keep_walk(struct mmu *mmu, const struct walk *walk, uint64_t linear)
+{
+	for (unsigned i = 0; i < walk->n_steps; i++)
+		if (memory_page_number(mmu->machine->memory, walk->step[i].entry_gpa) ==
+			    UINT32_MAX ||
+		    !(walk->step[i].entry & PTE_A))
+			return false;
+	for (unsigned i = 0; i < walk->n_steps; i++)
+		track_table(mmu, &walk->step[i], linear);
+	return true;
+}
+
+unsigned mmu_selected_space(const struct mmu *mmu)
+{
+	return (unsigned)(mmu->current - mmu->spaces);
+}
+
 static void fill_watched(struct tlb *tlb, uint64_t page, uint64_t gpa, uint8_t *host, bool writable)
 {
 	struct tlb_watched *watched = watched_slot(tlb, page);
@@ -420,13 +468,8 @@ static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum t
 	/* Whoever hits a cached translation is spared the check of the address. */
 	if (cpu_long_mode(cpu) && !address_is_canonical(linear))
 		return;
-	for (unsigned i = 0; i < walk->n_steps; i++)
-		if (memory_page_number(cpu->machine->memory, walk->step[i].entry_gpa) ==
-			    UINT32_MAX ||
-		    !(walk->step[i].entry & PTE_A))
-			return;
-	for (unsigned i = 0; i < walk->n_steps; i++)
-		track_table(mmu, &walk->step[i], linear);
+	if (!mmu_keep_walk(mmu, walk, linear))
+		return;
 	if (kind == ACCESS_EXEC)
 		*tlb_exec_slot(tlb, page) = (struct tlb_exec_entry){page, walk->gpa & PAGE_MASK};
 	else

@@ -72,6 +72,30 @@ static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, ui
 
 struct mmu;
 
+/* Address spaces whose translations are kept, numbered from 0. */
+#define MMU_SPACES 16
+
+/*
+ * Whoever keeps translations of its own beside the mmu's, by its spaces, is told when they end: at
+ * the moment at which the mmu's own end, before the run goes on. Must not write guest memory. All
+ * are mandatory.
+ */
+struct mmu_listener {
+	/* Everything kept for the space; its number may come to mean another space. */
+	void (*flush_space)(void *ctx, unsigned space);
+	/* The translation of one linear page of the space. */
+	void (*drop_page)(void *ctx, unsigned space, uint64_t linear);
+	/* Permissions to write to the guest-physical page past memory_write(), in every space. */
+	void (*protect)(void *ctx, uint64_t gpa);
+	void *ctx;
+};
+
+#define MMU_MAX_LISTENERS 4
+
+/* Copies *listener. Returns 0 or -ENOSPC. */
+int mmu_add_listener(struct mmu *mmu, const struct mmu_listener *listener);
+void mmu_remove_listener(struct mmu *mmu, const void *ctx);
+
 /* Registers itself as the memory's listener. Returns 0 or -ENOMEM. */
 int mmu_create(struct machine *machine, struct mmu **ret_mmu);
 void mmu_destroy(struct mmu *mmu);
@@ -95,6 +119,17 @@ static inline bool mmu_alignment_checked(const struct cpu *cpu)
  */
 uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 			    enum access_kind kind);
+
+/* The space that mmu_select() chose last. */
+unsigned mmu_selected_space(const struct mmu *mmu);
+
+struct walk;
+
+/*
+ * Makes what a successful walk from the selected space found fit to be kept: the tables that it
+ * read are tracked. Returns false when it is not: an entry outside RAM or without its accessed bit.
+ */
+bool mmu_keep_walk(struct mmu *mmu, const struct walk *walk, uint64_t linear);
 
 /* The cached translations that implicit supervisor accesses use, in the selected space. */
 struct tlb *mmu_system_tlb(struct mmu *mmu);

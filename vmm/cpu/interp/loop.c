@@ -309,6 +309,12 @@ static void drop_resume_flag(struct cpu *cpu)
 	cpu_update_mode(cpu);
 }
 
+static bool user_is_next(const struct cpu *cpu)
+{
+	return cpu->user_stop && cpu->cpl == 3 &&
+	       cpu->user_stop[mmu_selected_space(cpu->machine->mmu)];
+}
+
 static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 				  const struct run_control *control)
 {
@@ -329,6 +335,8 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 		if (breakpoint && !unfinished &&
 		    !(control->skip_breakpoint && machine->icount == first))
 			return ENGINE_BREAKPOINT;
+		if (user_is_next(cpu))
+			return ENGINE_USER;
 		uint64_t before = machine->icount;
 		drop_resume_flag(cpu);
 		/* One step: an iteration of a repeat that has a breakpoint; an instruction whose
@@ -353,10 +361,12 @@ static enum engine_exit interp_run(struct engine *engine, const struct run_contr
 
 	cpu->stop = CPU_STOP_NONE;
 	cpu->until_icount = control->until_icount;
+	cpu->user_stop = control->user_stop;
 	cpu_update_mode(cpu); /* another vCPU may have run in between */
 	vector_enter(cpu);
 	enum engine_exit exit = run_inner(interp, cpu, control);
 	vector_leave(cpu);
+	cpu->user_stop = NULL;
 	return exit;
 }
 

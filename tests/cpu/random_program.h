@@ -1,0 +1,30 @@
+/*
+ * Random programs for the rig (interp_guest.h). They write their own code and page tables, use the
+ * code through two mappings, cross pages, repeat strings, fault, read ports and devices,
+ * single-step themselves, set breakpoints.
+ */
+#ifndef REPRISE_TESTS_CPU_RANDOM_PROGRAM_H
+#define REPRISE_TESTS_CPU_RANDOM_PROGRAM_H
+
+#include "tests/cpu/interp_guest.h"
+
+struct writer {
+	uint8_t code[RIG_CODE_BYTES + 64];
+	uint32_t n;
+	uint32_t starts[RIG_CODE_BYTES]; /* offsets of instructions */
+	uint32_t n_starts;
+	uint32_t patchable[4096]; /* offsets of immediates that may be overwritten */
+	uint32_t n_patchable;
+	uint64_t seed;
+	bool quiet; /* no events */
+};
+
+/* A random number below n, from the writer's seed. */
+uint32_t any(struct writer *w, uint32_t n);
+
+void write_program(struct writer *w, uint64_t seed);
+
+/* Puts the program into a fresh rig, and addresses inside it into the slots. */
+void load_program(struct rig *rig, const struct writer *w, enum rig_mode mode);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * Random programs of user code under the kvm engine against interp: equal states at every count at
+ * which both stand. The programs write their own code and page tables, fault, repeat strings across
+ * pages, read ports and devices; see random_program.h.
+ */
+#include <stdlib.h>
+
+#include "tests/cpu/random_program.h"
+#include "tests/tap.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/runner.h"
+
+#define PROGRAMS 24
+#define STEPS    150000u
+
+/* Counts at which both are compared; shorter runs are interp's alone. */
+#define STRIDE_MIN 8500u
+#define STRIDE_MAX 40000u
+#define STOPS_MAX  (STEPS / STRIDE_MIN + 2)
+
+struct trace {
+	unsigned n;
+	uint64_t icount[STOPS_MAX], digest[STOPS_MAX];
+};
+
+static void run(struct rig *rig, struct writer *random, struct trace *trace)
+{
+	trace->n = 0;
+	do {
+		uint64_t stride = STRIDE_MIN + any(random, STRIDE_MAX - STRIDE_MIN);
+
+		rig_run(rig, rig->machine->icount + stride, false);
+		trace->icount[trace->n] = rig->machine->icount;
+		trace->digest[trace->n++] = rig_digest(rig);
+	} while (rig->machine->icount < STEPS && !rig->halted);
+}
+
+static void run_to(struct rig *rig, const struct writer *program, const struct trace *trace,
+		   unsigned stop, const struct engine_ops *ops)
+{
+	rig_engine = ops;
+	load_program(rig, program, RIG_USER64);
+	rig->events = false;
+	for (unsigned i = 0; i <= stop; i++)
+		rig_run(rig, trace->icount[i], false);
+}
+
+static void compare_pages(struct rig *a, struct rig *b)
+{
+	for (uint64_t gpa = 0; gpa < RIG_RAM; gpa += 8)
+		if (rig_fetch(a, gpa, 8) != rig_fetch(b, gpa, 8)) {
+			tap_note("memory at 0x%llx: 0x%llx, 0x%llx", (unsigned long long)gpa,
+				 (unsigned long long)rig_fetch(a, gpa, 8),
+				 (unsigned long long)rig_fetch(b, gpa, 8));
+			return;
+		}
+}
+
+/* What differs at a stop. */
+static void explain(const struct writer *program, const struct trace *trace, unsigned stop)
+{
+	static uint8_t of_a[8192], of_b[8192];
+	struct rig a, b;
+	const char *name;
+	uint64_t in_a, in_b;
+
+	run_to(&a, program, trace, stop, &interp_engine_ops);
+	run_to(&b, program, trace, stop, &kvm_engine_ops);
+	cpu_state_encode(a.cpu, of_a);
+	cpu_state_encode(b.cpu, of_b);
+	if (cpu_state_difference(of_a, of_b, &name, &in_a, &in_b))
+		tap_note("%s: 0x%llx, 0x%llx", name, (unsigned long long)in_a,
+			 (unsigned long long)in_b);
+	compare_pages(&a, &b);
+	rig_destroy(&a);
+	rig_destroy(&b);
+}
+
+static bool same(const struct writer *program, const struct trace *a, const struct trace *b)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		if (i < b->n && a->icount[i] == b->icount[i] && a->digest[i] == b->digest[i])
+			continue;
+		tap_note("differs between %llu and %llu (%llu)",
+			 (unsigned long long)(i ? a->icount[i - 1] : 0),
+			 (unsigned long long)a->icount[i], (unsigned long long)b->icount[i]);
+		explain(program, a, i);
+		return false;
+	}
+	return a->n == b->n;
+}
+
+static void trace_program(const struct writer *program, const struct engine_ops *ops,
+			  struct trace *ret_trace, struct engine_use ret_uses[ENGINE_MAX_USES])
+{
+	struct writer random = *program;
+	struct rig rig;
+
+	rig_engine = ops;
+	load_program(&rig, program, RIG_USER64);
+	rig.events = false;
+	run(&rig, &random, ret_trace);
+	if (rig.engine->ops->uses)
+		rig.engine->ops->uses(rig.engine, ret_uses);
+	rig_destroy(&rig);
+}
+
+int main(int argc, char **argv)
+{
+	static struct writer program;
+	static struct trace a, b;
+	unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
+	unsigned programs = argc > 2 ? (unsigned)atoi(argv[2]) : PROGRAMS;
+	uint64_t in_kvm = 0, unexpected = 0;
+	struct kvm_vm_error error;
+
+	if (kvm_engine_check(&error)) {
+		printf("1..0 # SKIP %s\n", error.text);
+		return 0;
+	}
+	for (unsigned i = first; i < first + programs; i++) {
+		struct engine_use uses[ENGINE_MAX_USES] = {{0}};
+
+		write_program(&program, 1000 + i);
+		trace_program(&program, &interp_engine_ops, &a, uses);
+		trace_program(&program, &kvm_engine_ops, &b, uses);
+		in_kvm += uses[0].instructions;
+		unexpected += uses[0].unexpected;
+		tap_ok(same(&program, &a, &b),
+		       "program %u: %llu of %llu instructions in KVM, %llu entries", i,
+		       (unsigned long long)uses[0].instructions,
+		       (unsigned long long)a.icount[a.n - 1], (unsigned long long)uses[0].entries);
+	}
+	tap_ok(in_kvm > 0, "some ran in KVM: %llu instructions", (unsigned long long)in_kvm);
+	tap_ok(!unexpected, "no exit was unexpected");
+	return tap_done();
+}

@@ -1,0 +1,87 @@
+#include "tools/engine.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "tools/message.h"
+#include "tools/text.h"
+
+#ifdef REPRISE_KVM
+#include "vmm/kvm/kvm.h"
+#endif
+
+const char *const engine_names[] = {"auto", "interp", "kvm", "jit", NULL};
+
+/* An engine of this build. */
+struct available {
+	const char *name;
+	const struct engine_ops *ops;
+	const struct engine_ops *instead; /* when the host cannot; NULL: an error */
+	bool needs_kvm;
+};
+
+static const struct available available[] = {
+	{.name = "interp", .ops = &interp_engine_ops},
+#ifdef REPRISE_KVM
+	{.name = "auto", .ops = &auto_engine_ops, .instead = &interp_engine_ops, .needs_kvm = true},
+	{.name = "kvm", .ops = &kvm_engine_ops, .needs_kvm = true},
+#else
+	{.name = "auto", .ops = &interp_engine_ops},
+#endif
+};
+
+#ifdef REPRISE_KVM
+static bool host_has_kvm(struct kvm_vm_error *error)
+{
+	return kvm_engine_check(error) == 0;
+}
+#else
+struct kvm_vm_error {
+	const char *text;
+};
+
+static bool host_has_kvm(struct kvm_vm_error *error)
+{
+	error->text = "not in this build";
+	return false;
+}
+#endif
+
+static const struct available *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(available) / sizeof(available[0]); i++)
+		if (!strcmp(available[i].name, name))
+			return &available[i];
+	return NULL;
+}
+
+const struct engine_ops *engine_choose(const char *command, unsigned name, bool quiet)
+{
+	const struct available *engine = find(engine_names[name]);
+	struct kvm_vm_error error;
+
+	if (!engine) {
+		message("%s: --engine %s is not in this build; try auto", command,
+			engine_names[name]);
+		return NULL;
+	}
+	if (!engine->needs_kvm || host_has_kvm(&error))
+		return engine->ops;
+	if (!engine->instead)
+		message("%s: --engine %s: %s", command, engine_names[name], error.text);
+	else if (!quiet)
+		message("%s; running without KVM", error.text);
+	return engine->instead;
+}
+
+void engine_print_uses(const struct engine_use *uses, unsigned n)
+{
+	char instructions[TEXT_NUMBER_BYTES], seconds[TEXT_NUMBER_BYTES],
+		entries[TEXT_NUMBER_BYTES];
+
+	for (unsigned i = 0; i < n; i++)
+		message("engine %s: %s instructions in %s, entered %s times%s", uses[i].name,
+			text_count(instructions, uses[i].instructions),
+			text_seconds(seconds, uses[i].ns), text_count(entries, uses[i].entries),
+			uses[i].unexpected ? ", with unexpected exits" : "");
+}

@@ -1,0 +1,26 @@
+/*
+ * The kvm engine: guest user code translated and run at CPL 3 of a VM; everything else by an interp
+ * engine that it contains (docs/kvm.md).
+ */
+#ifndef REPRISE_VMM_KVM_KVM_H
+#define REPRISE_VMM_KVM_KVM_H
+
+#include "vmm/engine.h"
+#include "vmm/kvm/vm.h"
+
+/* All user code in KVM. Creation fails where there is none. */
+extern const struct engine_ops kvm_engine_ops;
+
+/* User code in KVM where it pays, which is measured; interp alone where there is none. */
+extern const struct engine_ops auto_engine_ops;
+
+/* Whether this process can make a VM. Returns 0, or a negative errno with *ret_error saying why not
+ * and what to try. */
+int kvm_engine_check(struct kvm_vm_error *ret_error);
+
+enum kvm_runner_injection;
+
+/* For tests: the kvm engine's next unexpected exit is made up (runner.h). */
+void kvm_engine_inject(struct engine *engine, enum kvm_runner_injection injection);
+
+#endif
