@@ -212,6 +212,7 @@ static bool remove_point(struct gdbstub *stub, struct cursor *cursor)
 
 static bool supported(struct gdbstub *stub, struct cursor *cursor)
 {
+	cursor_take(cursor, ":");
 	while (cursor_left(cursor)) {
 		struct cursor feature = cursor_until(cursor, ';');
 		if (cursor_take(&feature, "swbreak+"))
