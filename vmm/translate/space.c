@@ -10,21 +10,26 @@
 /* Pages of which is remembered that they are warm. */
 #define WARM_PAGES 2048u
 
-/* Links that are set in one space, in no order. */
-struct set_links {
-	uint32_t *links;
+/* Entries of a lookup table that are remembered one by one. */
+#define NOTED_LISTED 4096u
+
+/* What stands in the tables of one space. */
+struct space {
+	uint32_t *links; /* that are set, in no order */
 	uint32_t n, room;
-	bool overflow;             /* there was no memory: any may be set */
-	bool noted;                /* something stands in the lookup tables */
-	unsigned next_way;         /* of a set of victims, to be replaced */
-	uint64_t warm[WARM_PAGES]; /* linear pages, by their hash; 0: none */
+	bool overflow;                /* there was no memory: any link may be set */
+	uint32_t n_noted;             /* entries of the lookup table that were set */
+	uint16_t noted[NOTED_LISTED]; /* which, while they are that few */
+	bool victims;                 /* something stands among the victims */
+	unsigned next_way;            /* of a set of victims, to be replaced */
+	uint64_t warm[WARM_PAGES];    /* linear pages, by their hash; 0: none */
 };
 
 #define LINK_BUCKETS 16384u
 
 struct spaces {
 	struct runtime_space *tables[RUNTIME_SPACES];
-	struct set_links set[RUNTIME_SPACES];
+	struct space set[RUNTIME_SPACES];
 	unsigned selected;
 	uint32_t n_links;
 	uint64_t defaults[RUNTIME_LINKS];
@@ -44,11 +49,17 @@ static void mark_empty(struct runtime_space *table)
 		table->victim[0][way].minus_rip = 1;
 }
 
-static void clear_lookup(struct runtime_space *table)
+static void clear_lookup(struct space *set, struct runtime_space *table)
 {
-	memset(table->minus_rip, 0, sizeof(table->minus_rip));
-	memset(table->victim, 0, sizeof(table->victim));
+	if (set->n_noted > NOTED_LISTED)
+		memset(table->minus_rip, 0, sizeof(table->minus_rip));
+	for (uint32_t i = 0; i < set->n_noted && set->n_noted <= NOTED_LISTED; i++)
+		table->minus_rip[set->noted[i]] = 0;
+	if (set->victims)
+		memset(table->victim, 0, sizeof(table->victim));
 	mark_empty(table);
+	set->n_noted = 0;
+	set->victims = false;
 }
 
 int spaces_create(uint8_t *area, struct spaces **ret_spaces)
@@ -76,10 +87,15 @@ void spaces_destroy(struct spaces *spaces)
 
 static void reset_links(struct spaces *spaces, unsigned space)
 {
-	memcpy(spaces->tables[space]->link, spaces->defaults,
-	       spaces->n_links * sizeof(spaces->defaults[0]));
-	spaces->set[space].n = 0;
-	spaces->set[space].overflow = false;
+	struct space *set = &spaces->set[space];
+	uint64_t *links = spaces->tables[space]->link;
+
+	if (set->overflow)
+		memcpy(links, spaces->defaults, spaces->n_links * sizeof(links[0]));
+	for (uint32_t i = 0; i < set->n && !set->overflow; i++)
+		links[set->links[i]] = spaces->defaults[set->links[i]];
+	set->n = 0;
+	set->overflow = false;
 }
 
 void spaces_flush(struct spaces *spaces)
@@ -97,11 +113,9 @@ void spaces_select(struct spaces *spaces, unsigned space)
 
 void spaces_drop(struct spaces *spaces, unsigned space)
 {
-	struct set_links *set = &spaces->set[space];
+	struct space *set = &spaces->set[space];
 
-	if (set->noted)
-		clear_lookup(spaces->tables[space]);
-	set->noted = false;
+	clear_lookup(set, spaces->tables[space]);
 	memset(set->warm, 0, sizeof(set->warm));
 	if (set->n || set->overflow)
 		reset_links(spaces, space);
@@ -114,7 +128,7 @@ static uint32_t page_hash(uint64_t page)
 	return (uint32_t)((page >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 40);
 }
 
-static uint64_t *warm_slot(struct set_links *set, uint64_t page)
+static uint64_t *warm_slot(struct space *set, uint64_t page)
 {
 	return &set->warm[page_hash(page) % WARM_PAGES];
 }
@@ -187,7 +201,7 @@ static void drop_victims(struct runtime_space *table, uint64_t page)
 
 static void drop_links(struct spaces *spaces, unsigned space, uint64_t page)
 {
-	struct set_links *set = &spaces->set[space];
+	struct space *set = &spaces->set[space];
 	uint32_t kept = 0;
 
 	if (set->overflow) {
@@ -209,18 +223,18 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 	uint64_t page = linear & PAGE_MASK;
 
 	*warm_slot(&spaces->set[space], page) = 0;
-	if (spaces->set[space].noted) {
+	if (spaces->set[space].n_noted) {
 		drop_lookups(spaces->tables[space], page - INSN_MAX_BYTES,
 			     PAGE_BYTES + INSN_MAX_BYTES, page);
-		drop_victims(spaces->tables[space], page);
+		if (spaces->set[space].victims)
+			drop_victims(spaces->tables[space], page);
 	}
 	drop_links(spaces, space, page);
 }
 
 /* ---- noting ---- */
 
-static void add_victim(struct set_links *set, struct runtime_space *table, uint64_t rip,
-		       uint64_t code)
+static void add_victim(struct space *set, struct runtime_space *table, uint64_t rip, uint64_t code)
 {
 	struct runtime_victim *ways = table->victim[rip >> 8 & 0xff];
 	unsigned way;
@@ -236,17 +250,21 @@ static void add_victim(struct set_links *set, struct runtime_space *table, uint6
 void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code)
 {
 	struct runtime_space *table = spaces->tables[spaces->selected];
-	struct set_links *set = &spaces->set[spaces->selected];
+	struct space *set = &spaces->set[spaces->selected];
 	uint32_t index = rip % RUNTIME_LOOKUP_ENTRIES;
 	uint64_t other = table->minus_rip[index];
 
+	if (set->n_noted < NOTED_LISTED)
+		set->noted[set->n_noted] = (uint16_t)index;
+	if (other != -rip && set->n_noted <= NOTED_LISTED)
+		set->n_noted++;
 	if (other && other != (index ? 0 : 1) && other != -rip) {
+		set->victims = true;
 		add_victim(set, table, -other, table->code[index]);
 		add_victim(set, table, rip, code);
 	}
 	table->minus_rip[index] = -rip;
 	table->code[index] = code;
-	set->noted = true;
 }
 
 /* ---- links ---- */
@@ -272,7 +290,7 @@ void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code)
 
 void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code)
 {
-	struct set_links *set = &spaces->set[spaces->selected];
+	struct space *set = &spaces->set[spaces->selected];
 
 	spaces->tables[spaces->selected]->link[link] = code;
 	if (set->n == set->room) {
