@@ -80,6 +80,7 @@ void gdbstub_destroy(struct gdbstub *stub)
 	file_packets_close_all(stub);
 	process_destroy(stub->process);
 	remote_files_destroy(stub->files);
+	linux_guest_destroy(stub->guest);
 	kernel_destroy(stub->kernel);
 	timeline_destroy(stub->timeline);
 	if (stub->events)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "gdbstub/hits.h"
+#include "gdbstub/linux/tasks.h"
 #include "gdbstub/state.h"
 
 static uint32_t process(const struct gdbstub *stub)
@@ -120,6 +121,12 @@ static enum timeline_status go_back(struct gdbstub *stub, struct view_stop *ret)
 	return stopped(stub, timeline_continue_back(stub->timeline), ret);
 }
 
+static void describe_place(const struct gdbstub *stub, struct reply *reply)
+{
+	if (stub->guest)
+		task_describe_current(stub->guest, stub_machine(stub)->current, reply);
+}
+
 const struct view_ops machine_view = {
 	.registers = REGISTERS_MACHINE,
 	.process = process,
@@ -134,4 +141,5 @@ const struct view_ops machine_view = {
 	.step_back = step_back,
 	.go_on = go_on,
 	.go_back = go_back,
+	.describe_place = describe_place,
 };

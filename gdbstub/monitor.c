@@ -53,6 +53,7 @@ static void print_place(struct gdbstub *stub)
 		    " s, vCPU %u, CPL %u, rip 0x%" PRIx64 ", cr3 0x%" PRIx64 "\n",
 		    machine->icount, timeline_end(stub->timeline), ns / MACHINE_TSC_HZ,
 		    ns % MACHINE_TSC_HZ, machine->current, cpu->cpl, target_pc(cpu), cpu->cr3);
+	symbols_find_guest(stub);
 	if (stub->view->describe_place)
 		stub->view->describe_place(stub, &stub->reply);
 }

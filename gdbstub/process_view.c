@@ -144,18 +144,7 @@ static unsigned signal_here(const struct gdbstub *stub)
 
 static void describe_place(const struct gdbstub *stub, struct reply *reply)
 {
-	const struct machine *machine = stub_machine(stub);
-	const struct linux_guest *guest = stub->process->guest;
-	struct task task;
-
-	if (!task_read(guest, linux_current_task(guest, machine->current), &task))
-		return;
-	for (char *c = task.name; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	reply_print(reply, "%s %s, process %u, thread %u\n",
-		    machine->vcpu[machine->current].cpl == 3 ? "in" : "in the kernel for",
-		    task.name, task.pid, task.tid);
+	task_describe_current(stub->process->guest, stub_machine(stub)->current, reply);
 }
 
 const struct view_ops process_view = {

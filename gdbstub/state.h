@@ -6,6 +6,7 @@
 
 #include "gdbstub/connection.h"
 #include "gdbstub/gdbstub.h"
+#include "gdbstub/linux/guest.h"
 #include "gdbstub/linux/kernel.h"
 #include "gdbstub/points.h"
 #include "gdbstub/text.h"
@@ -29,7 +30,8 @@ struct gdbstub {
 	struct log_reader *reader;
 	struct log_reader *events; /* the same file again, for looking around */
 	struct timeline *timeline;
-	struct kernel *kernel; /* NULL: not found yet */
+	struct kernel *kernel;     /* NULL: not found yet */
+	struct linux_guest *guest; /* of the machine view; NULL: not known */
 	const struct view_ops *view;
 	struct process *process;                             /* of the process view */
 	struct remote_files *files;                          /* which gdb may open; NULL: none */
@@ -80,6 +82,8 @@ bool target_take_thread(const struct gdbstub *stub, struct cursor *cursor, uint3
 /* The address of a per-CPU variable of the vCPU; offset is the variable's. Returns false when the
  * guest has no kernel with such variables, or not yet. */
 bool symbols_per_cpu(struct gdbstub *stub, uint32_t vcpu, uint64_t offset, uint64_t *ret_address);
+/* Looks for what stub->guest is, unless it is there already. */
+void symbols_find_guest(struct gdbstub *stub);
 
 /* ---- packets.c ---- */
 

@@ -19,6 +19,16 @@ const struct kernel *gdbstub_kernel(struct gdbstub *stub)
 	return stub->kernel;
 }
 
+void symbols_find_guest(struct gdbstub *stub)
+{
+	const struct kernel *kernel = stub->guest || stub->process ? NULL : gdbstub_kernel(stub);
+	struct reply error = {0};
+
+	if (kernel && linux_guest_create(stub_machine(stub), kernel, &stub->guest, &error))
+		stub->guest = NULL;
+	reply_finish(&error);
+}
+
 /* Whether a Linux kernel was started, that may yet have to unpack itself. */
 static bool is_linux_started(const struct machine *machine)
 {

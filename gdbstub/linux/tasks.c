@@ -240,3 +240,17 @@ bool task_registers(const struct linux_guest *guest, uint64_t task, uint64_t pgd
 	ret->cpu.cr3 = pgd_gpa;
 	return read_kernel_side(guest, task, vcpu, ret);
 }
+
+void task_describe_current(const struct linux_guest *guest, uint32_t vcpu, struct reply *reply)
+{
+	struct task task;
+
+	if (!task_read(guest, linux_current_task(guest, vcpu), &task))
+		return;
+	for (char *c = task.name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	reply_print(reply, "%s %s, process %u, thread %u\n",
+		    guest->machine->vcpu[vcpu].cpl == 3 ? "in" : "in the kernel for", task.name,
+		    task.pid, task.tid);
+}

@@ -50,4 +50,8 @@ uint32_t task_group_exit_status(const struct linux_guest *guest, uint64_t task);
 /* How many threads its process has that have not ended. */
 uint32_t task_live_threads(const struct linux_guest *guest, uint64_t task);
 
+/* Prints a line on what a vCPU is at: "in NAME, process N, thread N"; nothing when that is not
+ * known. */
+void task_describe_current(const struct linux_guest *guest, uint32_t vcpu, struct reply *reply);
+
 #endif

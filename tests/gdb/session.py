@@ -45,6 +45,8 @@ def breakpoints(address):
     execute("continue")
     check(icount() == hits[0], "and again forward")
     point.delete()
+    text = execute("monitor when")
+    check(re.search(r"in the kernel for \w+, process \d+, thread \d+", text), "monitor when: the process", text)
     return hits
 
 
