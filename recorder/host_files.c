@@ -220,19 +220,19 @@ static unsigned device_number(struct host_files *files, dev_t device)
  * The guest takes all for one file system: inodes of further ones are kept apart by high bits that
  * overlayfs leaves to us. What differs between two looks at a file that nobody changed is left out.
  */
-static void settle(struct host_files *files, struct stat *st)
+static void settle(struct host_files *files, const struct node *node, struct stat *st)
 {
+	/* The host's /proc counts its processes. */
+	if (node->own)
+		*st = (struct stat){.st_dev = st->st_dev,
+				    .st_ino = node->number,
+				    .st_mode = S_IFDIR | 0555,
+				    .st_nlink = 2,
+				    .st_blksize = 4096};
 	st->st_ino ^= (ino_t)(device_number(files, st->st_dev) % DEVICES_MAX) << DEVICE_SHIFT;
 	st->st_atim = st->st_mtim;
 }
 
-static int look_at(struct host_files *files, const char *path, struct stat *ret_stat)
-{
-	if (lstat(path, ret_stat))
-		return -errno;
-	settle(files, ret_stat);
-	return 0;
-}
 
 static int lookup_near(struct host_files *files, const struct node *from, bool up,
 		       uint64_t *ret_node, struct stat *ret_stat)
@@ -270,7 +270,7 @@ int host_files_lookup(struct host_files *files, uint64_t parent, const char *nam
 	error = enter_node(files, from, name, path, &st, &node);
 	if (error)
 		return error;
-	settle(files, &st);
+	settle(files, node, &st);
 	*ret_node = node->number;
 	*ret_stat = st;
 	return 0;
@@ -282,7 +282,12 @@ int host_files_stat(struct host_files *files, uint64_t number, struct stat *ret_
 	char path[PATH_MAX];
 	int error = known_path(files, number, &node, path);
 
-	return error ? error : look_at(files, path, ret_stat);
+	if (error)
+		return error;
+	if (lstat(path, ret_stat))
+		return -errno;
+	settle(files, node, ret_stat);
+	return 0;
 }
 
 ssize_t host_files_read_link(const struct host_files *files, uint64_t number, char *buffer,

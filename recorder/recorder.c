@@ -177,6 +177,7 @@ int recorder_run(const struct recorder_config *config, struct recorder_result *r
 		fill_result(recorder, ret_result);
 	}
 	ret_result->file_failed = recorder->file_failed;
+	ret_result->saved_failed = recorder->saved_failed;
 	*ret_error = recorder->error;
 	error = recorder->error.code;
 	tear_down(recorder);

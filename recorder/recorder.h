@@ -85,7 +85,8 @@ struct recorder_result {
 	const char *end_reason; /* as in the trailer; a static string */
 	int exit_status;        /* `run`: the guest command's */
 	bool has_exit_status;
-	bool file_failed;                        /* after a failure: it was about the output file */
+	bool file_failed;  /* after a failure: it was about the output file */
+	bool saved_failed; /* … about the saved state that the guest was to start from */
 	struct engine_use uses[ENGINE_MAX_USES]; /* what the engine's parts did */
 	unsigned n_uses;
 };

@@ -69,13 +69,18 @@ enum boundary_result recorder_save(struct recorder *recorder)
 
 /* ---- loading ---- */
 
+/* What the reader says about its file is the better reason. */
 static int refuse(struct recorder *recorder, int error, const char *why)
 {
-	char text[sizeof(recorder->error.text)];
+	struct log_error reason = recorder->error;
 
-	snprintf(text, sizeof(text), "the saved state: %s", why);
+	recorder->error = (struct log_error){.code = 0};
+	recorder->saved_failed = true;
+	snprintf(reason.text, sizeof(reason.text), "%.100s", reason.code ? reason.text : why);
+	char text[sizeof(reason.text)];
+	snprintf(text, sizeof(text), "the saved state: %.120s", reason.text);
 	recorder_fail(recorder, error, text);
-	return recorder->error.code;
+	return error;
 }
 
 static int load_page(void *ctx, uint64_t gpa, const uint8_t *page)
@@ -165,13 +170,15 @@ int recorder_load_saved(struct recorder *recorder)
 	int error =
 		log_reader_open(recorder->config->saved_path, &recorder->saved, &recorder->error);
 
-	if (!error)
-		error = check_machine(recorder);
-	if (!error)
-		error = log_reader_each_page(recorder->saved, load_page, recorder->machine->memory,
-					     &recorder->error);
 	if (error)
 		return refuse(recorder, error, "it cannot be read");
+	error = check_machine(recorder);
+	if (error)
+		return error;
+	error = log_reader_each_page(recorder->saved, load_page, recorder->machine->memory,
+				     &recorder->error);
+	if (error)
+		return refuse(recorder, error, "its memory does not fit");
 	error = load_vcpus(recorder);
 	return error ? error : load_devices(recorder);
 }

@@ -48,6 +48,7 @@ struct recorder {
 	bool has_exit_status;
 	struct log_error error; /* code set: the recording fails */
 	bool file_failed;       /* the error is the log writer's */
+	bool saved_failed;      /* the error is the saved state's */
 };
 
 /* The virtio console's number among the header's streams; ttyS0 is the first. */

@@ -282,6 +282,8 @@ static int record(struct run *run)
 	int status = recording_run(&run->recording, values->quiet, &result);
 	terminal_close(run->terminal);
 	run->terminal = NULL;
+	if (result.saved_failed && !unlink(run->saved_path))
+		message("run: it was removed from the cache; run the command again");
 	if (status)
 		return status;
 	tell(&run->recording, &result, values);

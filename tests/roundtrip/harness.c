@@ -125,6 +125,15 @@ void harness_record(const struct recording_request *request, const char *name,
 		.console_in_fd = pipe_with(request->input),
 		.console_out_fd = open_console(),
 		.interrupted = request->interrupted,
+		.channel = request->channel,
+		.channel_in_fd = -1,
+		.channel_out_fd = -1,
+		.channel_err_fd = -1,
+		.channel_results_fd = -1,
+		.plan = (const uint8_t *)request->plan,
+		.plan_bytes = request->plan ? (uint32_t)strlen(request->plan) : 0,
+		.save_path = request->save,
+		.saved_path = request->saved,
 	};
 
 	if (request->disk) {

@@ -1,0 +1,62 @@
+"""reprise run without its cache, with a damaged one, and as another user: each boots a guest."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from harness import TOOL, Directory, done, ok, reprise, require_kernel, same
+
+
+def test_user():
+    """As somebody else than root, where the test runs as root."""
+    os.chmod(".", 0o755)
+    Path("open").write_text("open\n")
+    os.mkdir("theirs", 0o777)
+    os.chmod("theirs", 0o777)
+    environment = dict(os.environ, XDG_CACHE_HOME=os.getcwd() + "/none", HOME="/nonexistent")
+    command = [TOOL, "run", "--cold", "-o", "theirs/u.rpz", "--", "sh", "-c",
+               "id -u; id -G; umask; cat open; echo x > theirs/new && echo wrote; "
+               "echo x > open || echo kept; hostname"]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid", "1234", "--regid", "1235", "--groups", "1235,77"] + command
+    result = subprocess.run(command, capture_output=True, env=environment, umask=0o27,
+                            stdin=subprocess.DEVNULL, check=False)
+    lines = result.stdout.decode().split("\n")
+    if os.geteuid() == 0:
+        same(lines[:2], ["1234", "1235 77"], "user and groups")
+        ok("kept" in lines, "what is not theirs cannot be written", result)
+    ok(lines[2] == "0027" and "open" in lines and "wrote" in lines and os.uname().nodename in lines,
+       "umask, files, host name", result.stdout, result.stderr)
+
+
+def test_warm():
+    reprise("run", "-o", "w.rpz", "--", "true")
+    cache = Path(os.environ["XDG_CACHE_HOME"]) / "reprise"
+    os.environ["XDG_CACHE_HOME"] = os.getcwd() + "/cache"
+    os.makedirs("cache/reprise")
+    states = sorted(cache.glob("warm-*.rpz"), key=lambda path: path.stat().st_mtime)
+    for state in states:
+        data = bytearray(state.read_bytes())
+        data[len(data) // 2] ^= 1
+        Path("cache/reprise", state.name).write_bytes(data)
+    result = reprise("run", "-o", "w.rpz", "--", "echo", "first")
+    ok(result.returncode == 125 and re.search(rb"saved state.*\n.*removed", result.stderr),
+       "a damaged state is told", result)
+    result = reprise("run", "-o", "w.rpz", "--", "echo", "second")
+    same((result.returncode, result.stdout), (0, b"second\n"), "and made again")
+    os.environ["XDG_CACHE_HOME"] = "/proc/nowhere"
+    result = reprise("run", "-o", "w.rpz", "--", "echo", "third")
+    same((result.returncode, result.stdout), (0, b"third\n"), "without a cache the guest boots")
+
+
+def main():
+    require_kernel()
+    with Directory() as directory:
+        os.chdir(directory)
+        test_user()
+        test_warm()
+    done()
+
+
+main()
