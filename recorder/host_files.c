@@ -233,7 +233,6 @@ static void settle(struct host_files *files, const struct node *node, struct sta
 	st->st_atim = st->st_mtim;
 }
 
-
 static int lookup_near(struct host_files *files, const struct node *from, bool up,
 		       uint64_t *ret_node, struct stat *ret_stat)
 {

@@ -11,14 +11,14 @@
 
 #include "log-format/log.h"
 #include "vmm/boot/boot.h"
+#include "vmm/devices/block_file.h"
 #include "vmm/engine.h"
 
 enum recorder_clock { RECORDER_CLOCK_HOST, RECORDER_CLOCK_VIRTUAL };
 
 struct recorder_disk {
 	const char *path;
-	bool write_back; /* --disk-write: writes go to the file; otherwise to an overlay in memory
-			  */
+	enum block_file_mode mode; /* where what the guest writes goes */
 };
 
 struct recorder_config {

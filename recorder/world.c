@@ -61,7 +61,7 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 static int open_disk(struct world *world, const struct recorder_disk *disk,
 		     struct log_error *ret_error)
 {
-	int error = block_file_open(disk->path, disk->write_back, &world->disk[world->n_disks]);
+	int error = block_file_open(disk->path, disk->mode, &world->disk[world->n_disks]);
 
 	if (!error) {
 		world->n_disks++;

@@ -85,7 +85,8 @@ static int add_disks(struct recorder_config *config, const struct record_options
 			message("disk %s: %s", path, strerror(errno));
 			return STATUS_FAILED;
 		}
-		config->disks[i] = (struct recorder_disk){path, values->disk_write};
+		config->disks[i] = (struct recorder_disk){
+			path, values->disk_write ? BLOCK_FILE_WRITE_BACK : BLOCK_FILE_OVERLAY};
 	}
 	config->n_disks = values->disks.n;
 	return STATUS_OK;

@@ -24,6 +24,7 @@
 #include "tools/message.h"
 #include "tools/modules.h"
 #include "tools/recording.h"
+#include "tools/scratch_disk.h"
 #include "tools/terminal.h"
 #include "tools/text.h"
 #include "tools/warm_state.h"
@@ -31,12 +32,15 @@
 /* The kernel's tests of its own cryptography would be half of the boot. */
 #define COMMAND_LINE_VERBOSE "console=ttyS0 cryptomgr.notests"
 #define COMMAND_LINE         COMMAND_LINE_VERBOSE " quiet"
+#define SCRATCH_DEVICE       "/dev/vda"
+#define SCRATCH_BYTES        (UINT64_C(16) << 30)
 #define CONSOLE_TAIL_BYTES   2000 /* of the kernel's console, shown when the guest failed */
 
 struct run_options {
 	struct recording_options recording;
 	struct option_list environment, allow, deny, results;
 	bool clean_environment, cold;
+	struct option_number scratch_bytes;
 	const char *rootfs, *modules;
 };
 
@@ -72,6 +76,12 @@ static const struct option options[] = {
 	 .offset = FIELD(rootfs),
 	 .argument = "DIR",
 	 .help = "The guest's / instead of the host's, as of a container image"},
+	{.name = "scratch",
+	 .kind = OPTION_SIZE,
+	 .offset = FIELD(scratch_bytes),
+	 .argument = "SIZE",
+	 .max = UINT64_C(1) << 43,
+	 .help = "Disk space for what the command writes (default: 16G); 0: guest RAM"},
 	{.name = "cold",
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(cold),
@@ -98,7 +108,8 @@ struct run {
 	struct terminal *terminal; /* NULL: stdin is none */
 	uint8_t *initrd, *plan;
 	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
-	int console_fd, results_fd;
+	int console_fd, results_fd, scratch_fd;
+	char scratch_path[32];
 	char program[PATH_MAX];
 };
 
@@ -151,6 +162,7 @@ static int make_plan(struct run *run)
 		.results = &values->results,
 		.terminal = terminal_bits(run),
 		.time_ns = start_time_ns(run),
+		.scratch = run->scratch_fd >= 0 ? SCRATCH_DEVICE : NULL,
 	};
 	size_t n;
 	int status = guest_command_plan(&command, &run->plan, &n);
@@ -170,6 +182,29 @@ static int share_files(struct run *run)
 	config->files_denied = (const char *const *)run->secrets.path;
 	config->n_files_denied = run->secrets.n;
 	return status;
+}
+
+/* Without the program that makes file systems, what the command writes stays in guest RAM. */
+static int add_scratch_disk(struct run *run)
+{
+	struct recorder_config *config = &run->recording.config;
+	uint64_t bytes = run->values->scratch_bytes.value;
+	int error = bytes ? scratch_disk_open(bytes & ~(uint64_t)4095, &run->scratch_fd) : -ENOENT;
+
+	if (error == -ENOENT) {
+		if (bytes && run->values->recording.verbose)
+			message("no mkfs.ext4: what the command writes is kept in guest RAM");
+		return STATUS_OK;
+	}
+	if (error) {
+		message("run: a scratch disk of %llu MiB: %s; see --scratch",
+			(unsigned long long)bytes >> 20, strerror(-error));
+		return STATUS_FAILED;
+	}
+	snprintf(run->scratch_path, sizeof(run->scratch_path), "/proc/self/fd/%d", run->scratch_fd);
+	config->disks[0] = (struct recorder_disk){run->scratch_path, BLOCK_FILE_SCRATCH};
+	config->n_disks = 1;
+	return STATUS_OK;
 }
 
 /* Each file that the guest has open is open here too. */
@@ -231,6 +266,8 @@ static void close_own_streams(struct run *run)
 		close(run->console_fd);
 	if (run->results_fd >= 0)
 		close(run->results_fd);
+	if (run->scratch_fd >= 0)
+		close(run->scratch_fd);
 }
 
 /* Shows the end of what the guest's kernel said; fd is a file, or stderr, which has shown it all.
@@ -332,6 +369,8 @@ static int prepare(struct run *run)
 	if (!status)
 		status = share_files(run);
 	if (!status)
+		status = add_scratch_disk(run);
+	if (!status)
 		status = open_own_streams(run);
 	if (status)
 		return status;
@@ -361,10 +400,11 @@ static int run_guest(struct run *run)
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct run_options values = {0};
-	struct run run = {.values = &values, .console_fd = -1, .results_fd = -1};
+	struct run run = {.values = &values, .console_fd = -1, .results_fd = -1, .scratch_fd = -1};
 	struct operands operands;
 
 	recording_options_init(&values.recording);
+	values.scratch_bytes.value = SCRATCH_BYTES;
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;

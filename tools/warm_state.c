@@ -21,6 +21,8 @@
 #define PS_PER_INSTRUCTION 1000
 #define KEPT_STATES        8 /* the oldest are removed */
 
+#define DISK_BEGINNING_BYTES 65536
+
 #define KEY_BYTES 33 /* as text */
 
 /* ---- the key ---- */
@@ -51,6 +53,22 @@ static int add_tool(XXH3_state_t *hash)
 	return 0;
 }
 
+/* Its size and its beginning. */
+static int add_disk(XXH3_state_t *hash, const char *path)
+{
+	uint8_t beginning[DISK_BEGINNING_BYTES] = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	off_t bytes = lseek(fd, 0, SEEK_END);
+	ssize_t n = pread(fd, beginning, sizeof(beginning), 0);
+	close(fd);
+	add_number(hash, (uint64_t)bytes);
+	add(hash, beginning, sizeof(beginning));
+	return n < 0 ? -EIO : 0;
+}
+
 static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
 {
 	XXH3_state_t *hash = XXH3_createState();
@@ -59,13 +77,15 @@ static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
 		return -ENOMEM;
 	XXH3_128bits_reset(hash);
 	add_number(hash, STATE_VERSION);
+	int error = add_tool(hash);
 	add(hash, config->boot.kernel, config->boot.kernel_bytes);
 	add(hash, config->boot.initrd, config->boot.initrd_bytes);
 	add(hash, config->boot.command_line, strlen(config->boot.command_line));
 	add_number(hash, config->ram_bytes);
 	add_number(hash, config->n_vcpus);
-	add_number(hash, config->n_disks);
-	int error = add_tool(hash);
+	/* The guest looks at its disk when it boots. */
+	for (unsigned i = 0; i < config->n_disks && !error; i++)
+		error = add_disk(hash, config->disks[i].path);
 	XXH128_hash_t digest = XXH3_128bits_digest(hash);
 	XXH3_freeState(hash);
 	snprintf(key, KEY_BYTES, "%016llx%016llx", (unsigned long long)digest.high64,

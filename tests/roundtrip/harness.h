@@ -27,9 +27,10 @@ struct recording_request {
 	bool reset_on_shutdown;
 	uint64_t limit_icount;
 	const volatile sig_atomic_t *interrupted;
-	bool channel;            /* `run`'s device */
-	const char *plan;        /* what the guest reads there */
-	const char *save, *saved; /* the guest's state: where it is saved, where it is gone on from */
+	bool channel;     /* `run`'s device */
+	const char *plan; /* what the guest reads there */
+	const char *save,
+		*saved; /* the guest's state: where it is saved, where it is gone on from */
 };
 
 struct recording {

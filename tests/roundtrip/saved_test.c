@@ -92,8 +92,8 @@ static void test_damage(void)
 		bad = good ^ 0x10;
 		if (pwrite(fd, &bad, 1, at) != 1)
 			break;
-		record(&(struct recording_request){.plan = "p", .saved = state_path},
-		       "damaged.rpz", &again);
+		record(&(struct recording_request){.plan = "p", .saved = state_path}, "damaged.rpz",
+		       &again);
 		refused += again.code != 0;
 		if (pwrite(fd, &good, 1, at) != 1)
 			break;

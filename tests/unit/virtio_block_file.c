@@ -65,7 +65,7 @@ static void test_overlay(void)
 	struct block_backend backend;
 
 	write_image(IMAGE_BYTES);
-	if (!tap_ok(block_file_open(path, false, &file) == 0, "open"))
+	if (!tap_ok(block_file_open(path, BLOCK_FILE_OVERLAY, &file) == 0, "open"))
 		return;
 	backend = block_file_backend(file);
 	tap_ok(backend.bytes == IMAGE_BYTES, "size");
@@ -74,7 +74,7 @@ static void test_overlay(void)
 		       block_file_overlay_bytes(file) == 4096,
 	       "a sector written takes one block");
 	block_file_close(file);
-	if (block_file_open(path, false, &file) != 0)
+	if (block_file_open(path, BLOCK_FILE_OVERLAY, &file) != 0)
 		return;
 	backend = block_file_backend(file);
 	tap_ok(compare_with_model(&backend), "overlay reads back what was written");
@@ -92,7 +92,7 @@ static void test_write_back(void)
 	struct block_backend backend;
 
 	write_image(IMAGE_BYTES);
-	if (!tap_ok(block_file_open(path, true, &file) == 0, "open for writing"))
+	if (!tap_ok(block_file_open(path, BLOCK_FILE_WRITE_BACK, &file) == 0, "open for writing"))
 		return;
 	backend = block_file_backend(file);
 	tap_ok(compare_with_model(&backend), "reads back what was written");
@@ -106,14 +106,16 @@ static void test_sizes(void)
 	struct block_file *file;
 
 	write_image(1000);
-	tap_ok(block_file_open(path, false, &file) == 0 && block_file_backend(file).bytes == 512,
+	tap_ok(block_file_open(path, BLOCK_FILE_OVERLAY, &file) == 0 &&
+		       block_file_backend(file).bytes == 512,
 	       "size is rounded down to sectors");
 	block_file_close(file);
 	write_image(511);
-	tap_ok(block_file_open(path, false, &file) == -ENODATA, "less than a sector");
+	tap_ok(block_file_open(path, BLOCK_FILE_OVERLAY, &file) == -ENODATA, "less than a sector");
 	tap_ok(strstr(block_file_error(-ENODATA), "sector") != NULL, "in words");
-	tap_ok(block_file_open("/tmp", false, &file) == -EINVAL, "a directory");
-	tap_ok(block_file_open("/nonexistent", false, &file) == -ENOENT, "no such file");
+	tap_ok(block_file_open("/tmp", BLOCK_FILE_OVERLAY, &file) == -EINVAL, "a directory");
+	tap_ok(block_file_open("/nonexistent", BLOCK_FILE_OVERLAY, &file) == -ENOENT,
+	       "no such file");
 }
 
 int main(void)

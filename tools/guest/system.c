@@ -133,8 +133,9 @@ static void make_directory(const char *path, mode_t mode)
 static void mount_upper(const struct plan *plan)
 {
 	make_directory("/upper", 0755);
-	if (plan->scratch ? mount(plan->scratch, "/upper", "ext4", MS_NOATIME, NULL)
-			  : mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755,size=75%"))
+	if (plan->scratch
+		    ? mount(plan->scratch, "/upper", "ext4", MS_NOATIME, "nobarrier,noinit_itable")
+		    : mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755,size=75%"))
 		agent_fail(plan->scratch ? plan->scratch : "/upper", errno);
 	make_directory("/upper/data", 0755);
 	make_directory("/upper/work", 0755);
@@ -179,8 +180,6 @@ static void enter_root(void)
 {
 	if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
 		agent_fail("the command's root", errno);
-	if (mkdir("/tmp", 01777) == 0)
-		chmod("/tmp", 01777);
 }
 
 /* ---- randomness, time, network ---- */

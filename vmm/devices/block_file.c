@@ -22,7 +22,7 @@ struct block_group {
 
 struct block_file {
 	int fd;
-	bool write_back;
+	enum block_file_mode mode;
 	uint64_t bytes;
 	uint64_t n_groups;
 	struct block_group **group; /* NULL where nothing was written */
@@ -178,15 +178,15 @@ static int file_write(void *ctx, uint64_t offset, const void *data, size_t n)
 
 	if (!in_disk(file, offset, n))
 		return -EINVAL;
-	return file->write_back ? write_image(file, offset, data, n)
-				: overlay_write(file, offset, data, n);
+	return file->mode != BLOCK_FILE_OVERLAY ? write_image(file, offset, data, n)
+						: overlay_write(file, offset, data, n);
 }
 
 static int file_flush(void *ctx)
 {
 	const struct block_file *file = ctx;
 
-	return file->write_back && fdatasync(file->fd) != 0 ? -errno : 0;
+	return file->mode == BLOCK_FILE_WRITE_BACK && fdatasync(file->fd) != 0 ? -errno : 0;
 }
 
 /* Finds out the size of the opened image. */
@@ -215,21 +215,22 @@ static int make_overlay(struct block_file *file)
 	return file->group ? 0 : -ENOMEM;
 }
 
-int block_file_open(const char *path, bool write_back, struct block_file **ret_file)
+int block_file_open(const char *path, enum block_file_mode mode, struct block_file **ret_file)
 {
 	struct block_file *file = calloc(1, sizeof(*file));
 	int err = 0;
 
 	if (!file)
 		return -ENOMEM;
-	file->write_back = write_back;
+	file->mode = mode;
 	/* O_NONBLOCK: opening a FIFO by mistake must not wait. */
-	file->fd = open(path, (write_back ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+	file->fd = open(path,
+			(mode == BLOCK_FILE_OVERLAY ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0)
 		err = -errno;
 	if (err == 0)
 		err = measure(file);
-	if (err == 0 && !write_back)
+	if (err == 0 && mode == BLOCK_FILE_OVERLAY)
 		err = make_overlay(file);
 	if (err) {
 		block_file_close(file);

@@ -6,15 +6,22 @@
 
 #include "vmm/devices/device.h"
 
+/* Where what the guest writes goes. */
+enum block_file_mode {
+	BLOCK_FILE_OVERLAY,    /* to memory; the file stays as it is */
+	BLOCK_FILE_WRITE_BACK, /* to the file, and to its disk when the guest asks for it */
+	BLOCK_FILE_SCRATCH,    /* to the file, which nobody wants to keep: a flush does nothing */
+};
+
 struct block_file;
 
 /*
  * Opens an image (regular file or block device). Its size is rounded down to whole 512-byte
- * sectors. write_back false: the file is opened read-only and written blocks live in memory until
+ * sectors. With an overlay the file is opened read-only and written blocks live in memory until
  * close. Returns 0 or a negative errno: -ENODATA when the image holds not even one sector, -EINVAL
  * when it is neither a regular file nor a block device, else what the system said.
  */
-int block_file_open(const char *path, bool write_back, struct block_file **ret_file);
+int block_file_open(const char *path, enum block_file_mode mode, struct block_file **ret_file);
 
 /* The words for an error of block_file_open(). */
 const char *block_file_error(int error);

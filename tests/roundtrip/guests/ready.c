@@ -1,4 +1,5 @@
-/* Says that it is ready for its plan, as the agent of `reprise run` does, and works on afterwards. */
+/* Says that it is ready for its plan, as the agent of `reprise run` does, and works on afterwards.
+ */
 #include "guest.h"
 
 #define CHANNEL 0x510
