@@ -16,11 +16,10 @@ static const char *const programs[] = {"/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4",
 
 /* No journal: nothing is to survive. Identifiers and times are constants, so that two guests that
  * do the same read the same. */
-#define FEATURES "^has_journal,^resize_inode"
-#define DETAILS                                                                                    \
-	"lazy_itable_init=1,nodiscard,root_owner=0:0,hash_seed=7c1d8f0e-2a51-4c6b-9d37-"           \
-	"000000000001"
-#define UUID "7c1d8f0e-2a51-4c6b-9d37-000000000002"
+static char features[] = "^has_journal,^resize_inode";
+static char details[] = "lazy_itable_init=1,nodiscard,root_owner=0:0,"
+			"hash_seed=7c1d8f0e-2a51-4c6b-9d37-000000000001";
+static char uuid[] = "7c1d8f0e-2a51-4c6b-9d37-000000000002";
 
 static char *const environment[] = {"E2FSPROGS_FAKE_TIME=1704067200", NULL};
 
@@ -64,7 +63,7 @@ static int open_somewhere(void)
 static int start(const char *program, int fd, pid_t *ret_pid)
 {
 	char *const argv[] = {
-		(char *)program,   "-q", "-F", "-m", "0", "-O", FEATURES, "-E", DETAILS, "-U", UUID,
+		(char *)program,   "-q", "-F", "-m", "0", "-O", features, "-E", details, "-U", uuid,
 		"/proc/self/fd/3", NULL};
 	posix_spawn_file_actions_t actions;
 
