@@ -210,6 +210,29 @@ static void test_denied(void)
 	tap_ok(open_node(FUSE_OPEN, find(1, "hard"), &handle) == -EACCES, "nor by another name");
 }
 
+/* Requests of random opcodes, nodes, arguments and room: each gets a reply that fits, or none. */
+static void test_random(void)
+{
+	static uint8_t arguments[300];
+	uint64_t state = 88172645463325252u;
+	unsigned fits = 0, n = 20000;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (size_t k = 0; k < sizeof(arguments); k += 8) {
+			state ^= state << 13;
+			state ^= state >> 7;
+			state ^= state << 17;
+			/* Small numbers are handles and sizes that there are. */
+			uint64_t value = state >> 20 & 1 ? state : state & 7;
+			memcpy(arguments + k, &value, k + 8 <= sizeof(arguments) ? 8 : 4);
+		}
+		size_t bytes = state % sizeof(arguments), room = (state >> 9) % 5000;
+		int error = ask_with(state >> 32 & 63, state >> 24 & 15, arguments, bytes, room);
+		fits += error <= 1 && error > -4096;
+	}
+	tap_ok(fits == n, "%u of %u random requests are answered well", fits, n);
+}
+
 static int note_path(void *ctx, const char *path)
 {
 	const char *name = strrchr(path, '/');
@@ -271,6 +294,11 @@ int main(void)
 	test_read();
 	test_directory();
 	test_denied();
+	test_random();
+	server.reset(server.ctx);
+	host_files_destroy(files);
+	host_files_create(&config, &files);
+	server = fuse_server(files);
 	test_opened();
 	host_files_destroy(files);
 	test_host_root();
