@@ -20,6 +20,10 @@ SEEDS = [
     b"qSearch:memory:100000;2000;abc", b"qRcmd,7768656e", b"qRcmd,7365656b2035303030",
     b"qRcmd,6576656e7473", b"qRcmd,6c6173742d77726974652030783130303030302034",
     b"qRcmd,636865636b706f696e74", b"QNonStop:0", b"x100000,20",
+    b"qXfer:auxv:read::0,100", b"qXfer:exec-file:read:1:0,100", b"vFile:setfs:0",
+    b"vFile:open:2f6574632f706173737764,0,0", b"vFile:pread:1,100,0", b"vFile:fstat:1", b"vFile:close:1",
+    b"vFile:readlink:2f62696e", b"qGetTLSAddr:p1.1,8,0", b"bc", b"bs", b"qRcmd,636f6e736f6c65",
+    b"qRcmd,7472616e736c6174652030783130303030", b"qRcmd,706879736963616c206f6e", b"qRcmd,7365656b20656e64",
     # Expressions with jumps, stack operations, reads of memory, division.
     b"Z0,100010,1;Xf,2200282b3233200000210003270a0b",
     b"Z0,100010,1;X10,24001000001a25000000000000000004",
