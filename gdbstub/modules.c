@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gdbstub/elf_notes.h"
+#include "log-format/build_id.h"
 #include "gdbstub/linux/mappings.h"
 #include "gdbstub/linux/paths.h"
 #include "gdbstub/process.h"
@@ -176,13 +176,13 @@ size_t process_build_id(void *ctx, const char *path, uint8_t *ret, size_t max)
 	struct gdbstub *stub = ctx;
 	struct id_search search = {.stub = stub, .path = path};
 	uint8_t head[MODULE_HEAD_BYTES];
-	struct elf_build_id id;
+	struct build_id id;
 
 	mapping_each(stub->process->guest, stub->process->mm, is_head_of, &search);
 	if (!search.address)
 		process_each_module(stub, is_named, &search);
 	if (!search.address || !process_read_head(stub, search.address, head) ||
-	    !elf_read_build_id(head, sizeof(head), &id) || id.n > max)
+	    !build_id_read(head, sizeof(head), &id) || id.n > max)
 		return 0;
 	memcpy(ret, id.bytes, id.n);
 	return id.n;

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gdbstub/elf_notes.h"
+#include "log-format/build_id.h"
 
 #define FILES_MAX      1024
 #define FILE_MAX_BYTES (UINT64_C(1) << 32)
@@ -162,11 +162,11 @@ static bool load_sysroot(const struct remote_files *files, struct remote_file *f
 /* Only if it is the file that the guest had. */
 static bool load_same(struct remote_file *file, const uint8_t *id, size_t id_bytes)
 {
-	struct elf_build_id found;
+	struct build_id found;
 
 	if (!id_bytes || !load_host(file->path, file))
 		return false;
-	if (elf_read_build_id(file->data, file->bytes, &found) && found.n == id_bytes &&
+	if (build_id_read(file->data, file->bytes, &found) && found.n == id_bytes &&
 	    !memcmp(found.bytes, id, id_bytes))
 		return true;
 	forget_content(file);
@@ -177,7 +177,7 @@ static bool load_same(struct remote_file *file, const uint8_t *id, size_t id_byt
 
 static bool load(struct remote_files *files, struct remote_file *file)
 {
-	uint8_t id[ELF_BUILD_ID_MAX];
+	uint8_t id[BUILD_ID_MAX];
 	size_t n = files->config.build_id
 			   ? files->config.build_id(files->config.ctx, file->path, id, sizeof(id))
 			   : 0;

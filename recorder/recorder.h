@@ -21,6 +21,10 @@ struct recorder_disk {
 	enum block_file_mode mode; /* where what the guest writes goes */
 };
 
+/* What attached files may come to in all. */
+#define RECORDER_ATTACH_MAX_BYTES (UINT64_C(256) << 20)
+#define RECORDER_ATTACH_MAX_FILES 1000
+
 struct recorder_config {
 	const char *output_path; /* NULL: the log is made and thrown away */
 	bool sync;
@@ -66,6 +70,11 @@ struct recorder_config {
 	const char *files_root, *files_tag;
 	const char *const *files_denied; /* absolute paths that the guest may not read */
 	unsigned n_files_denied;
+	/* Files that go along for the debugger: host paths that the user names, and what the guest
+	 * has opened of programs among the host's files. */
+	const char *const *attached;
+	unsigned n_attached;
+	bool attach_programs;
 	const char *const *command; /* NULL-terminated, for the header; NULL: none */
 
 	const volatile sig_atomic_t *interrupted; /* non-zero: end the recording in good order */

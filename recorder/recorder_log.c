@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recorder/attach.h"
 #include "recorder/log_header.h"
 #include "recorder/state.h"
 
@@ -173,6 +174,8 @@ int recorder_log_finish(struct recorder *recorder, bool proven)
 	if (log_writer_cut(recorder->writer) < 0)
 		return take_writer_error(recorder);
 	int error = attach_files_list(recorder);
+	if (!error)
+		error = recorder_attach(recorder);
 	if (error)
 		return log_writer_error(recorder->writer)->code ? take_writer_error(recorder)
 								: error;

@@ -18,6 +18,8 @@ struct recording_options {
 	const char *append;
 	struct option_number ram_bytes, n_vcpus;
 	unsigned clock; /* enum recorder_clock */
+	struct option_list attach;
+	bool attach_programs;
 	struct option_number virtual_rate, epoch, seed, until;
 	unsigned engine; /* index into engine_names */
 	bool sync, verbose, quiet;

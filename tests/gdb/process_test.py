@@ -32,23 +32,47 @@ def refused(file, options, expected):
        result.returncode, result.stderr)
 
 
+def test_race(folder):
+    """With the files that are in the recording: the host has the program no more."""
+    program = build(folder, "race")
+    race = record(folder, program, 139)
+    program.unlink()
+    with Server(sys.argv[1], race, "--process", "race", "--at", "crash") as server:
+        gdb = run_session(server, HERE / "race_session.py")
+    ok("received signal SIGSEGV" in gdb.stdout, "gdb says what the program received",
+       gdb.stdout[-1000:])
+    refused(race, ["--process", "no-such"], "no process no-such; the last ones were:")
+    gdb = subprocess.run([sys.argv[1], "gdb", "-q", "--process", "race", race, "--", "-nx", "-q",
+                          "-batch", "-ex", "bt", "-ex", "kill"], stdin=subprocess.DEVNULL,
+                         capture_output=True, text=True, check=False)
+    ok(gdb.returncode == 0 and "look ()" in gdb.stdout, "reprise gdb --process", gdb.stdout, gdb.stderr)
+
+
+def test_mappings(folder):
+    """With the host's files, as far as they are the same, and with those of another directory."""
+    program = build(folder, "mappings")
+    mappings = record(folder, program, 0, "--no-attachments")
+    with Server(sys.argv[1], mappings, "--process", "mappings") as server:
+        run_session(server, HERE / "mappings_session.py")
+    refused(mappings, ["--process", "mappings", "--at", "crash"], "no signal ended the process")
+    sysroot = Path(folder) / "sysroot"
+    moved = sysroot / str(program)[1:]
+    moved.parent.mkdir(parents=True)
+    program.rename(moved)
+    program.write_bytes(Path("/bin/true").read_bytes())
+    for options, expected in (([], False), (["--sysroot", sysroot], True)):
+        with Server(sys.argv[1], mappings, "--process", "mappings", *options) as server:
+            gdb = subprocess.run(["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-ex",
+                                  f"target remote {server.socket}", "-ex", "info line main"],
+                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        same("mappings.c" in gdb.stdout, expected,
+             "symbols with --sysroot" if options else "none of a host file that is another")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        race = record(folder, build(folder, "race"), 139)
-        with Server(sys.argv[1], race, "--process", "race", "--at", "crash") as server:
-            gdb = run_session(server, HERE / "race_session.py")
-        ok("received signal SIGSEGV" in gdb.stdout, "gdb says what the program received",
-           gdb.stdout[-1000:])
-        refused(race, ["--process", "no-such"], "no process no-such; the last ones were:")
-        mappings = record(folder, build(folder, "mappings"), 0)
-        with Server(sys.argv[1], mappings, "--process", "mappings") as server:
-            run_session(server, HERE / "mappings_session.py")
-        refused(mappings, ["--process", "mappings", "--at", "crash"], "no signal ended the process")
-        gdb = subprocess.run([sys.argv[1], "gdb", "-q", "--process", "race", race, "--", "-nx", "-q",
-                              "-batch", "-ex", "bt", "-ex", "kill"], stdin=subprocess.DEVNULL,
-                             capture_output=True, text=True, check=False)
-        ok(gdb.returncode == 0 and "look ()" in gdb.stdout, "reprise gdb --process", gdb.stdout,
-           gdb.stderr)
+        test_race(folder)
+        test_mappings(folder)
     done()
 
 

@@ -1,4 +1,4 @@
-#include "gdbstub/elf_notes.h"
+#include "log-format/build_id.h"
 
 #include <elf.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #define MAX_SEGMENTS 256
 
 /* The notes in [at, end): name and content, each aligned to 4 bytes. */
-static bool find_note(const uint8_t *data, size_t at, size_t end, struct elf_build_id *ret)
+static bool find_note(const uint8_t *data, size_t at, size_t end, struct build_id *ret)
 {
 	while (end - at >= sizeof(Elf64_Nhdr)) {
 		Elf64_Nhdr note;
@@ -27,7 +27,7 @@ static bool find_note(const uint8_t *data, size_t at, size_t end, struct elf_bui
 	return false;
 }
 
-bool elf_read_build_id(const uint8_t *data, size_t n, struct elf_build_id *ret)
+bool build_id_read(const uint8_t *data, size_t n, struct build_id *ret)
 {
 	Elf64_Ehdr header;
 
