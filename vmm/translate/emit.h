@@ -85,5 +85,6 @@ void emit_patch_short(struct emitter *e, uint32_t displacement);
 
 #define EMIT_JRCXZ 0xe3u
 #define EMIT_JMP   0xebu
+#define EMIT_JZ    0x74u
 
 #endif

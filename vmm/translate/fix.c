@@ -119,18 +119,65 @@ void flags_restore(struct generator *g)
 	restore_rax(g);
 }
 
-/* ---- shifts: AF 0 ---- */
+/* ---- shifts: AF 0, unless the count is 0 ---- */
 
-static void clear_af(struct generator *g)
+static bool count_is_constant(const struct insn *insn)
 {
+	return insn->operand[insn->n_operands - 1].kind == OPERAND_IMM;
+}
+
+/* test cl, mask: whether anything was shifted. */
+static void emit_test_count(struct emitter *e, unsigned size)
+{
+	struct encoding c = {.opcode = 0xf6,
+			     .has_modrm = true,
+			     .rm = RCX,
+			     .n_imm = 1,
+			     .imm = {size == 8 ? 63 : 31}};
+	emit_encoding(e, &c);
+}
+
+static void clear_af(struct generator *g, const struct insn *insn)
+{
+	uint32_t over = NONE;
+
 	save_rax(g);
 	emit_lahf(g->e);
 	emit_overflow_to_al(g->e);
+	if (!count_is_constant(insn)) {
+		emit_test_count(g->e, insn->operand[0].size);
+		over = emit_short(g->e, EMIT_JZ);
+	}
 	emit8(g->e, 0x80); /* and ah, ~AF */
 	emit8(g->e, 0xe4);
 	emit8(g->e, (uint8_t)~SAHF_AF);
+	if (over != NONE)
+		emit_patch_short(g->e, over);
 	emit_flags_from_ax(g->e);
 	restore_rax(g);
+}
+
+/* ---- scans: flags as TEST of the source gives them ---- */
+
+static bool scans_itself(const struct insn *insn)
+{
+	return insn->operand[0].reg == insn->operand[1].reg;
+}
+
+/* cmp [slot], 0: the source was kept there. */
+static void compare_kept_source(struct generator *g, unsigned size)
+{
+	struct encoding c = {.opcode = 0x83,
+			     .opsize = size == 2,
+			     .wide = size == 8,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = 7,
+			     .base = GPR_ZERO,
+			     .index = GPR_ZERO,
+			     .n_imm = 1,
+			     .disp = (int32_t)CONTEXT_SCRATCH(SCRATCH_FLAGS)};
+	emit_encoding(g->e, &c);
 }
 
 /* ---- */
@@ -153,11 +200,11 @@ bool fix_possible(const struct planned *planned)
 	case RULE_DIVIDE:
 		return true;
 	case RULE_SCAN: /* the source is tested afterwards */
-		return is_simple_register(&insn->operand[1]) &&
-		       insn->operand[0].reg != insn->operand[1].reg;
+		return is_simple_register(&insn->operand[1]);
 	case RULE_SHIFT:
-	case RULE_DOUBLE_SHIFT: /* a count of 0 would keep AF */
-		return insn->operand[insn->n_operands - 1].kind == OPERAND_IMM;
+	case RULE_DOUBLE_SHIFT: /* the count is tested afterwards */
+		return count_is_constant(insn) || insn->operand[0].kind != OPERAND_REG ||
+		       (insn->operand[0].reg_class == REG_GPR && insn->operand[0].reg != RCX);
 	default:
 		return false;
 	}
@@ -170,8 +217,12 @@ static bool needs_fix(const struct planned *planned)
 
 void fix_before(struct generator *g, const struct planned *planned)
 {
-	if (needs_fix(planned) && planned->effect.rule == RULE_DIVIDE)
+	if (!needs_fix(planned))
+		return;
+	if (planned->effect.rule == RULE_DIVIDE)
 		flags_save(g);
+	else if (planned->effect.rule == RULE_SCAN && scans_itself(&planned->insn))
+		emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_FLAGS), planned->insn.operand[1].reg);
 }
 
 void fix_after(struct generator *g, const struct planned *planned)
@@ -186,9 +237,12 @@ void fix_after(struct generator *g, const struct planned *planned)
 		flags_restore(g);
 		break;
 	case RULE_SCAN:
-		emit_test(g->e, &planned->insn.operand[1]);
+		if (scans_itself(&planned->insn))
+			compare_kept_source(g, planned->insn.operand[1].size);
+		else
+			emit_test(g->e, &planned->insn.operand[1]);
 		break;
 	default:
-		clear_af(g);
+		clear_af(g, &planned->insn);
 	}
 }

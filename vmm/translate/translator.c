@@ -14,7 +14,7 @@
 #include "vmm/translate/trampoline.h"
 
 /* Runs of blocks that are translated ahead when one is asked for. */
-#define AHEAD_MAX 32
+#define AHEAD_MAX 8
 
 #define RUN_MAX_BLOCKS 16
 

@@ -37,7 +37,7 @@ enum runtime_leave {
 
 struct translator_config {
 	struct machine *machine; /* outlives the translator */
-	uint64_t bias;           /* added to guest addresses; bits 0 to 46 are 0 */
+	uint64_t bias;           /* added to guest addresses; bits 0 to 31 are 0 */
 	enum runtime_leave leave;
 	uint8_t leave_port;
 	bool load_fs_base; /* the enter trampoline loads the FS base from the context */
