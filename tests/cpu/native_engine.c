@@ -21,7 +21,7 @@
 #define MAX_MAPPED 4096
 
 /* Instructions that interp runs before translated code is asked for again. */
-#define INTERP_STEP 16
+#define INTERP_STEP 2
 
 struct native_engine {
 	struct engine engine;

@@ -133,17 +133,19 @@ program_\name\()_end:
 	ret
 	END function
 
-/* Undefined flags and the stack pointer's, seen by a fault or by PUSHF; loads that fault at R14. */
+/* Undefined flags and the stack pointer's, seen by faults and by PUSHF. The
+ * handlers go on behind the loads that fault, at program_flags_after. */
 	PROGRAM flags
-	lea 0x4000(%r14), %r9 /* RIG_ALIAS_ABSENT */
 1:	add $0x1234567, %r10
 	imul %r10, %r10
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+11:
 	imul $77, %r10, %rcx
 	pushfq
 	pop %rax
 	sub $24, %rsp
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+12:
 	add $24, %rsp
 	pushfq
 	pop %rax
@@ -151,14 +153,28 @@ program_\name\()_end:
 	xor %edx, %edx
 	mov $13, %ecx
 	div %rcx
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+13:
 	bsf %r10, %rcx
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+14:
 	shl $3, %r10
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+15:
 	mul %r10
-	mov (%r9), %rax
+	mov 0x209000, %rax /* RIG_ALIAS_ABSENT */
+16:
 	jmp 1b
 	END flags
+
+	.globl program_flags_after, program_flags_after_end
+program_flags_after:
+	.long 11b - program_flags
+	.long 12b - program_flags
+	.long 13b - program_flags
+	.long 14b - program_flags
+	.long 15b - program_flags
+	.long 16b - program_flags
+program_flags_after_end:
 
 	.section .note.GNU-stack, "", @progbits
