@@ -13,7 +13,7 @@
 
 /* Between checkpoints on the first way through, and the shortest distance that is worth another on
  * the way to a position behind. */
-#define SPACING_ICOUNT UINT64_C(20000000)
+#define SPACING_ICOUNT UINT64_C(10000000)
 #define DENSE_ICOUNT   UINT64_C(20000)
 
 /* What is done with hits while the machine runs. */
