@@ -31,6 +31,7 @@ struct recording_request {
 	const char *plan; /* what the guest reads there */
 	const char *save,
 		*saved; /* the guest's state: where it is saved, where it is gone on from */
+	const struct engine_ops *engine; /* NULL: interp */
 };
 
 struct recording {

@@ -36,11 +36,12 @@ struct kvm_engine {
 	char failure[128];
 };
 
+/* Of this thread: other work of the host says nothing about the engines. */
 static uint64_t now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
@@ -356,6 +357,7 @@ static int compare_times(const void *a, const void *b)
 static int measure_exit(struct kvm_engine *kvm, double *ret_ns)
 {
 	struct cpu *cpu = machine_current(kvm->engine.machine);
+	const unsigned median = MEASUREMENTS / 2;
 	uint64_t times[MEASUREMENTS];
 
 	for (unsigned i = 0; i < MEASUREMENTS; i++) {
@@ -366,7 +368,7 @@ static int measure_exit(struct kvm_engine *kvm, double *ret_ns)
 		times[i] = now_ns() - begin;
 	}
 	qsort(times, MEASUREMENTS, sizeof(times[0]), compare_times);
-	*ret_ns = (double)times[MEASUREMENTS / 2];
+	*ret_ns = (double)times[median];
 	return 0;
 }
 
