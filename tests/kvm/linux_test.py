@@ -1,0 +1,67 @@
+"""A Linux guest with the bench's work at its small size, recorded with every engine under the virtual clock:
+the same events and digests, and each recording replays with every other engine.
+
+Usage: linux_test.py REPRISE BENCH-WORK SOURCE-ROOT
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+REPRISE, WORK, ROOT = sys.argv[1:4]
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import inputs  # pylint: disable=wrong-import-position
+import works  # pylint: disable=wrong-import-position
+
+ENGINES = ["interp", "kvm", "auto"]
+count = 0
+failed = False
+
+
+def ok(good, text):
+    global count, failed
+    count += 1
+    failed |= not good
+    print(f"{'ok' if good else 'not ok'} {count} - {text}", flush=True)
+
+
+def reprise(*arguments):
+    return subprocess.run([REPRISE, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                          check=False, timeout=3000)
+
+
+def record(engine, kernel, image, path):
+    return reprise("record", "--quiet", "--engine", engine, "--clock", "virtual", "--seed", "1", "--mem",
+                   "512M", "--kernel", kernel, "--initrd", image, "--append", "mitigations=off", "-o", path)
+
+
+def test(directory):
+    kernel = inputs.newest_kernel()
+    image = inputs.make_image(directory, "work", kernel, works.guest_script(True), WORK)
+    dumps = {}
+    for engine in ENGINES:
+        path = os.path.join(directory, engine + ".rpz")
+        result = record(engine, kernel, image, path)
+        ok(result.returncode == 0 and b"BENCH work end" in result.stdout, f"{engine} records the work")
+        dumps[engine] = reprise("dump", "--json", path).stdout
+        info = json.loads(reprise("info", "--json", path).stdout)
+        for use in info["engines"]:
+            print(f"# {engine}: {use}")
+        ok(not any(use["unexpected"] for use in info["engines"]), f"{engine}: nothing unexpected")
+        if engine == "kvm":
+            ok(info["engines"][0]["instructions"] > info["end_icount"] // 20, "kvm ran its part")
+        ok(dumps[engine] == dumps["interp"], f"{engine}: the events and digests of interp")
+        for other in ENGINES:
+            if other != engine:
+                result = reprise("replay", "--quiet", "--engine", other, path)
+                ok(result.returncode == 0, f"recorded by {engine}, replayed by {other}")
+
+
+if reprise("record", "--engine", "kvm", "--kernel", "/nonexistent").stderr.find(b"/dev/kvm") >= 0:
+    print("1..0 # SKIP no KVM for this user")
+    sys.exit(0)
+with tempfile.TemporaryDirectory(prefix="reprise-kvm-") as temporary:
+    test(temporary)
+print(f"1..{count}")
+sys.exit(failed)
