@@ -44,7 +44,7 @@ int main(void)
 	if (!fork())
 		child();
 	wait(NULL);
-	copied = 3; /* the copy on write */
+	copied = 3;                         /* the copy on write */
 	map(page, MAP_PRIVATE | MAP_FIXED); /* something else there */
 	receive();
 	printf("%d %d %s\n", *shared, copied, received);

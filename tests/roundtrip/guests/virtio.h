@@ -1,4 +1,5 @@
-/* A driver's side of virtio over MMIO (virtio 1.2 sections 2.7, 3.1.1, 4.2), polled, for one device. */
+/* A driver's side of virtio over MMIO (virtio 1.2 sections 2.7, 3.1.1, 4.2), polled, for one
+ * device. */
 #ifndef REPRISE_TESTS_ROUNDTRIP_VIRTIO_H
 #define REPRISE_TESTS_ROUNDTRIP_VIRTIO_H
 
@@ -69,8 +70,8 @@ static void virtio_set_up(struct queue *queues, uint32_t n)
 	*reg(0x70) = 15;
 }
 
-/* Offers the chain that starts at descriptor 0 of queue number n and waits until it is used. Returns
- * the length that the device wrote. */
+/* Offers the chain that starts at descriptor 0 of queue number n and waits until it is used.
+ * Returns the length that the device wrote. */
 static uint32_t virtio_do(struct queue *queue, uint32_t n)
 {
 	uint16_t before = queue->used[1];
