@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@
 #define INPUT_MAX  8192u
 #define CORPUS_MAX 256u
 #define BATCH      500u /* inputs of one child */
-#define HANG_S     60u  /* a batch takes well under a second on an idle machine */
+#define HANG_S     60u  /* of processor time; a batch takes well under a second */
 
 struct seed {
 	char name[64];
@@ -222,7 +223,7 @@ static bool run_batch(uint64_t first, uint64_t end, void (*prepare)(uint64_t, st
 	if (child < 0)
 		abort();
 	if (child == 0) {
-		alarm(HANG_S);
+		setrlimit(RLIMIT_CPU, &(const struct rlimit){HANG_S, HANG_S});
 		for (uint64_t i = first; i < end; i++) {
 			prepare(i, current);
 			run_current();
