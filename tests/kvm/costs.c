@@ -18,7 +18,7 @@ static double now_us(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now); /* other work of the host does not count */
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 

@@ -49,10 +49,7 @@ static uint64_t now_ns(void)
 
 static void on_flush_space(void *ctx, unsigned space)
 {
-	struct kvm_engine *kvm = ctx;
-
-	translator_drop_space(kvm->translator, space);
-	kvm_policy_forget(&kvm->policy, space);
+	translator_drop_space(((struct kvm_engine *)ctx)->translator, space);
 }
 
 static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
@@ -236,6 +233,10 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
 }
 
+/* Interp stops after so many samples' instructions, lest user code that is not known yet stays with
+ * it for the whole of a long run. */
+#define LOOK_SAMPLES 8
+
 /* Interp's part: an instruction, a sample of user code, or until user code comes that is to run in
  * the VM. */
 static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
@@ -254,6 +255,8 @@ static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
 		inner.until_icount = before + kvm->policy.sample;
 	else
 		inner.user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
+	if (!kvm->policy.forced && inner.until_icount - before > LOOK_SAMPLES * kvm->policy.sample)
+		inner.until_icount = before + LOOK_SAMPLES * kvm->policy.sample;
 	kvm->single = false;
 	enum engine_exit exit = kvm->interp->ops->run(kvm->interp, &inner);
 	ns = now_ns() - begin;
@@ -278,6 +281,8 @@ static enum engine_exit kvm_run(struct engine *engine, const struct run_control 
 	kvm->single = kvm->sampled = false;
 	for (;;) {
 		cpu_update_mode(cpu);
+		if (cpu->cpl == 3)
+			kvm_policy_select(&kvm->policy, mmu_selected_space(machine->mmu), cpu->cr3);
 		bool possible = slice_is_possible(kvm, cpu, control);
 		if (possible && slice_pays(kvm, cpu, control->until_icount)) {
 			kvm->sampled = false;

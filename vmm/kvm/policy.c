@@ -19,19 +19,25 @@ static void choose_sample(struct kvm_policy *policy)
 	policy->sample = instructions < 500 ? 500 : (uint64_t)instructions;
 }
 
+static void forget(struct kvm_policy *policy, unsigned space, uint64_t cr3)
+{
+	policy->space[space] = (struct kvm_policy_space){.cr3 = cr3, .penalty = 1};
+	policy->at_once[space] = policy->forced;
+}
+
 void kvm_policy_init(struct kvm_policy *policy, bool forced, double exit_ns)
 {
 	*policy = (struct kvm_policy){
 		.forced = forced, .exit_ns = exit_ns, .interp_ns = INTERP_NS_GUESS};
 	choose_sample(policy);
 	for (unsigned i = 0; i < MMU_SPACES; i++)
-		kvm_policy_forget(policy, i);
+		forget(policy, i, 0);
 }
 
-void kvm_policy_forget(struct kvm_policy *policy, unsigned space)
+void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3)
 {
-	policy->space[space] = (struct kvm_policy_space){.penalty = 1};
-	policy->at_once[space] = policy->forced;
+	if (policy->space[space].cr3 != cr3)
+		forget(policy, space, cr3);
 }
 
 bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space)

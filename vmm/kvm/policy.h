@@ -13,6 +13,7 @@
 
 /* Costs of a space's slices, the older ones counting less. */
 struct kvm_policy_space {
+	uint64_t cr3; /* whose they are */
 	double ns, instructions;
 	uint32_t skip;    /* samples that are not to be followed by an entry */
 	uint32_t penalty; /* how many to skip when it does not pay again */
@@ -30,8 +31,8 @@ struct kvm_policy {
 /* forced: everything is entered. exit_ns: as measured on this host. */
 void kvm_policy_init(struct kvm_policy *policy, bool forced, double exit_ns);
 
-/* The space's number now means another. */
-void kvm_policy_forget(struct kvm_policy *policy, unsigned space);
+/* The space's number means the tables at cr3: if it meant others, what was learnt is forgotten. */
+void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3);
 
 /* After a sample of user code without an exit from it: whether to enter now. */
 bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space);
