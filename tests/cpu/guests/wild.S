@@ -76,3 +76,5 @@ main:
 	.balign 16
 scratch:
 	.quad 0, 0
+
+	.section .note.GNU-stack, "", @progbits
