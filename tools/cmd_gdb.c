@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "tools/debug_session.h"
-#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/kernel_elf.h"
 #include "tools/message.h"
@@ -20,7 +19,7 @@
 #define PATH_BYTES        64
 
 struct gdb_options {
-	struct debug_options debug;
+	struct debug_options debug; /* the first: debug_option_table */
 	const char *gdb, *vmlinux;
 	bool kernel_symbols;
 };
@@ -28,21 +27,6 @@ struct gdb_options {
 #define FIELD(member) offsetof(struct gdb_options, member)
 
 static const struct option options[] = {
-	{.name = "at",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.at),
-	 .argument = "start|end|crash|N",
-	 .help = "Where to begin: an end, the crash, an instruction count (default: end)"},
-	{.name = "process",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.process),
-	 .argument = "NAME|PID",
-	 .help = "Debug this process, as if the kernel and the others were not there"},
-	{.name = "sysroot",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.sysroot),
-	 .argument = "DIR",
-	 .help = "Where the process's files are on this host"},
 	{.name = "gdb",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(gdb),
@@ -58,27 +42,10 @@ static const struct option options[] = {
 	 .offset = FIELD(vmlinux),
 	 .argument = "FILE",
 	 .help = "Symbols of the guest's kernel from this file instead"},
-	{.name = "checkpoint-memory",
-	 .kind = OPTION_SIZE,
-	 .offset = FIELD(debug.checkpoint_memory),
-	 .argument = "SIZE",
-	 .help = "What checkpoints may take (default: 1G)",
-	 .min = 1 << 20},
-	{.name = "engine",
-	 .kind = OPTION_CHOICE,
-	 .offset = FIELD(debug.engine),
-	 .argument = "auto|interp|kvm|jit",
-	 .choices = engine_names,
-	 .help = ENGINE_HELP},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .kind = OPTION_FLAG,
-	 .offset = FIELD(debug.quiet),
-	 .help = "No progress"},
 };
 
 static const struct option_table option_table = {
-	.title = "Options",
+	.title = "gdb",
 	.options = options,
 	.n = sizeof(options) / sizeof(options[0]),
 };
@@ -293,7 +260,7 @@ const struct command command_gdb = {
 	.details = "gdb starts at the end of the recording; reverse-stepi, reverse-continue and\n"
 		   "watchpoints lead back. In gdb: seek N, monitor help. Symbols and types of the\n"
 		   "guest's kernel come from its memory.",
-	.tables = {&option_table},
+	.tables = {&option_table, &debug_option_table},
 	.min_operands = 1,
 	.max_operands = GDB_MAX_ARGUMENTS,
 	.run = run,

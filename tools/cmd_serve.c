@@ -7,12 +7,11 @@
 #include <unistd.h>
 
 #include "tools/debug_session.h"
-#include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
 
 struct serve_options {
-	struct debug_options debug;
+	struct debug_options debug; /* the first: debug_option_table */
 	const char *listen;
 	bool anywhere, once;
 };
@@ -25,27 +24,6 @@ static const struct option options[] = {
 	 .offset = FIELD(listen),
 	 .argument = "ADDR",
 	 .help = "Path of a Unix socket, or 127.0.0.1:PORT"},
-	{.name = "at",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.at),
-	 .argument = "start|end|crash|N",
-	 .help = "Where to begin: an end, the crash, an instruction count (default: end)"},
-	{.name = "process",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.process),
-	 .argument = "NAME|PID",
-	 .help = "Debug this process, as if the kernel and the others were not there"},
-	{.name = "sysroot",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(debug.sysroot),
-	 .argument = "DIR",
-	 .help = "Where the process's files are on this host"},
-	{.name = "checkpoint-memory",
-	 .kind = OPTION_SIZE,
-	 .offset = FIELD(debug.checkpoint_memory),
-	 .argument = "SIZE",
-	 .help = "What checkpoints may take (default: 1G)",
-	 .min = 1 << 20},
 	{.name = "anywhere",
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(anywhere),
@@ -54,21 +32,10 @@ static const struct option options[] = {
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(once),
 	 .help = "End with the first connection"},
-	{.name = "engine",
-	 .kind = OPTION_CHOICE,
-	 .offset = FIELD(debug.engine),
-	 .argument = "auto|interp|kvm|jit",
-	 .choices = engine_names,
-	 .help = ENGINE_HELP},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .kind = OPTION_FLAG,
-	 .offset = FIELD(debug.quiet),
-	 .help = "No progress"},
 };
 
 static const struct option_table option_table = {
-	.title = "Options",
+	.title = "Server",
 	.options = options,
 	.n = sizeof(options) / sizeof(options[0]),
 };
@@ -152,7 +119,7 @@ const struct command command_serve = {
 	.summary = "A gdb server over a recording, for gdb and IDEs",
 	.details = "Prints a line when it can be connected to. In gdb: target remote ADDR; then\n"
 		   "reverse-stepi, reverse-continue and monitor help.",
-	.tables = {&option_table},
+	.tables = {&option_table, &debug_option_table},
 	.min_operands = 1,
 	.max_operands = 1,
 	.run = run,

@@ -12,6 +12,49 @@
 #include "tools/recording_file.h"
 #include "tools/text.h"
 
+#define FIELD(member) offsetof(struct debug_options, member)
+
+static const struct option session_options[] = {
+	{.name = "at",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(at),
+	 .argument = "start|end|crash|N",
+	 .help = "Where to begin: an end, the crash, an instruction count (default: end)"},
+	{.name = "process",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(process),
+	 .argument = "NAME|PID",
+	 .help = "Debug this process, as if the kernel and the others were not there"},
+	{.name = "sysroot",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(sysroot),
+	 .argument = "DIR",
+	 .help = "Where the process's files are on this host"},
+	{.name = "checkpoint-memory",
+	 .kind = OPTION_SIZE,
+	 .offset = FIELD(checkpoint_memory),
+	 .argument = "SIZE",
+	 .help = "What checkpoints may take (default: 1G)",
+	 .min = 1 << 20},
+	{.name = "engine",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(engine),
+	 .argument = "auto|interp|kvm|jit",
+	 .choices = engine_names,
+	 .help = ENGINE_HELP},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPTION_FLAG,
+	 .offset = FIELD(quiet),
+	 .help = "No progress"},
+};
+
+const struct option_table debug_option_table = {
+	.title = "Debugging",
+	.options = session_options,
+	.n = sizeof(session_options) / sizeof(session_options[0]),
+};
+
 static void show_progress(void *ctx, uint64_t icount, uint64_t end_icount)
 {
 	char count[TEXT_NUMBER_BYTES], end[TEXT_NUMBER_BYTES];

@@ -14,6 +14,9 @@ struct debug_options {
 	bool quiet;
 };
 
+/* For commands whose option structs begin with a struct debug_options. */
+extern const struct option_table debug_option_table;
+
 /*
  * Opens the recording and goes to where debugging begins, with progress on stderr. Returns
  * STATUS_OK, or another exit status after a line was printed.
