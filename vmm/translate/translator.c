@@ -6,48 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <Zydis/Mnemonic.h>
-
 #include "vmm/cpu/flags.h"
-#include "vmm/translate/generate.h"
-#include "vmm/translate/space.h"
 #include "vmm/translate/trampoline.h"
-
-/* Runs of blocks that are translated ahead when one is asked for. */
-#define AHEAD_MAX 8
-
-#define RUN_MAX_BLOCKS 16
-
-#define HOT_COUNTERS 65536u
-
-/* The control word's bits that mask the six x87 exceptions. */
-#define X87_MASKS 0x3fu
+#include "vmm/translate/translate.h"
 
 /* Flags that translated code holds itself; the others stay in struct cpu. */
 #define LIVE_FLAGS (FLAGS_ARITH | FLAG_DF)
-
-struct translator {
-	struct translator_config config;
-	int fd;
-	uint8_t *area;
-	struct runtime_context *context;
-	struct code_cache *cache;
-	struct spaces *spaces;
-	struct host_flags host;
-	uint64_t generation;                 /* counts flushes */
-	uint64_t entered;                    /* count when translated code was entered */
-	uint64_t budget;                     /* what R11 is less than the count by */
-	unsigned selected;                   /* space */
-	uint32_t noted_mode[RUNTIME_SPACES]; /* in which what is noted in each was translated */
-	unsigned ahead;                      /* runs translated because others lead there */
-	bool resolved;                       /* RIP after the last exit is in struct cpu already */
-	struct translator_statistics statistics;
-	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
-	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
-	uint8_t hot[HOT_COUNTERS];
-	struct generator generator;
-	struct plan plans[2];
-};
 
 /* ---- creation ---- */
 
@@ -183,366 +147,6 @@ int translator_set_breakpoints(struct translator *t, const uint64_t *linear, uns
 	return 0;
 }
 
-/* ---- translating ---- */
-
-/* Beside enum mode_bits: RDTSC faults outside of CPL 0; an x87 exception may be pending. */
-#define MODE_NO_TSC (1u << (MODE_BITS + 1))
-#define MODE_NO_X87 (1u << (MODE_BITS + 2))
-
-/* What a translation depends on. */
-static uint32_t mode_of(const struct cpu *cpu)
-{
-	uint32_t mode = cpu->mode;
-
-	mode |= cpu->cr4 & CR4_TSD ? MODE_NO_TSC : 0;
-	mode |= (cpu->fx.fcw & X87_MASKS) != X87_MASKS ? MODE_NO_X87 : 0;
-	return mode;
-}
-
-/* Guest code to be translated, as found by a fetch. */
-struct source {
-	uint64_t gpa, linear, second_gpa;
-	uint32_t mode;
-	const uint8_t *code;
-	uint32_t n;
-	bool crosses;
-	bool returned_to; /* indirect branches enter at the first block */
-};
-
-static uint32_t begin_translation(struct translator *t, const struct source *source,
-				  const struct plan *plan)
-{
-	struct code_cache *cache = t->cache;
-	uint32_t index = cache->n_translations;
-
-	if (index == cache->max_translations) {
-		cache->emitter.full = true;
-		return NONE;
-	}
-	cache->n_translations++;
-	cache->translations[index] = (struct translation){
-		.gpa = plan->gpa,
-		.linear = plan->linear,
-		.second_gpa = source->second_gpa,
-		.mode = source->mode,
-		.bytes = plan->bytes,
-		.n_insns = (uint8_t)plan->n,
-		.crosses = source->crosses,
-		.code = cache->emitter.at,
-		.thunk = NONE,
-		.first_mark = cache->n_marks,
-	};
-	code_cache_add(cache, index);
-	return index;
-}
-
-static unsigned max_insns(const struct translator *t)
-{
-	uint32_t max = t->config.max_insns;
-	return max && max < BLOCK_MAX_INSNS ? max : BLOCK_MAX_INSNS;
-}
-
-/* A forward way through a page, and the blocks in which it begins and ends. */
-uint32_t translator_poll_bound(const struct translator *t)
-{
-	return t->config.poll_often ? 2 * max_insns(t) : RUNTIME_POLL_BOUND;
-}
-
-static bool plan_at(struct translator *t, const struct source *source, uint32_t offset,
-		    struct plan *plan)
-{
-	const struct plan_rules rules = {
-		.host = &t->host,
-		.breakpoint_offsets = t->breakpoint_offsets,
-		.max_insns = max_insns(t),
-		.poll_always = t->config.poll_often,
-		.no_tsc = source->mode & MODE_NO_TSC,
-		.no_x87 = source->mode & MODE_NO_X87,
-	};
-
-	plan->gpa = source->gpa + offset;
-	plan->linear = source->linear + offset;
-	plan->crosses = source->crosses;
-	return plan_block(plan, source->code + offset, source->n - offset, source->mode, &rules);
-}
-
-/* One block's code, without what follows it. */
-static uint32_t emit_one(struct translator *t, const struct source *source, const struct plan *plan)
-{
-	struct generator *g = &t->generator;
-	uint32_t index = begin_translation(t, source, plan);
-
-	if (index == NONE)
-		return NONE;
-	g->index = index;
-	g->translation = &t->cache->translations[index];
-	generate_block(g, plan);
-	return index;
-}
-
-static void end_translation(struct translator *t, const struct plan *plan)
-{
-	struct code_cache *cache = t->cache;
-	struct translation *translation = t->generator.translation;
-
-	translation->code_end = cache->emitter.at;
-	translation->n_marks = cache->n_marks - translation->first_mark;
-	t->statistics.blocks++;
-	t->statistics.guest_bytes += plan->bytes;
-}
-
-/* Whether the run goes on with the block behind this one, so that no jump leads there. */
-static bool run_goes_on(struct translator *t, const struct source *source, const struct plan *plan,
-			uint32_t next, unsigned n_blocks)
-{
-	return !plan->far_end && !source->crosses && next < source->n &&
-	       n_blocks < RUN_MAX_BLOCKS &&
-	       code_cache_lookup(t->cache, source->gpa + next, source->linear + next,
-				 source->mode) == NONE;
-}
-
-static void setup_generator(struct translator *t)
-{
-	struct generator *g = &t->generator;
-
-	g->cache = t->cache;
-	g->e = &t->cache->emitter;
-	g->lowering = &lowering_mmu;
-	g->spaces = t->spaces;
-	g->n_deferred = 0;
-}
-
-/* A run of blocks, each the one that the last falls through to. Returns the first, or NONE. */
-static uint32_t translate_run(struct translator *t, const struct source *source)
-{
-	struct generator *g = &t->generator;
-	struct plan *plan = &t->plans[0], *next_plan = &t->plans[1];
-	uint32_t offset = 0, first = NONE, before = t->cache->emitter.at;
-
-	setup_generator(t);
-	if (!plan_at(t, source, offset, plan))
-		return NONE;
-	uint32_t thunk = g->e->at;
-	if (source->returned_to)
-		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
-	for (unsigned n = 1; !g->e->full; n++) {
-		uint32_t index = emit_one(t, source, plan);
-		if (first == NONE && index != NONE && source->returned_to)
-			t->cache->translations[index].thunk = thunk;
-		first = first == NONE ? index : first;
-		offset += plan->bytes;
-		bool falls = branch_falls_through(plan);
-		bool goes_on = falls && run_goes_on(t, source, plan, offset, n) &&
-			       plan_at(t, source, offset, next_plan);
-		if (falls && !goes_on)
-			branch_emit_next(g);
-		end_translation(t, plan);
-		if (!goes_on)
-			break;
-		struct plan *done = plan;
-		plan = next_plan;
-		next_plan = done;
-	}
-	generator_finish(g);
-	t->statistics.code_bytes += t->cache->emitter.at - before;
-	return g->e->full ? NONE : first;
-}
-
-/* ---- linking ---- */
-
-static uint64_t code_address(const struct translator *t, uint32_t index)
-{
-	return RUNTIME_BASE + t->cache->translations[index].code;
-}
-
-/* A branch inside the page to an instruction that crosses into the next: through a link. */
-static void make_far(struct translator *t, struct site *site)
-{
-	struct emitter *e = &t->cache->emitter;
-	uint32_t link = spaces_add_link(t->spaces, site->rip), thunk = e->at;
-
-	if (link == UINT32_MAX)
-		return;
-	site->kind = SITE_FAR;
-	site->link = link;
-	emit_jump_memory(e, space_link_address(link));
-	spaces_set_default(t->spaces, link, RUNTIME_BASE + e->at);
-	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
-	emit_patch(e, site->patch, thunk);
-}
-
-static void link_site(struct translator *t, struct site *site, uint32_t target)
-{
-	const struct translation *from = &t->cache->translations[site->from];
-	const struct translation *to = &t->cache->translations[target];
-
-	if (site->kind == SITE_NEAR) {
-		if ((from->gpa ^ to->gpa) & PAGE_MASK || from->mode != to->mode)
-			return;
-		if (!to->crosses) {
-			emit_patch(&t->cache->emitter, site->patch, to->code);
-			return;
-		}
-		make_far(t, site);
-	}
-	if (site->kind == SITE_FAR)
-		spaces_set_link(t->spaces, site->link, code_address(t, target));
-}
-
-/* Where an indirect branch enters: RCX is put back first. */
-static void note(struct translator *t, uint64_t rip, uint32_t index)
-{
-	struct translation *translation = &t->cache->translations[index];
-	struct emitter *e = &t->cache->emitter;
-
-	if (translation->thunk == NONE) {
-		if (!code_cache_has_room(t->cache))
-			return;
-		translation->thunk = e->at;
-		emit_load(e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
-		emit_jump_to(e, translation->code);
-	}
-	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
-}
-
-/* The code that is fetched from gpa at linear. False when there is no memory. */
-static bool make_source(struct translator *t, const struct cpu *cpu, uint64_t gpa, uint64_t linear,
-			struct source *ret_source)
-{
-	const uint8_t *page = memory_page(t->config.machine->memory, gpa);
-
-	if (!page)
-		return false;
-	*ret_source = (struct source){
-		.gpa = gpa,
-		.linear = linear,
-		.mode = mode_of(cpu),
-		.code = page + gpa % PAGE_BYTES,
-		.n = PAGE_BYTES - gpa % PAGE_BYTES,
-	};
-	return true;
-}
-
-/* The code at another address of the same page. */
-static struct source source_at(const struct source *source, uint64_t rip)
-{
-	struct source other = *source;
-	uint32_t offset = rip % PAGE_BYTES;
-
-	other.gpa = (source->gpa & PAGE_MASK) | offset;
-	other.linear = rip;
-	other.code = source->code - source->linear % PAGE_BYTES + offset;
-	other.n = PAGE_BYTES - offset;
-	other.returned_to = false;
-	return other;
-}
-
-static uint32_t find_or_translate(struct translator *t, const struct source *source)
-{
-	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
-
-	if (index != NONE || !code_cache_has_room(t->cache))
-		return index;
-	t->ahead++;
-	return translate_run(t, source);
-}
-
-static void link_ahead(struct translator *t, const struct source *source, uint32_t site)
-{
-	struct source target = source_at(source, t->cache->sites[site].rip);
-	uint32_t index = find_or_translate(t, &target);
-
-	if (index != NONE && !t->cache->emitter.full)
-		link_site(t, &t->cache->sites[site], index);
-}
-
-/* A page whose fetch translation is cached: finding it changes nothing. */
-static bool peek_fetch(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
-{
-	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, linear);
-
-	*ret_gpa = entry->gpa | linear % PAGE_BYTES;
-	return entry->tag == (linear & PAGE_MASK);
-}
-
-static void link_ahead_far(struct translator *t, const struct cpu *cpu, uint32_t site)
-{
-	struct source target;
-	uint64_t gpa, rip = t->cache->sites[site].rip;
-
-	if (!peek_fetch(cpu, rip, &gpa) || !make_source(t, cpu, gpa, rip, &target))
-		return;
-	uint32_t index = find_or_translate(t, &target);
-	if (index != NONE && !t->cache->emitter.full && !t->cache->translations[index].crosses)
-		link_site(t, &t->cache->sites[site], index);
-}
-
-/* Where a call will return to. */
-static void note_ahead(struct translator *t, const struct cpu *cpu, uint64_t rip)
-{
-	struct source target;
-	uint64_t gpa;
-
-	if (!peek_fetch(cpu, rip, &gpa) || !make_source(t, cpu, gpa, rip, &target))
-		return;
-	target.returned_to = true;
-	uint32_t index = find_or_translate(t, &target);
-	if (index != NONE && !t->cache->emitter.full)
-		note(t, rip, index);
-}
-
-static void ahead_of_site(struct translator *t, const struct cpu *cpu, const struct source *source,
-			  uint32_t site)
-{
-	const struct site *s = &t->cache->sites[site];
-	bool same = ((s->rip ^ source->linear) & PAGE_MASK) == 0;
-
-	if (s->kind == SITE_NEAR && same)
-		link_ahead(t, source, site);
-	else if (s->kind == SITE_FAR)
-		link_ahead_far(t, cpu, site);
-}
-
-/* Translates what the new code's branches lead to, and links them. */
-static void translate_ahead(struct translator *t, const struct cpu *cpu,
-			    const struct source *source, uint32_t site)
-{
-	struct code_cache *cache = t->cache;
-	unsigned returns = 0;
-
-	t->ahead = 0;
-	while (t->ahead < AHEAD_MAX && !cache->emitter.full) {
-		if (site < cache->n_sites) {
-			ahead_of_site(t, cpu, source, site++);
-		} else if (returns < t->generator.n_returns) {
-			note_ahead(t, cpu, t->generator.returns[returns++]);
-		} else {
-			break;
-		}
-	}
-}
-
-static uint32_t translate(struct translator *t, const struct cpu *cpu, const struct source *source)
-{
-	uint32_t first_site;
-
-	if (!code_cache_has_room(t->cache)) {
-		t->statistics.flushes++;
-		translator_flush(t);
-	}
-	first_site = t->cache->n_sites;
-	t->generator.n_returns = 0;
-	uint32_t index = translate_run(t, source);
-	if (index != NONE && !source->crosses)
-		translate_ahead(t, cpu, source, first_site);
-	if (t->cache->emitter.full) {
-		t->statistics.flushes++;
-		translator_flush(t);
-		return NONE;
-	}
-	return index;
-}
-
 /* ---- fetching ---- */
 
 static bool fetch(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
@@ -578,7 +182,7 @@ static uint32_t translate_crossing(struct translator *t, const struct cpu *cpu,
 	source->crosses = true;
 	source->code = bytes;
 	source->n = sizeof(bytes);
-	return translate(t, cpu, source);
+	return translate_source(t, cpu, source);
 }
 
 /* The page of a fetch's second half; NULL when there is none or it holds no code. */
@@ -604,10 +208,10 @@ static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t
 {
 	struct source source;
 
-	if (!make_source(t, cpu, gpa, cpu->rip, &source))
+	if (!translate_find_source(t, cpu, gpa, cpu->rip, &source))
 		return NONE;
 	if (!reaches_over(source.code, source.n, source.mode))
-		return translate(t, cpu, &source);
+		return translate_source(t, cpu, &source);
 	const uint8_t *second = fetch_second(t, cpu, cpu->rip, &source.second_gpa);
 	return second ? translate_crossing(t, cpu, &source, second) : NONE;
 }
@@ -637,7 +241,7 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
 		translator_flush(t);
 	if (!fetch(cpu, cpu->rip, &gpa))
 		return NONE;
-	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, mode_of(cpu));
+	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(cpu));
 	if (index != NONE && second_page_holds(t, cpu, index))
 		return index;
 	if (!now && !is_hot(t, gpa))
@@ -668,7 +272,7 @@ static void warm_links(struct translator *t, uint64_t gpa_page, uint64_t linear,
 		uint32_t index =
 			code_cache_lookup(t->cache, gpa_page | rip % PAGE_BYTES, rip, mode);
 		if (index != NONE && !t->cache->translations[index].crosses)
-			spaces_set_link(t->spaces, link, code_address(t, index));
+			spaces_set_link(t->spaces, link, translate_address(t, index));
 	}
 }
 
@@ -680,7 +284,7 @@ static void warm_lookups(struct translator *t, uint64_t gpa_page, uint64_t linea
 		const struct translation *other = &t->cache->translations[index];
 		if (other->valid && other->mode == mode && !other->crosses &&
 		    other->thunk != NONE && !((other->linear ^ linear) & PAGE_MASK))
-			note(t, other->linear, index);
+			translate_note(t, other->linear, index);
 	}
 }
 
@@ -701,16 +305,16 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 	if (!translator_may_run(t, cpu))
 		return 0;
 	/* What was noted holds in one mode. */
-	if (mode_of(cpu) != t->noted_mode[t->selected]) {
+	if (translate_mode(cpu) != t->noted_mode[t->selected]) {
 		spaces_drop(t->spaces, t->selected);
-		t->noted_mode[t->selected] = mode_of(cpu);
+		t->noted_mode[t->selected] = translate_mode(cpu);
 	}
 	uint32_t index = find(t, cpu, false);
 	if (index == NONE)
 		return 0;
 	warm_page(t, index);
-	note(t, cpu->rip, index);
-	return code_address(t, index);
+	translate_note(t, cpu->rip, index);
+	return translate_address(t, index);
 }
 
 void translator_enter(struct translator *t, const struct cpu *cpu, uint64_t entry, uint64_t budget)
@@ -762,8 +366,8 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 		return false;
 	warm_page(t, index);
 	if (generation == t->generation)
-		link_site(t, &t->cache->sites[number], index);
-	t->context->entry = code_address(t, index);
+		translate_link(t, &t->cache->sites[number], index);
+	t->context->entry = translate_address(t, index);
 	return true;
 }
 

@@ -1,0 +1,66 @@
+/* The translator's inside: what finds guest code (translator.c) asks for its translation here. */
+#ifndef REPRISE_VMM_TRANSLATE_TRANSLATE_H
+#define REPRISE_VMM_TRANSLATE_TRANSLATE_H
+
+#include <Zydis/Mnemonic.h>
+
+#include "vmm/translate/generate.h"
+#include "vmm/translate/space.h"
+#include "vmm/translate/translator.h"
+
+#define HOT_COUNTERS 65536u
+
+struct translator {
+	struct translator_config config;
+	int fd;
+	uint8_t *area;
+	struct runtime_context *context;
+	struct code_cache *cache;
+	struct spaces *spaces;
+	struct host_flags host;
+	uint64_t generation;                 /* counts flushes */
+	uint64_t entered;                    /* count when translated code was entered */
+	uint64_t budget;                     /* what R11 is less than the count by */
+	unsigned selected;                   /* space */
+	uint32_t noted_mode[RUNTIME_SPACES]; /* in which what is noted in each was translated */
+	unsigned ahead;                      /* runs translated because others lead there */
+	bool resolved;                       /* RIP after the last exit is in struct cpu already */
+	struct translator_statistics statistics;
+	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
+	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
+	uint8_t hot[HOT_COUNTERS];
+	struct generator generator;
+	struct plan plans[2];
+};
+
+/* Guest code to be translated, as found by a fetch. */
+struct source {
+	uint64_t gpa, linear, second_gpa;
+	uint32_t mode;
+	const uint8_t *code;
+	uint32_t n;
+	bool crosses;
+	bool returned_to; /* indirect branches enter at the first block */
+};
+
+/* What a translation depends on. */
+uint32_t translate_mode(const struct cpu *cpu);
+
+/* The code that is fetched from gpa at linear. False when there is no memory. */
+bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t gpa,
+			   uint64_t linear, struct source *ret_source);
+
+/* Translates the code, and ahead what it leads to. Returns the translation's index, or NONE. May
+ * flush. */
+uint32_t translate_source(struct translator *t, const struct cpu *cpu, const struct source *source);
+
+/* Where a translation is entered. */
+uint64_t translate_address(const struct translator *t, uint32_t index);
+
+/* Leads a branch to a translation, where the branch may be led there. */
+void translate_link(struct translator *t, struct site *site, uint32_t target);
+
+/* Where an indirect branch to rip enters: RCX is put back first. */
+void translate_note(struct translator *t, uint64_t rip, uint32_t index);
+
+#endif
