@@ -126,6 +126,15 @@ static int known_path(const struct host_files *files, uint64_t number, const str
 	return node_path(files, node, path);
 }
 
+/* As known_path(), of what may be read: -EACCES for what is denied. */
+static int allowed_path(const struct host_files *files, uint64_t number,
+			const struct node **ret_node, char path[PATH_MAX])
+{
+	int error = known_path(files, number, ret_node, path);
+
+	return !error && (*ret_node)->denied ? -EACCES : error;
+}
+
 static bool has_denied_path(const struct host_files *files, const char *path)
 {
 	for (unsigned i = 0; i < files->n_denied; i++)
@@ -294,12 +303,10 @@ ssize_t host_files_read_link(const struct host_files *files, uint64_t number, ch
 {
 	const struct node *node;
 	char path[PATH_MAX];
-	int error = known_path(files, number, &node, path);
+	int error = allowed_path(files, number, &node, path);
 
 	if (error)
 		return error;
-	if (node->denied)
-		return -EACCES;
 	ssize_t length = readlink(path, buffer, n);
 	return length < 0 ? -errno : length;
 }
@@ -385,12 +392,10 @@ int host_files_open(struct host_files *files, uint64_t number, uint64_t *ret_han
 	const struct node *node;
 	struct handle *handle;
 	char path[PATH_MAX];
-	int error = known_path(files, number, &node, path);
+	int error = allowed_path(files, number, &node, path);
 
 	if (error)
 		return error;
-	if (node->denied)
-		return -EACCES;
 	int fd = open_regular(files, path);
 	if (fd < 0)
 		return fd;
@@ -446,12 +451,10 @@ int host_files_open_directory(struct host_files *files, uint64_t number, uint64_
 	struct handle *handle;
 	struct dirent **entries;
 	char path[PATH_MAX];
-	int error = known_path(files, number, &node, path);
+	int error = allowed_path(files, number, &node, path);
 
 	if (error)
 		return error;
-	if (node->denied)
-		return -EACCES;
 	int n = scandir(path, &entries, node->own ? only_dots : NULL, compare_entries);
 	if (n < 0)
 		return -errno;
