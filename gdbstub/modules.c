@@ -17,6 +17,7 @@
 #include "gdbstub/linux/paths.h"
 #include "gdbstub/process.h"
 #include "gdbstub/remote_files.h"
+#include "vmm/mmu/mmu.h"
 #include "vmm/mmu/walk.h"
 
 #define MAX_MODULES  1024
@@ -26,24 +27,10 @@
 
 bool process_read_user(const struct gdbstub *stub, uint64_t address, void *buffer, size_t n)
 {
-	const struct memory *memory = stub_machine(stub)->memory;
-	uint8_t *out = buffer;
 	struct cpu space;
 
-	process_view.read_space(stub, 0, &space);
-	while (n) {
-		uint64_t gpa;
-		size_t here = PAGE_BYTES - address % PAGE_BYTES;
-		if (here > n)
-			here = n;
-		if (!mmu_peek(&space, address, &gpa) || !memory_page(memory, gpa))
-			return false;
-		memory_read(memory, gpa, out, here);
-		out += here;
-		address += here;
-		n -= here;
-	}
-	return true;
+	return process_view.read_space(stub, 0, &space) &&
+	       mmu_peek_read(&space, address, buffer, n);
 }
 
 static void read_path(const struct gdbstub *stub, uint64_t address, char path[PATH_MAX])

@@ -79,22 +79,8 @@ void linux_guest_destroy(struct linux_guest *guest)
 bool linux_read(const struct linux_guest *guest, uint64_t address, void *buffer, size_t n)
 {
 	const struct machine *machine = guest->machine;
-	const struct cpu *cpu = &machine->vcpu[machine->current];
-	uint8_t *out = buffer;
 
-	while (n) {
-		uint64_t gpa;
-		size_t here = PAGE_BYTES - address % PAGE_BYTES;
-		if (here > n)
-			here = n;
-		if (!mmu_peek(cpu, address, &gpa) || !memory_page(machine->memory, gpa))
-			return false;
-		memory_read(machine->memory, gpa, out, here);
-		out += here;
-		address += here;
-		n -= here;
-	}
-	return true;
+	return mmu_peek_read(&machine->vcpu[machine->current], address, buffer, n);
 }
 
 uint64_t linux_read_u64(const struct linux_guest *guest, uint64_t address)

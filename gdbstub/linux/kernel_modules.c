@@ -40,22 +40,7 @@ struct reader {
 
 static bool read_memory(const struct reader *reader, uint64_t address, void *buffer, size_t n)
 {
-	const struct memory *memory = reader->cpu->machine->memory;
-	uint8_t *out = buffer;
-
-	while (n) {
-		uint64_t gpa;
-		size_t here = PAGE_BYTES - address % PAGE_BYTES;
-		if (here > n)
-			here = n;
-		if (!mmu_peek(reader->cpu, address, &gpa) || !memory_page(memory, gpa))
-			return false;
-		memory_read(memory, gpa, out, here);
-		out += here;
-		address += here;
-		n -= here;
-	}
-	return true;
+	return mmu_peek_read(reader->cpu, address, buffer, n);
 }
 
 static uint64_t read_word(const struct reader *reader, uint64_t address)

@@ -698,6 +698,25 @@ static void test_peek(void)
 	rig_destroy(&rig);
 }
 
+static void test_peek_read(void)
+{
+	static const char TEXT[] = "over the end of the page";
+	struct rig rig;
+	char read[sizeof(TEXT)] = "";
+
+	rig_create(&rig, PAGING_LONG, 1);
+	simple_tables(&rig);
+	poke64(&rig, 19 * PAGE_BYTES + 16, PTE(DATA_PAGE + 2, 7));
+	memory_write(rig.machine->memory, (DATA_PAGE + 1) * PAGE_BYTES - 9, TEXT, 9);
+	memory_write(rig.machine->memory, (DATA_PAGE + 2) * PAGE_BYTES, TEXT + 9, sizeof(TEXT) - 9);
+	tap_ok(mmu_peek_read(rig.cpu, 0x2000 - 9, read, sizeof(read)) &&
+		       !memcmp(read, TEXT, sizeof(TEXT)),
+	       "a debugger's look goes on in the next page, which lies elsewhere");
+	tap_ok(!mmu_peek_read(rig.cpu, 0x3000 - 4, read, 5), "and ends where no page is");
+	tap_ok(mmu_peek_read(rig.cpu, 0x3000 - 4, read, 4), "but not before");
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	test_accessed_dirty();
@@ -708,6 +727,7 @@ int main(void)
 	test_many_spaces();
 	test_wrap();
 	test_peek();
+	test_peek_read();
 	for (enum paging paging = PAGING_NONE; paging < PAGING_COUNT; paging++)
 		test_random(paging);
 	return tap_done();

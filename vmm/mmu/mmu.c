@@ -531,6 +531,26 @@ bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 	return true;
 }
 
+bool mmu_peek_read(const struct cpu *cpu, uint64_t linear, void *buffer, size_t n)
+{
+	const struct memory *memory = cpu->machine->memory;
+	uint8_t *out = buffer;
+
+	while (n) {
+		uint64_t gpa;
+		size_t here = PAGE_BYTES - linear % PAGE_BYTES;
+		if (here > n)
+			here = n;
+		if (!mmu_peek(cpu, linear, &gpa) || !memory_page(memory, gpa))
+			return false;
+		memory_read(memory, gpa, out, here);
+		out += here;
+		linear += here;
+		n -= here;
+	}
+	return true;
+}
+
 bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
 	const uint8_t *page = memory_page(cpu->machine->memory, cr3 & UINT64_C(0xffffffe0));

@@ -146,6 +146,10 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
  */
 bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);
 
+/* Reads n bytes in the same way. Returns false when some are not mapped to RAM or ROM; the buffer
+ * then holds those before. */
+bool mmu_peek_read(const struct cpu *cpu, uint64_t linear, void *buffer, size_t n);
+
 /* Loads the four PAE PDPTEs from CR3 as MOV CR3 does (SDM 3A 4.4.1). Returns false when one has
  * reserved bits set: the caller raises #GP(0). Changes nothing then. */
 bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3);
