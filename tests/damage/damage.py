@@ -1,8 +1,9 @@
 """What the damage suites share: running the tool within bounds, judging it, taking a file apart.
 
-Arguments: the reprise command, the folder with beat.elf and reforge, whether the build has sanitizers
-(yes or no), quick or full, and names of tests when not all are wanted. REPRISE_TEST_REPEAT multiplies
-the quick counts, up to the full ones; REPRISE_TEST_SEED makes other random choices.
+Arguments: the reprise command, the folder with beat.elf, reforge and fork_server, whether the build
+has sanitizers (yes or no), quick or full, and names of tests when not all are wanted.
+REPRISE_TEST_REPEAT multiplies the quick counts, up to the full ones; REPRISE_TEST_SEED makes other
+random choices.
 """
 
 import os
@@ -11,6 +12,7 @@ import re
 import resource
 import select
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -85,31 +87,65 @@ class Outcome:
                 f"stdout {self.stdout[:200]!r}, stderr {self.stderr[-3000:]!r}")
 
 
-def _read_output(descriptor):
-    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    os.close(descriptor)
-    return data
-
-
 def run(*arguments):
     """Runs the tool to its end, in the current directory."""
     outcome = Outcome(arguments)
-    stdout, stderr = os.memfd_create("stdout"), os.memfd_create("stderr")
-    process = os.posix_spawn(TOOL, [TOOL, *arguments], os.environ, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)])
-    handle = os.pidfd_open(process)
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    if not poll.poll(TIMEOUT_S * 1000):
-        outcome.hung = True
-        os.kill(process, signal.SIGKILL)
-    os.close(handle)
-    _, status, usage = os.wait4(process, 0)
-    outcome.status = os.waitstatus_to_exitcode(status)
-    outcome.memory = usage.ru_maxrss << 10
-    outcome.stdout, outcome.stderr = _read_output(stdout), _read_output(stderr)
+    (Forked if FULL else Spawned)(outcome)
     return outcome
+
+
+class Spawned:
+    """A process of the command itself."""
+
+    def __init__(self, outcome):
+        stdout, stderr = os.memfd_create("stdout"), os.memfd_create("stderr")
+        process = os.posix_spawn(TOOL, [TOOL, *outcome.arguments], os.environ, file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)])
+        handle = os.pidfd_open(process)
+        outcome.hung = not readable(handle)
+        if outcome.hung:
+            os.kill(process, signal.SIGKILL)
+        os.close(handle)
+        _, status, usage = os.wait4(process, 0)
+        outcome.status = os.waitstatus_to_exitcode(status)
+        outcome.memory = usage.ru_maxrss << 10
+        outcome.stdout, outcome.stderr = self._output(stdout), self._output(stderr)
+
+    @staticmethod
+    def _output(descriptor):
+        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        os.close(descriptor)
+        return data
+
+
+class Forked:
+    """The same in a child of fork_server, which spares its start."""
+
+    server = None
+
+    def __init__(self, outcome):
+        if not Forked.server:
+            Forked.server = subprocess.Popen(
+                [BUILT / "fork_server"], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = Forked.server
+        command = ["stdout", "stderr", *outcome.arguments]
+        server.stdin.write("\t".join(command).encode() + b"\n")
+        process = int(server.stdout.readline())
+        outcome.hung = not readable(server.stdout)
+        if outcome.hung:
+            os.kill(process, signal.SIGKILL)
+        status, memory = map(int, server.stdout.readline().split())
+        outcome.status = os.waitstatus_to_exitcode(status)
+        outcome.memory = memory << 10
+        outcome.stdout, outcome.stderr = Path("stdout").read_bytes(), Path("stderr").read_bytes()
+
+
+def readable(file):
+    """Waits until there is something to read, or that the file's process should have ended."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(TIMEOUT_S * 1000))
 
 
 class Verdict:
