@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ struct terminal {
 	int input[2]; /* the thread writes [1], the guest reads [0] */
 	int stop[2];  /* closing [1] ends the thread */
 	struct termios normal;
+	struct winsize size;
 	pthread_t thread;
 	bool raw, has_thread;
 };
@@ -127,6 +129,7 @@ int terminal_open(int fd, struct terminal **ret_terminal)
 	if (!terminal)
 		return -ENOMEM;
 	*terminal = (struct terminal){.fd = fd, .input = {-1, -1}, .stop = {-1, -1}};
+	ioctl(fd, TIOCGWINSZ, &terminal->size);
 	int err = open_terminal(terminal);
 	if (err) {
 		terminal_close(terminal);
@@ -139,6 +142,20 @@ int terminal_open(int fd, struct terminal **ret_terminal)
 int terminal_input_fd(const struct terminal *terminal)
 {
 	return terminal->input[0];
+}
+
+bool terminal_resized(void *ctx, uint16_t *ret_rows, uint16_t *ret_columns)
+{
+	struct terminal *terminal = ctx;
+	struct winsize size;
+
+	if (ioctl(terminal->fd, TIOCGWINSZ, &size) ||
+	    (size.ws_row == terminal->size.ws_row && size.ws_col == terminal->size.ws_col))
+		return false;
+	terminal->size = size;
+	*ret_rows = size.ws_row;
+	*ret_columns = size.ws_col;
+	return true;
 }
 
 static void close_fd(int fd)

@@ -5,6 +5,9 @@
 #ifndef REPRISE_TOOLS_TERMINAL_H
 #define REPRISE_TOOLS_TERMINAL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct terminal;
 
 /*
@@ -16,6 +19,10 @@ int terminal_open(int fd, struct terminal **ret_terminal);
 
 /* Where the guest's input is read; stays the terminal's. */
 int terminal_input_fd(const struct terminal *terminal);
+
+/* recorder_config.resized; ctx is the terminal: true when its size is another than at the last
+ * call, or at its opening. */
+bool terminal_resized(void *terminal, uint16_t *ret_rows, uint16_t *ret_columns);
 
 /* Stops the thread and sets the terminal back. Accepts NULL. */
 void terminal_close(struct terminal *terminal);

@@ -69,6 +69,34 @@ static void test_exit(void)
 	tap_ok(channel_exited(channel, &status) && status == 139, "died by signal 11");
 }
 
+static void test_notes(void)
+{
+	out(CHANNEL_NOTE, CHANNEL_NOTE_CRASH);
+	out(CHANNEL_NOTE, CHANNEL_NOTE_NETWORK);
+	is_equal(channel_notes(channel), CHANNEL_NOTE_CRASH | CHANNEL_NOTE_NETWORK, "notes add up");
+	channel_reset(channel);
+	is_equal(channel_notes(channel), 0, "until a reset");
+}
+
+static void test_size(void)
+{
+	static const uint8_t expected[] = {0x2c, 0x01, 80, 0};
+	bool same = true;
+
+	is_equal(in(CHANNEL_STATUS)&CHANNEL_STATUS_SIZE, 0, "no size is new");
+	is_equal(in(CHANNEL_SIZE), 0, "and none is read");
+	channel_resize(channel, 24, 80);
+	in(CHANNEL_SIZE);
+	channel_resize(channel, 300, 80);
+	for (unsigned i = 0; i < sizeof(expected); i++) {
+		is_equal(in(CHANNEL_STATUS)&CHANNEL_STATUS_SIZE, CHANNEL_STATUS_SIZE,
+			 "a size waits");
+		same &= in(CHANNEL_SIZE) == expected[i];
+	}
+	tap_ok(same, "the newest size, from its start");
+	is_equal(in(CHANNEL_STATUS)&CHANNEL_STATUS_SIZE, 0, "read to its end");
+}
+
 int main(void)
 {
 	struct channel_config config = {
@@ -79,6 +107,8 @@ int main(void)
 	test_streams();
 	test_plan();
 	test_exit();
+	test_notes();
+	test_size();
 	channel_destroy(channel);
 	return tap_done();
 }

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/guest/notes.h"
 #include "tools/guest/plan.h"
 #include "tools/guest/ports.h"
 #include "tools/guest/results.h"
@@ -161,6 +162,7 @@ int main(void)
 	signal(SIGCHLD, on_child);
 	system_prepare();
 	hold_standard_fds();
+	notes_begin();
 	uint64_t tsc_when_ready = be_ready();
 	plan_read(&plan);
 	system_enter(&plan, tsc_when_ready);
@@ -171,6 +173,7 @@ int main(void)
 	sigprocmask(SIG_BLOCK, &child, &unblocked);
 	int status = serve(command, &streams, &unblocked);
 	results_send(&plan);
+	notes_send();
 	if (WIFSIGNALED(status))
 		agent_end(CHANNEL_EXIT_SIGNAL, (uint8_t)WTERMSIG(status));
 	agent_end(CHANNEL_EXIT, (uint8_t)WEXITSTATUS(status));

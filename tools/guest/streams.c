@@ -53,6 +53,7 @@ static void use_terminal(struct streams *streams, const struct plan *plan, int m
 {
 	if (plan->terminal & AGENT_TERMINAL_IN)
 		streams->in = fcntl(master, F_DUPFD_CLOEXEC, 3);
+	streams->terminal = fcntl(master, F_DUPFD_CLOEXEC, 3);
 	if (plan->terminal & AGENT_TERMINAL_OUT) {
 		streams->out = master;
 	} else if (plan->terminal & AGENT_TERMINAL_ERR) {
@@ -64,7 +65,8 @@ static void use_terminal(struct streams *streams, const struct plan *plan, int m
 
 void streams_open(struct streams *streams, const struct plan *plan, struct stream_ends *ret_ends)
 {
-	*streams = (struct streams){.in = -1, .out = -1, .err = -1, .wait_ms = STDIN_WAIT_MIN_MS};
+	*streams = (struct streams){
+		.in = -1, .out = -1, .err = -1, .terminal = -1, .wait_ms = STDIN_WAIT_MIN_MS};
 	ret_ends->terminal = -1;
 	if (plan->terminal)
 		use_terminal(streams, plan, open_terminal(plan, &ret_ends->terminal));
@@ -128,19 +130,35 @@ static bool forward_output(int *fd, unsigned offset)
 	return n > 0;
 }
 
+/* The command is told by a SIGWINCH, as by any terminal. */
+static void fetch_size(const struct streams *streams)
+{
+	uint8_t size[4];
+
+	if (streams->terminal < 0)
+		return;
+	ports_get_many(CHANNEL_SIZE, size, sizeof(size));
+	ioctl(streams->terminal, TIOCSWINSZ,
+	      &(struct winsize){.ws_row = (unsigned short)(size[0] | size[1] << 8),
+				.ws_col = (unsigned short)(size[2] | size[3] << 8)});
+}
+
 static void fetch_input(struct streams *streams)
 {
 	size_t n = ports_get(CHANNEL_AVAILABLE);
+	uint8_t status = n ? 0 : ports_get(CHANNEL_STATUS);
 
 	ports_get_many(CHANNEL_STDIN, streams->input, n);
 	streams->input_at = 0;
 	streams->input_end = n;
 	if (n)
 		streams->wait_ms = STDIN_WAIT_MIN_MS;
-	else if (ports_get(CHANNEL_STATUS) & CHANNEL_STATUS_END)
+	else if (status & CHANNEL_STATUS_END)
 		close_stream(&streams->in);
 	else if (streams->wait_ms < STDIN_WAIT_MAX_MS)
 		streams->wait_ms *= 2;
+	if (status & CHANNEL_STATUS_SIZE)
+		fetch_size(streams);
 }
 
 /* Carries over what stdin has and the pipe takes; closes it at the end or when nobody reads it. */

@@ -12,6 +12,7 @@
 /* The agent's ends; -1: closed. */
 struct streams {
 	int in, out, err;
+	int terminal; /* a master side that can be asked and told its size; -1: no terminal */
 	int wait_ms;
 	uint8_t input[255]; /* read from the channel, not yet taken by the command */
 	size_t input_at, input_end;

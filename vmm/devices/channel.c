@@ -10,12 +10,16 @@
 #include "vmm/devices/devices.pb-c.h"
 
 #define INPUT_BYTES 4096
+#define SIZE_BYTES  4
 
 struct channel {
 	struct channel_config config;
 	uint8_t input[INPUT_BYTES];
 	uint32_t first, end; /* the bytes of input that wait: [first, end) */
 	uint32_t plan_at;    /* bytes of the plan that were read */
+	uint8_t size[SIZE_BYTES];
+	uint32_t size_at; /* the next of them; SIZE_BYTES: all were read */
+	uint8_t notes;
 	bool ready;
 	bool exited;
 	int status;
@@ -32,7 +36,8 @@ static bool input_ended(const struct channel *channel)
 static uint8_t read_status(const struct channel *channel)
 {
 	return (channel->first != channel->end ? CHANNEL_STATUS_READY : 0) |
-	       (input_ended(channel) ? CHANNEL_STATUS_END : 0);
+	       (input_ended(channel) ? CHANNEL_STATUS_END : 0) |
+	       (channel->size_at < SIZE_BYTES ? CHANNEL_STATUS_SIZE : 0);
 }
 
 static uint8_t read_plan(struct channel *channel)
@@ -54,6 +59,8 @@ static uint64_t channel_read(void *device, uint64_t offset, unsigned size)
 		return read_status(channel);
 	case CHANNEL_STDIN:
 		return waiting ? channel->input[channel->first++] : 0;
+	case CHANNEL_SIZE:
+		return channel->size_at < SIZE_BYTES ? channel->size[channel->size_at++] : 0;
 	case CHANNEL_PLAN:
 		return read_plan(channel);
 	default:
@@ -83,6 +90,9 @@ static void channel_write(void *device, uint64_t offset, unsigned size, uint64_t
 {
 	struct channel *channel = device;
 	switch (offset) {
+	case CHANNEL_NOTE:
+		channel->notes |= value;
+		break;
 	case CHANNEL_STDOUT:
 		write_stream(channel, 1, value);
 		break;
@@ -129,6 +139,19 @@ bool channel_exited(const struct channel *channel, int *ret_status)
 	return channel->exited;
 }
 
+uint8_t channel_notes(const struct channel *channel)
+{
+	return channel->notes;
+}
+
+void channel_resize(struct channel *channel, uint16_t rows, uint16_t columns)
+{
+	const uint8_t size[SIZE_BYTES] = {rows & 0xff, rows >> 8, columns & 0xff, columns >> 8};
+
+	memcpy(channel->size, size, sizeof(size));
+	channel->size_at = 0;
+}
+
 bool channel_ready(const struct channel *channel)
 {
 	return channel->ready;
@@ -138,6 +161,7 @@ void channel_reset(struct channel *channel)
 {
 	/* Input that waits is the host's and not lost. */
 	channel->plan_at = 0;
+	channel->notes = 0;
 	channel->ready = false;
 	channel->exited = false;
 	channel->status = 0;
@@ -149,6 +173,7 @@ int channel_create(const struct channel_config *config, struct channel **ret_cha
 	if (!channel)
 		return -ENOMEM;
 	channel->config = *config;
+	channel->size_at = SIZE_BYTES;
 	*ret_channel = channel;
 	return 0;
 }
@@ -167,13 +192,20 @@ void channel_save(const struct channel *channel, Reprise__ChannelState *ret_stat
 	ret_state->status = channel->status;
 	ret_state->plan_at = channel->plan_at;
 	ret_state->ready = channel->ready;
+	ret_state->notes = channel->notes;
+	ret_state->size = (ProtobufCBinaryData){SIZE_BYTES, (uint8_t *)channel->size};
+	ret_state->size_left = SIZE_BYTES - channel->size_at;
 }
 
 int channel_restore(struct channel *channel, const Reprise__ChannelState *state)
 {
 	if (state->input.len > INPUT_BYTES || state->status < 0 || state->status > 0xff ||
-	    (state->status && !state->exited))
+	    (state->status && !state->exited) || state->notes > 0xff ||
+	    state->size.len != SIZE_BYTES || state->size_left > SIZE_BYTES)
 		return -EINVAL;
+	memcpy(channel->size, state->size.data, SIZE_BYTES);
+	channel->size_at = SIZE_BYTES - state->size_left;
+	channel->notes = (uint8_t)state->notes;
 	if (state->input.len)
 		memcpy(channel->input, state->input.data, state->input.len);
 	channel->first = 0;

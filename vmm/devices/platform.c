@@ -613,6 +613,17 @@ bool platform_channel_exited(const struct platform *platform, int *ret_status)
 	return platform->channel && channel_exited(platform->channel, ret_status);
 }
 
+uint8_t platform_channel_notes(const struct platform *platform)
+{
+	return platform->channel ? channel_notes(platform->channel) : 0;
+}
+
+void platform_channel_resize(struct platform *platform, uint16_t rows, uint16_t columns)
+{
+	if (platform->channel)
+		channel_resize(platform->channel, rows, columns);
+}
+
 bool platform_channel_ready(const struct platform *platform)
 {
 	return platform->channel && channel_ready(platform->channel);

@@ -106,6 +106,12 @@ struct platform_signal_event platform_take_signal(struct platform *platform);
 /* True when the guest ended the channel's run; then sets *ret_status. */
 bool platform_channel_exited(const struct platform *platform, int *ret_status);
 
+/* CHANNEL_NOTE_ bits that the guest has written. */
+uint8_t platform_channel_notes(const struct platform *platform);
+
+/* The host's terminal has another size: the guest's agent is told. */
+void platform_channel_resize(struct platform *platform, uint16_t rows, uint16_t columns);
+
 /* True when the guest's agent is ready for its plan, or has begun to read it. */
 bool platform_channel_ready(const struct platform *platform);
 
