@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <Zydis/Zydis.h>
+
 #include "gdbstub/hits.h"
 #include "gdbstub/process.h"
 #include "gdbstub/remote_files.h"
@@ -94,13 +96,14 @@ void gdbstub_destroy(struct gdbstub *stub)
 	free(stub);
 }
 
-int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
-			   char error[GDBSTUB_ERROR_BYTES])
+static int choose(struct gdbstub *stub, const char *process, const char *sysroot,
+		  char error[GDBSTUB_ERROR_BYTES])
 {
 	const struct remote_files_config files = {
 		.reader = stub->events,
 		.sysroot = sysroot,
 		.build_id = process_build_id,
+		.load_cached = process_load_cached,
 		.ctx = stub,
 	};
 	struct reply text = {0};
@@ -111,6 +114,65 @@ int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char
 	snprintf(error, GDBSTUB_ERROR_BYTES, "%.*s", (int)text.n, text.n ? text.data : "no memory");
 	reply_finish(&text);
 	return code;
+}
+
+int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
+			   char error[GDBSTUB_ERROR_BYTES])
+{
+	return choose(stub, process, sysroot, error);
+}
+
+int gdbstub_choose_crashed(struct gdbstub *stub, char error[GDBSTUB_ERROR_BYTES])
+{
+	return choose(stub, NULL, NULL, error);
+}
+
+void gdbstub_process(const struct gdbstub *stub, struct gdbstub_process *ret_process)
+{
+	const struct process *process = stub->process;
+
+	*ret_process = (struct gdbstub_process){
+		.name = process->name,
+		.path = process->path,
+		.pid = process->pid,
+		.tid = process->last_tid,
+		.signal = process->signal,
+		.icount = process->last_icount,
+	};
+}
+
+struct thread_list {
+	void (*fn)(void *ctx, uint32_t tid, const char *name);
+	void *ctx;
+};
+
+static void pass_thread(void *ctx, const struct view_thread *thread)
+{
+	const struct thread_list *list = ctx;
+
+	list->fn(list->ctx, thread->number, thread->name);
+}
+
+void gdbstub_each_thread(const struct gdbstub *stub,
+			 void (*fn)(void *ctx, uint32_t tid, const char *name), void *ctx)
+{
+	struct thread_list list = {fn, ctx};
+
+	stub->view->each_thread(stub, pass_thread, &list);
+}
+
+bool gdbstub_instruction(struct gdbstub *stub, uint32_t tid, char text[GDBSTUB_INSTRUCTION_BYTES])
+{
+	uint64_t pc = target_thread_pc(stub, tid);
+	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	size_t n = target_read(stub, tid, pc, bytes, sizeof(bytes));
+	ZydisDisassembledInstruction found;
+
+	if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, pc, bytes, n, &found)))
+		return false;
+	snprintf(text, GDBSTUB_INSTRUCTION_BYTES, "%s (%s)", found.text,
+		 ZydisISAExtGetString(found.info.meta.isa_ext));
+	return true;
 }
 
 struct timeline *gdbstub_timeline(struct gdbstub *stub)

@@ -54,6 +54,28 @@ void gdbstub_set_progress(struct gdbstub *stub,
 int gdbstub_choose_process(struct gdbstub *stub, const char *process, const char *sysroot,
 			   char error[GDBSTUB_ERROR_BYTES]);
 
+/* As above, of the last process that a signal with a core dump ended. -ESRCH: there was none. */
+int gdbstub_choose_crashed(struct gdbstub *stub, char error[GDBSTUB_ERROR_BYTES]);
+
+/* The process that was chosen. */
+struct gdbstub_process {
+	const char *name;  /* any bytes: the guest chose it */
+	const char *path;  /* of its executable; NULL: not known */
+	uint32_t pid, tid; /* of the thread that ended it */
+	unsigned signal;   /* that ended it; 0: none */
+	uint64_t icount;   /* its last moment */
+};
+void gdbstub_process(const struct gdbstub *stub, struct gdbstub_process *ret_process);
+
+/* Its threads that live where it stands. */
+void gdbstub_each_thread(const struct gdbstub *stub,
+			 void (*fn)(void *ctx, uint32_t tid, const char *name), void *ctx);
+
+/* The instruction that a thread of it executes next, and the extension that it belongs to, as text:
+ * "vaddps ymm0, ymm1, ymm2 (AVX)". False: it cannot be read, or is none. */
+#define GDBSTUB_INSTRUCTION_BYTES 120
+bool gdbstub_instruction(struct gdbstub *stub, uint32_t tid, char text[GDBSTUB_INSTRUCTION_BYTES]);
+
 /* Goes to where the guest crashed, as crash_go_to(); in the process view to where a signal ended
  * the process. */
 int gdbstub_go_to_crash(struct gdbstub *stub, struct crash *ret_crash);

@@ -25,6 +25,8 @@
 #define MAX_DYNAMIC  256
 #define MAX_AUXV     64
 
+#define CACHED_FILE_MAX (UINT64_C(256) << 20)
+
 bool process_read_user(const struct gdbstub *stub, uint64_t address, void *buffer, size_t n)
 {
 	struct cpu space;
@@ -173,6 +175,62 @@ size_t process_build_id(void *ctx, const char *path, uint8_t *ret, size_t max)
 		return 0;
 	memcpy(ret, id.bytes, id.n);
 	return id.n;
+}
+
+/* ---- files in the page cache ---- */
+
+struct file_search {
+	const struct gdbstub *stub;
+	const char *path;
+	uint64_t file; /* its address; 0: not found */
+};
+
+static bool is_file(void *ctx, const struct mapping *mapping)
+{
+	struct file_search *search = ctx;
+	char path[PATH_MAX];
+
+	if (mapping->file &&
+	    linux_file_path(search->stub->process->guest, mapping->file, path, sizeof(path)) &&
+	    !strcmp(without_usr(path), without_usr(search->path)))
+		search->file = mapping->file;
+	return !search->file;
+}
+
+/* A file of which pages are missing could be taken for another than it is. */
+static bool read_cached(const struct linux_guest *guest, uint64_t file, uint8_t *data, size_t n)
+{
+	uint64_t gpa;
+
+	for (size_t at = 0; at < n; at += PAGE_BYTES) {
+		size_t here = n - at < PAGE_BYTES ? n - at : PAGE_BYTES;
+		if (!mapping_cached_page(guest, file, at, &gpa))
+			return false;
+		memory_read(guest->machine->memory, gpa, data + at, here);
+	}
+	return true;
+}
+
+bool process_load_cached(void *ctx, const char *path, uint8_t **ret_data, size_t *ret_bytes)
+{
+	struct gdbstub *stub = ctx;
+	const struct linux_guest *guest = stub->process->guest;
+	struct file_search search = {.stub = stub, .path = path};
+
+	if (!guest->at.has_mappings)
+		return false;
+	mapping_each(guest, stub->process->mm, is_file, &search);
+	uint64_t n = search.file ? mapping_file_bytes(guest, search.file) : 0;
+	if (!n || n > CACHED_FILE_MAX)
+		return false;
+	uint8_t *data = malloc(n);
+	if (!data || !read_cached(guest, search.file, data, n)) {
+		free(data);
+		return false;
+	}
+	*ret_data = data;
+	*ret_bytes = n;
+	return true;
 }
 
 /* ---- pages that are not in RAM ---- */

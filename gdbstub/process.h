@@ -61,8 +61,8 @@ enum timeline_status process_run_to_user_mode(struct gdbstub *stub, uint64_t tas
 
 /*
  * Replays the recording once to learn which processes there are, and chooses the one meant by a
- * name or number: stub->process and stub->view, at its last moment. Returns 0 or a negative errno
- * with a line in error.
+ * name or number, or NULL: the last that crashed: stub->process and stub->view, at its last moment.
+ * Returns 0 or a negative errno with a line in error.
  */
 int process_open(struct gdbstub *stub, const char *what, struct reply *error);
 void process_destroy(struct process *process);
@@ -93,6 +93,9 @@ bool process_read_head(struct gdbstub *stub, uint64_t address, uint8_t head[MODU
 /* remote_files_build_id_fn: of the executable or a library, as it lies in the process's memory; ctx
  * is the stub. */
 size_t process_build_id(void *ctx, const char *path, uint8_t *ret, size_t max);
+/* remote_files_load_fn: a file that the process has mapped, from the guest's page cache; ctx is the
+ * stub. */
+bool process_load_cached(void *ctx, const char *path, uint8_t **ret_data, size_t *ret_bytes);
 /* view_ops.read_absent: pages of files that the process has mapped and not touched. */
 size_t process_read_absent(struct gdbstub *stub, uint64_t address, void *buffer, size_t n);
 /* view_ops.read_proc_file: maps. */

@@ -83,6 +83,10 @@ static int read_history(struct gdbstub *stub, struct process *process, struct re
 static int tell_missing(const struct history *history, const char *what, struct reply *error)
 {
 	reply_clear(error);
+	if (!what) {
+		reply_print(error, "no process was ended by a signal that dumps core");
+		return -ESRCH;
+	}
 	reply_print(error, "no process %s; the last ones were:", what);
 	for (unsigned i = history->n > 8 ? history->n - 8 : 0; i < history->n; i++)
 		reply_print(error, " %.15s (%u)", history->record[i].name, history->record[i].pid);
@@ -154,7 +158,8 @@ int process_open(struct gdbstub *stub, const char *what, struct reply *error)
 		code = read_history(stub, process, error);
 	if (code)
 		return code;
-	record = history_find(&process->history, what);
+	record = what ? history_find(&process->history, what)
+		      : history_find_crashed(&process->history);
 	if (!record)
 		return tell_missing(&process->history, what, error);
 	take_record(process, record, timeline_position(stub->timeline));

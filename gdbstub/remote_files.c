@@ -91,6 +91,12 @@ static bool is_debug_path(const char *path)
 	return strstr(path, "/usr/lib/debug/") == path;
 }
 
+/* The guest has made itself another file at that path. */
+static bool is_other(const struct log_attachment *attachment, const uint8_t *id, size_t n)
+{
+	return n && attachment->build_id_bytes && !same_id(attachment, id, n);
+}
+
 /* By its path, or the same content by the build-id that the guest has at this path. */
 static bool find_attachment(struct remote_files *files, struct remote_file *file, const uint8_t *id,
 			    size_t id_bytes)
@@ -101,7 +107,8 @@ static bool find_attachment(struct remote_files *files, struct remote_file *file
 
 	for (unsigned i = 0; i < n; i++) {
 		log_reader_attachment(reader, i, &attachment);
-		if (!strcmp(without_usr(attachment.name), without_usr(file->path)))
+		if (!strcmp(without_usr(attachment.name), without_usr(file->path)) &&
+		    !is_other(&attachment, id, id_bytes))
 			return load_attachment(files, i, file);
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -173,6 +180,16 @@ static bool load_same(struct remote_file *file, const uint8_t *id, size_t id_byt
 	return false;
 }
 
+/* ---- the guest's memory ---- */
+
+static bool load_cached(const struct remote_files *files, struct remote_file *file)
+{
+	const struct remote_files_config *config = &files->config;
+
+	return config->load_cached &&
+	       config->load_cached(config->ctx, file->path, &file->data, &file->bytes);
+}
+
 /* ---- finding ---- */
 
 static bool load(struct remote_files *files, struct remote_file *file)
@@ -183,7 +200,7 @@ static bool load(struct remote_files *files, struct remote_file *file)
 			   : 0;
 
 	return load_sysroot(files, file) || find_attachment(files, file, id, n) ||
-	       load_same(file, id, n);
+	       load_same(file, id, n) || load_cached(files, file);
 }
 
 const struct remote_file *remote_files_find(struct remote_files *files, const char *path)

@@ -1,7 +1,8 @@
 /*
  * The files that gdb may open through the server: executables, libraries and debug files, by the
  * paths that they have in the guest. They come from a directory the user names, from the
- * recording's attachments, or from this host where its file is the very one (by build-id).
+ * recording's attachments, from this host where its file is the very one (by build-id), or from the
+ * guest's memory.
  */
 #ifndef REPRISE_GDBSTUB_REMOTE_FILES_H
 #define REPRISE_GDBSTUB_REMOTE_FILES_H
@@ -24,10 +25,16 @@ struct remote_file {
  * Returns its bytes; 0: it is not known. */
 typedef size_t remote_files_build_id_fn(void *ctx, const char *path, uint8_t *ret, size_t max);
 
+/* The file as the guest has it in its memory, for what neither the recording nor this host has: a
+ * program that was built in the guest. *ret_data is to be freed. False: not all of it is there. */
+typedef bool remote_files_load_fn(void *ctx, const char *path, uint8_t **ret_data,
+				  size_t *ret_bytes);
+
 struct remote_files_config {
 	struct log_reader *reader; /* attachments; must outlive this */
 	const char *sysroot;       /* NULL: none */
 	remote_files_build_id_fn *build_id;
+	remote_files_load_fn *load_cached;
 	void *ctx;
 };
 

@@ -6,10 +6,13 @@
 #   packages.sh bench               demo, and QEMU, which only bench/run sets reprise against
 #   packages.sh strange DIRECTORY   downloads what the guests of tests/strange are made from and unpacks
 #                                   it in DIRECTORY: kernels/, root/, source/; installs nothing of it
+#   packages.sh source NAME DIRECTORY
+#                                   downloads a source package and unpacks its upstream part, as its authors
+#                                   released it, in DIRECTORY
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libzydis-dev liblz4-dev libxxhash-dev
-libprotobuf-c-dev protobuf-c-compiler libelf-dev acpica-tools zlib1g-dev liblzma-dev libzstd-dev'
+libprotobuf-c-dev protobuf-c-compiler libelf-dev libdw-dev acpica-tools zlib1g-dev liblzma-dev libzstd-dev'
 demo='linux-image-cloud-amd64 busybox-static cpio e2fsprogs xz-utils zstd kmod'
 test='python3 clang-format clang-tidy cppcheck gdb git sqlite3'
 bench='python3 qemu-system-x86 qemu-utils'
@@ -87,7 +90,41 @@ unpack_strange()
 	done
 }
 
+# The system's sources with their source packages, which systems that only install do not list.
+list_sources()
+{
+	sed -n 's/^deb\(-src\)\{0,1\} /deb-src /p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
+		2>/dev/null | sort -u >"$1/etc/sources.list"
+	for file in /etc/apt/sources.list.d/*.sources; do
+		[ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" >"$1/etc/sources.list.d/${file##*/}"
+	done
+}
+
+# With lists of its own, so that neither root nor a change to the system is needed.
+unpack_upstream()
+{
+	[ ! -d "$2" ] || return 0
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	mkdir -p "$work/etc/sources.list.d" "$work/lists/partial" "$work/cache/archives/partial" "$work/new"
+	list_sources "$work"
+	set -- "$1" "$2" -q -o "Dir::Etc::SourceList=$work/etc/sources.list" \
+		-o "Dir::Etc::SourceParts=$work/etc/sources.list.d" -o "Dir::State::Lists=$work/lists" \
+		-o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+	name=$1
+	into=$2
+	shift 2
+	(cd "$work" && { apt-get "$@" update || true; } && apt-get "$@" source --download-only "$name") >&2
+	tar -x -f "$work/${name}"_*.orig.tar.* -C "$work/new" --strip-components=1
+	mkdir -p "$(dirname "$into")"
+	mv "$work/new" "$into"
+}
+
 case ${1:-all} in
+source)
+	unpack_upstream "${2:?packages.sh: source needs a name}" "${3:?packages.sh: source needs a directory}"
+	exit 0
+	;;
 strange)
 	unpack_strange "${2:?packages.sh: strange needs a directory}"
 	exit 0
@@ -97,7 +134,7 @@ demo) wanted="$build $demo" ;;
 bench) wanted="$build $demo $bench" ;;
 all) wanted="$build $demo $test" ;;
 *)
-	echo "usage: packages.sh [build|demo|bench|all] | strange DIRECTORY" >&2
+	echo "usage: packages.sh [build|demo|bench|all] | strange DIRECTORY | source NAME DIRECTORY" >&2
 	exit 2
 	;;
 esac

@@ -1,5 +1,6 @@
 #include "gdbstub/linux/history.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,5 +183,29 @@ const struct process_record *history_find(const struct history *history, const c
 		if (is_meant(&history->record[i], what, pid) &&
 		    (!found || rank(&history->record[i]) >= rank(found)))
 			found = &history->record[i];
+	return found;
+}
+
+static bool dumps_core(unsigned number)
+{
+	static const uint8_t signals[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE,
+					  SIGSEGV, SIGBUS, SIGSYS,  SIGXCPU, SIGXFSZ};
+
+	for (size_t i = 0; i < sizeof(signals); i++)
+		if (signals[i] == number)
+			return true;
+	return false;
+}
+
+const struct process_record *history_find_crashed(const struct history *history)
+{
+	const struct process_record *found = NULL;
+
+	for (unsigned i = 0; i < history->n; i++) {
+		const struct process_record *record = &history->record[i];
+		if (dumps_core(process_record_signal(record)) &&
+		    (!found || record->last_icount >= found->last_icount))
+			found = record;
+	}
 	return found;
 }

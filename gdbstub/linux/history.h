@@ -52,6 +52,9 @@ void history_note(struct history *history, uint32_t vcpu, uint64_t icount);
  */
 const struct process_record *history_find(const struct history *history, const char *what);
 
+/* The last that a signal ended whose default is to dump core (signal(7)); NULL: there is none. */
+const struct process_record *history_find_crashed(const struct history *history);
+
 /* The signal that ended it, or 0. */
 unsigned process_record_signal(const struct process_record *record);
 

@@ -59,6 +59,8 @@ static const struct row mapping_rows[] = {
 	{"maple_arange_64", "slot", offsetof(struct linux_layout, inner_slots),
 	 offsetof(struct linux_layout, inner_slots_bytes)},
 	MEMBER("file", "f_mapping", file_mapping),
+	MEMBER("file", "f_inode", file_inode),
+	MEMBER("inode", "i_size", inode_bytes),
 	MEMBER("address_space", "i_pages.xa_head", mapping_pages),
 	MEMBER("xa_node", "shift", xnode_shift),
 	{"xa_node", "slots", offsetof(struct linux_layout, xnode_slots),

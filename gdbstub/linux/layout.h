@@ -19,7 +19,7 @@ struct linux_layout {
 	uint32_t mm_tree; /* Linux 6.1 on: root of a maple tree */
 	uint32_t leaf_pivots, leaf_slots, leaf_slots_bytes;
 	uint32_t inner_pivots, inner_slots, inner_slots_bytes;
-	uint32_t file_mapping, mapping_pages;
+	uint32_t file_mapping, mapping_pages, file_inode, inode_bytes;
 	uint32_t xnode_shift, xnode_slots, xnode_slots_bytes;
 	uint32_t page_flags, page_index, page_bytes;
 	uint32_t page_uptodate;  /* the number of the flag's bit */

@@ -162,3 +162,10 @@ bool mapping_cached_page(const struct linux_guest *guest, uint64_t file, uint64_
 	*ret_gpa = ((page - base) / at->page_bytes + offset / PAGE_BYTES - first) * PAGE_BYTES;
 	return memory_page(guest->machine->memory, *ret_gpa) != NULL;
 }
+
+uint64_t mapping_file_bytes(const struct linux_guest *guest, uint64_t file)
+{
+	uint64_t inode = linux_read_u64(guest, file + guest->at.file_inode);
+
+	return inode ? linux_read_u64(guest, inode + guest->at.inode_bytes) : 0;
+}

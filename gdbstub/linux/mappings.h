@@ -38,4 +38,7 @@ void mapping_each(const struct linux_guest *guest, uint64_t mm,
 bool mapping_cached_page(const struct linux_guest *guest, uint64_t file, uint64_t offset,
 			 uint64_t *ret_gpa);
 
+/* How long an open file is. */
+uint64_t mapping_file_bytes(const struct linux_guest *guest, uint64_t file);
+
 #endif
