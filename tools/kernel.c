@@ -87,3 +87,21 @@ int kernel_find_newest(const char *directory, char **ret_path)
 	free(entries);
 	return result;
 }
+
+char *kernel_modules_beside(const char *kernel_path)
+{
+	static const char name[] = "/boot/vmlinuz-";
+	const char *at = strstr(kernel_path, name), *next;
+	char *directory;
+
+	while (at && (next = strstr(at + 1, name)))
+		at = next;
+	if (!at || strchr(at + sizeof(name) - 1, '/') ||
+	    asprintf(&directory, "%.*s/lib/modules/%s", (int)(at - kernel_path), kernel_path,
+		     at + sizeof(name) - 1) < 0)
+		return NULL;
+	if (!access(directory, R_OK))
+		return directory;
+	free(directory);
+	return NULL;
+}

@@ -11,4 +11,11 @@
  */
 int kernel_find_newest(const char *directory, char **ret_path);
 
+/*
+ * The directory of a kernel's modules when it lies as packages have it: of
+ * ROOT/boot/vmlinuz-RELEASE it is ROOT/lib/modules/RELEASE. The caller frees it. NULL: there is
+ * none.
+ */
+char *kernel_modules_beside(const char *kernel_path);
+
 #endif

@@ -12,10 +12,8 @@
 #include <string.h>
 
 #include "tools/file_bytes.h"
+#include "tools/module_dependencies.h"
 #include "tools/unpack.h"
-
-#define MODULE_BYTES_MAX (64u << 20)
-#define MODULES_MAX      64
 
 /* Linux Documentation/arch/x86/boot.rst: where the setup header says that the release stands. */
 enum { HEADER_MAGIC = 0x202, HEADER_RELEASE = 0x20e, RELEASE_OFFSET = 0x200 };
@@ -56,27 +54,11 @@ __attribute__((format(printf, 3, 4))) static int fail(struct search *search, int
 	return error;
 }
 
-/* A module's name is its file's up to ".ko", with - and _ the same. */
-static bool is_named(const char *path, size_t n, const char *name)
-{
-	const char *base = path;
-
-	for (const char *p = path; p < path + n; p++)
-		if (*p == '/')
-			base = p + 1;
-	const char *end = path + n;
-	while (base < end && *name && (*base == *name || (*base == '-' && *name == '_'))) {
-		base++;
-		name++;
-	}
-	return !*name && end - base >= 3 && !strncmp(base, ".ko", 3);
-}
-
 /* The line of the file that begins with the module's path, or NULL. */
 static char *find_line(char *text, const char *name)
 {
 	for (char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
-		if (is_named(line, strcspn(line, ":\n"), name))
+		if (module_is_named(line, strcspn(line, ":\n"), name))
 			return line;
 	return NULL;
 }
@@ -170,20 +152,57 @@ static int read_text(struct search *search, const char *name, char **ret_text)
 	return *ret_text ? 0 : -ENOMEM;
 }
 
+/* Names all that are missing. */
+static int check_all(struct search *search, const struct module_wanted *wanted, unsigned n)
+{
+	char *missing = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&missing, &bytes);
+	int error = out ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < n && out; i++) {
+		if (find_line(search->dependencies, wanted[i].name) ||
+		    find_line(search->builtin, wanted[i].name))
+			continue;
+		fprintf(out, "%s%s (%s)", error ? ", " : "", wanted[i].name, wanted[i].purpose);
+		error = -ENOENT;
+	}
+	if (out && fclose(out))
+		error = -ENOMEM;
+	if (error == -ENOENT)
+		fail(search, error, "%s lacks modules: %s", search->directory, missing);
+	free(missing);
+	return error;
+}
+
 static int find_all(struct search *search, const struct module_wanted *wanted, unsigned n)
 {
-	int error = 0;
+	int error = check_all(search, wanted, n);
 
 	for (unsigned i = 0; i < n && !error; i++) {
 		const char *line = find_line(search->dependencies, wanted[i].name);
 
 		if (line)
 			error = deliver_line(search, line);
-		else if (!find_line(search->builtin, wanted[i].name))
-			error = fail(search, -ENOENT, "no module %s in %s (%s)", wanted[i].name,
-				     search->directory, wanted[i].purpose);
 	}
 	return error;
+}
+
+/* A kernel that was only unpacked has no list of dependencies. */
+static int read_dependencies(struct search *search, const struct module_wanted *wanted, unsigned n)
+{
+	int error = read_text(search, "modules.dep", &search->dependencies);
+
+	if (error != -ENOENT)
+		return error;
+	error = module_dependencies_make(search->directory, wanted, n, &search->dependencies);
+	if (error) {
+		search->dependencies = NULL;
+		return error; /* the missing list is what was said already */
+	}
+	free(*search->ret_problem);
+	*search->ret_problem = NULL;
+	return 0;
 }
 
 int modules_each(const char *directory, const struct module_wanted *wanted, unsigned n,
@@ -193,7 +212,7 @@ int modules_each(const char *directory, const struct module_wanted *wanted, unsi
 		.directory = directory, .fn = fn, .ctx = ctx, .ret_problem = ret_problem};
 
 	*ret_problem = NULL;
-	int error = read_text(&search, "modules.dep", &search.dependencies);
+	int error = read_dependencies(&search, wanted, n);
 	if (!error)
 		error = read_text(&search, "modules.builtin", &search.builtin);
 	if (!error)

@@ -2,10 +2,13 @@
 #ifndef REPRISE_TOOLS_MODULES_H
 #define REPRISE_TOOLS_MODULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define MODULES_DIRECTORY "/lib/modules"
+#define MODULE_BYTES_MAX  (64u << 20) /* of one, unpacked */
+#define MODULES_MAX       64          /* that are needed in all */
 
 /* What is wanted: name as in lsmod, and what for. */
 struct module_wanted {

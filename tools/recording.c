@@ -10,6 +10,7 @@
 #include "tools/engine.h"
 #include "tools/interrupt.h"
 #include "tools/kernel.h"
+#include "tools/kernel_fetch.h"
 #include "tools/message.h"
 #include "tools/progress.h"
 #include "tools/text.h"
@@ -36,6 +37,11 @@ static const struct option options[] = {
 	 .offset = FIELD(kernel),
 	 .argument = "FILE",
 	 .help = "Kernel to boot (default: the newest " KERNEL_DIRECTORY "/vmlinuz-*)"},
+	{.name = "boot",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(boot),
+	 .argument = "DIR",
+	 .help = "Where a kernel is looked for (default: " KERNEL_DIRECTORY ")"},
 	{.name = "append",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(append),
@@ -138,29 +144,27 @@ void recording_options_init(struct recording_options *values)
 
 /* ---- inputs ---- */
 
-static int choose_kernel(struct recording *recording)
+static int choose_kernel(struct recording *recording, const struct recording_options *values)
 {
-	int err = kernel_find_newest(KERNEL_DIRECTORY, &recording->kernel_path);
+	const char *boot = values->boot ? values->boot : KERNEL_DIRECTORY;
+	int err = kernel_find_newest(boot, &recording->kernel_path);
 
-	recording->kernel_was_chosen = !err;
-	if (err == -EACCES)
-		message(KERNEL_DIRECTORY "/vmlinuz-*: cannot be read by this user; try sudo, or "
-					 "--kernel with a copy that can");
+	if (err == -EACCES || err == -ENOENT)
+		err = kernel_fetch(!values->quiet, &recording->kernel_path);
 	else if (err)
-		message("no 64-bit kernel as " KERNEL_DIRECTORY "/vmlinuz-*: %s; name one with "
-			"--kernel, or install linux-image-cloud-amd64",
-			strerror(-err));
+		message("%s: %s; name a kernel with --kernel", boot, strerror(-err));
+	recording->kernel_was_chosen = !err;
 	return err ? STATUS_FAILED : STATUS_OK;
 }
 
-static int read_kernel(struct recording *recording, const char *path)
+static int read_kernel(struct recording *recording, const struct recording_options *values)
 {
-	if (!path) {
-		int status = choose_kernel(recording);
+	if (!values->kernel) {
+		int status = choose_kernel(recording, values);
 		if (status)
 			return status;
 	} else {
-		recording->kernel_path = strdup(path);
+		recording->kernel_path = strdup(values->kernel);
 	}
 	if (!recording->kernel_path)
 		return STATUS_FAILED;
@@ -255,7 +259,7 @@ int recording_init(struct recording *recording, const char *command,
 	const struct engine_ops *engine = engine_choose(command, values->engine, values->quiet);
 	if (!engine)
 		return STATUS_USAGE;
-	int status = read_kernel(recording, values->kernel);
+	int status = read_kernel(recording, values);
 	if (!status)
 		status = choose_output(recording, values->output);
 	if (!status)

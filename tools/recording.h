@@ -14,7 +14,7 @@
 /* The first member of the structs that the commands' options are parsed into. */
 struct recording_options {
 	const char *output;
-	const char *kernel;
+	const char *kernel, *boot;
 	const char *append;
 	struct option_number ram_bytes, n_vcpus;
 	unsigned clock; /* enum recorder_clock */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "tools/cache.h"
 #include "tools/guest/agent.h"
 #include "tools/message.h"
 
@@ -94,24 +95,6 @@ static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
 }
 
 /* ---- the cache ---- */
-
-/* The cache's directory (XDG Base Directory Specification), made when it is missing. */
-static int find_directory(char directory[PATH_MAX])
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int n = -1;
-
-	if (cache && cache[0] == '/')
-		n = snprintf(directory, PATH_MAX, "%s", cache);
-	else if (home && home[0] == '/')
-		n = snprintf(directory, PATH_MAX, "%s/.cache", home);
-	if (n < 0 || n > PATH_MAX - 100)
-		return -ENOENT;
-	if (mkdir(directory, 0700) && errno != EEXIST)
-		return -errno;
-	strcat(directory, "/reprise");
-	return mkdir(directory, 0700) && errno != EEXIST ? -errno : 0;
-}
 
 /* A state that is whole; a damaged one is removed. */
 static bool is_usable(const char *path)
@@ -232,7 +215,7 @@ static int make_locked(const struct recording *recording, bool tell, const char 
 int warm_state_find(const struct recording *recording, bool tell, char **ret_path)
 {
 	char directory[PATH_MAX], key[KEY_BYTES];
-	int error = find_directory(directory);
+	int error = cache_directory(directory);
 
 	*ret_path = NULL;
 	if (!error && access(directory, W_OK))

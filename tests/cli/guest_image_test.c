@@ -108,7 +108,7 @@ static void test_modules(void)
 	       "modules: each once, after what it needs, unpacked");
 	tap_note("%s", text);
 	int error = modules_each("m", absent, 2, note_module, text, &problem);
-	tap_ok(error == -ENOENT && problem && strstr(problem, "no module virtio_fs in m (files)"),
+	tap_ok(error == -ENOENT && problem && strstr(problem, "m lacks modules: virtio_fs (files)"),
 	       "modules: one that is missing is named");
 	free(problem);
 	tap_ok(modules_each("no-modules", wanted, 1, note_module, text, &problem) == -ENOENT &&
@@ -122,6 +122,36 @@ static void test_modules(void)
 	error = modules_each("m", wanted, 1, note_module, text, &problem);
 	tap_ok(error == -EBADMSG && problem, "modules: a damaged one (%d)", error);
 	free(problem);
+}
+
+/* As from a package that was unpacked and not installed. */
+static void test_no_dependencies_file(void)
+{
+	static const struct module_wanted wanted[] = {{"virtio_net", ""}, {"built_in", ""}};
+	static const char make[] =
+		"mkdir -p u/a u/b && cd u && echo kernel/built-in.ko > modules.builtin && "
+		"printf '\\0license=x\\0depends=net-core,virtio\\0' | xz > a/virtio-net.ko.xz && "
+		"printf '\\0depends=virtio_ring\\0' > b/virtio.ko && "
+		"printf '\\0depends=\\0' | zstd -q > b/virtio_ring.ko.zst && "
+		"printf '\\0depends=virtio_ring,built_in\\0' > b/net_core.ko";
+	char text[400] = "", *problem;
+
+	tap_ok(!system(make), "modules: a directory without modules.dep");
+	int error = modules_each("u", wanted, 2, note_module, text, &problem);
+	tap_ok(!error && !strcmp(text, "virtio_ring=,10 net_core=,30 virtio=,21 virtio-net=,39 "),
+	       "modules: by what they say of themselves (%d)", error);
+	tap_note("%s", text);
+	free(problem);
+}
+
+static void test_beside(void)
+{
+	tap_ok(!system("mkdir -p r/boot r/lib/modules/1.2"), "a root with a kernel");
+	char *found = kernel_modules_beside("r/boot/vmlinuz-1.2");
+	tap_ok(found && !strcmp(found, "r/lib/modules/1.2"), "modules beside a kernel");
+	free(found);
+	tap_ok(!kernel_modules_beside("r/boot/vmlinuz-1.3") && !kernel_modules_beside("vmlinuz"),
+	       "no modules beside it");
 }
 
 static void test_release(void)
@@ -290,6 +320,8 @@ int main(void)
 		return 1;
 	test_cpio();
 	test_modules();
+	test_no_dependencies_file();
+	test_beside();
 	test_release();
 	test_secret_files();
 	test_secret_variables();
