@@ -142,6 +142,29 @@ def test_terminal():
     ok(result.returncode == 130 and b"got some words" in result.stdout, "its replay", result)
 
 
+def test_window_size():
+    script = "trap 'stty size' WINCH; echo ready; i=0; while [ $i -lt 400 ]; do sleep 0.05; i=$((i + 1)); done"
+    pid, fd = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 111, 0, 0))
+        os.execv(TOOL, [TOOL, "run", "-o", "w.rpz", "--", "sh", "-c", script])
+    shown, resized, ended = b"", False, False
+    while True:
+        try:
+            piece = os.read(fd, 4096)
+        except OSError:
+            break
+        shown += piece
+        if b"ready" in shown and not resized:
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 300, 0, 0))
+            resized = True
+        if b"50 300" in shown and not ended:
+            os.write(fd, b"\x03")
+            ended = True
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ok(b"50 300" in shown and status == 130, "a terminal whose size changes", status, shown)
+
+
 def test_rootfs():
     os.makedirs("root/bin")
     subprocess.run(["cp", "/bin/busybox", "root/bin/busybox"], check=True)
@@ -151,6 +174,17 @@ def test_rootfs():
                      "pwd; cat /note; echo /*; exit 3")
     ok(result.returncode == 3 and result.stdout.startswith(b"/\nnote\n/bin /dev /note /proc"),
        "--rootfs", result)
+    subprocess.run(["tar", "-C", "root", "-czf", "root.tar.gz", "."], check=True)
+    for name, how in (("t1.rpz", b"unpacking"), ("t2.rpz", b"")):
+        result = reprise("run", "-o", name, "--rootfs", "root.tar.gz", "--", "sh", "-c",
+                         "cat /note; echo x > /note; cat /note; exit 3")
+        ok((result.returncode, result.stdout) == (3, b"note\nx\n") and how in result.stderr
+           and bool(how) == bool(result.stderr), "--rootfs of an archive, unpacked once", result)
+    Path("saved").mkdir()
+    Path("saved/manifest.json").write_text("[]")
+    subprocess.run(["tar", "-C", "saved", "-cf", "saved.tar", "."], check=True)
+    result = reprise("run", "-o", "t3.rpz", "--rootfs", "saved.tar", "--", "true")
+    ok(result.returncode == 125 and b"layers" in result.stderr, "an image of layers is none", result)
 
 
 def test_randomness():
@@ -181,6 +215,7 @@ def main():
         test_results()
         test_environment()
         test_terminal()
+        test_window_size()
         test_rootfs()
         test_randomness()
     done()
