@@ -49,6 +49,9 @@ int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader);
 /* The attachment with the paths on the host that the guest read: each ends with a zero byte. */
 #define LOG_ATTACHMENT_HOST_FILES "host-files"
 
+/* The attachment that is a message Evidence (rpz.proto). */
+#define LOG_ATTACHMENT_EVIDENCE "evidence"
+
 /* At any time between chunks. */
 int log_writer_add_attachment(struct log_writer *writer, const char *name, const uint8_t *build_id,
 			      size_t build_id_bytes, const uint8_t *data, size_t bytes);

@@ -2,15 +2,18 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "vmm/devices/channel.h"
 #include "vmm/devices/layout.h"
 
-#define HOST_CPU_BYTES 49
-#define MAX_STREAMS    4
+#define HOST_CPU_BYTES    49
+#define HOST_SYSTEM_BYTES 256
+#define MAX_STREAMS       4
 
 struct log_header {
 	Reprise__Header message;
@@ -18,7 +21,7 @@ struct log_header {
 	Reprise__Region region[MEMORY_MAX_REGIONS], *region_list[MEMORY_MAX_REGIONS];
 	Reprise__PortRange port[MACHINE_MAX_PORT_RANGES], *port_list[MACHINE_MAX_PORT_RANGES];
 	Reprise__Stream stream[MAX_STREAMS], *stream_list[MAX_STREAMS];
-	char host_cpu[HOST_CPU_BYTES];
+	char host_cpu[HOST_CPU_BYTES], host_system[HOST_SYSTEM_BYTES];
 };
 
 /* The processor's brand string (SDM 2A CPUID, leaves 0x80000002 to 0x80000004). */
@@ -91,6 +94,31 @@ static void fill_streams(struct log_header *header, const struct recorder_config
 		   2, "stderr");
 }
 
+/* The host's distribution (os-release(5)) and kernel. */
+static void read_host_system(char text[HOST_SYSTEM_BYTES])
+{
+	char line[200], name[128] = "Linux";
+	struct utsname system = {0};
+	FILE *release = fopen("/etc/os-release", "re");
+
+	while (release && fgets(line, sizeof(line), release))
+		if (sscanf(line, "PRETTY_NAME=\"%127[^\"]\"", name) == 1)
+			break;
+	if (release)
+		fclose(release);
+	uname(&system);
+	snprintf(text, HOST_SYSTEM_BYTES, "%s, %s %s", name, system.sysname, system.release);
+}
+
+static size_t count(const char *const *strings)
+{
+	size_t n = 0;
+
+	while (strings && strings[n])
+		n++;
+	return n;
+}
+
 static void fill_header(struct log_header *header, const struct recorder *recorder, uint8_t *state)
 {
 	const struct recorder_config *config = recorder->config;
@@ -102,6 +130,7 @@ static void fill_header(struct log_header *header, const struct recorder *record
 	message->created_unix_s = (uint64_t)time(NULL);
 	read_host_cpu(header->host_cpu);
 	message->host_cpu = header->host_cpu;
+	read_host_system(header->host_system);
 	message->clock_mode = REPRISE__CLOCK_MODE__CLOCK_HOST;
 	if (config->clock == RECORDER_CLOCK_VIRTUAL) {
 		message->clock_mode = REPRISE__CLOCK_MODE__CLOCK_VIRTUAL;
@@ -109,9 +138,15 @@ static void fill_header(struct log_header *header, const struct recorder *record
 	}
 	message->seeded = config->seeded;
 	message->seed = config->seeded ? config->seed : 0;
-	while (config->command && config->command[message->n_command])
-		message->n_command++;
 	message->command = (char **)config->command;
+	message->n_command = count(config->command);
+	message->environment = (char **)config->environment;
+	message->n_environment = count(config->environment);
+	message->withheld = (char **)config->withheld;
+	message->n_withheld = count(config->withheld);
+	if (config->directory)
+		message->directory = (char *)config->directory;
+	message->host_system = header->host_system;
 	if (config->kernel_path)
 		message->kernel_path = (char *)config->kernel_path;
 	if (config->boot.command_line)

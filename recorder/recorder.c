@@ -149,6 +149,7 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 		.end_reason = recorder->end_reason,
 		.exit_status = recorder->exit_status,
 		.has_exit_status = recorder->has_exit_status,
+		.notes = platform_channel_notes(recorder->platform),
 	};
 	ret_result->n_uses = recorder_engine_uses(recorder, ret_result->uses);
 	log_writer_sizes(recorder->writer, &ret_result->file_bytes, &ret_result->event_bytes);

@@ -25,6 +25,16 @@ struct recorder_disk {
 #define RECORDER_ATTACH_MAX_BYTES (UINT64_C(256) << 20)
 #define RECORDER_ATTACH_MAX_FILES 1000
 
+/* What is known of a `run` when its command has ended. */
+struct recorder_ending {
+	const char *path; /* of the recording, which can be read and lacks only its end */
+	int exit_status;  /* the command's */
+	bool has_exit_status;
+	uint8_t notes;              /* CHANNEL_NOTE_ bits */
+	const uint8_t *output_tail; /* the last that it put out */
+	size_t output_tail_bytes;
+};
+
 struct recorder_config {
 	const char *output_path; /* NULL: the log is made and thrown away */
 	bool sync;
@@ -75,7 +85,21 @@ struct recorder_config {
 	const char *const *attached;
 	unsigned n_attached;
 	bool attach_programs;
-	const char *const *command; /* NULL-terminated, for the header; NULL: none */
+	/* For the header; NULL-terminated, or NULL: none. */
+	const char *const *command, *const *environment, *const *withheld;
+	const char *directory; /* likewise: where the command begins */
+	/*
+	 * `run`, optional: called before the file's end is written, to add attachments about how
+	 * the command ended. What goes wrong there but in the writer is no failure of the
+	 * recording.
+	 */
+	void (*add_evidence)(void *ctx, const struct recorder_ending *ending,
+			     struct log_writer *writer);
+	void *evidence_ctx;
+	/* `run`, optional: asked where interrupted is for the size of the terminal; true: it has
+	 * changed. */
+	bool (*resized)(void *ctx, uint16_t *ret_rows, uint16_t *ret_columns);
+	void *resized_ctx;
 
 	const volatile sig_atomic_t *interrupted; /* non-zero: end the recording in good order */
 	bool (*quit_requested)(void *ctx);        /* optional: asked where interrupted is */
@@ -94,6 +118,7 @@ struct recorder_result {
 	const char *end_reason; /* as in the trailer; a static string */
 	int exit_status;        /* `run`: the guest command's */
 	bool has_exit_status;
+	uint8_t notes;     /* `run`: CHANNEL_NOTE_ bits that the guest has written */
 	bool file_failed;  /* after a failure: it was about the output file */
 	bool saved_failed; /* … about the saved state that the guest was to start from */
 	struct engine_use uses[ENGINE_MAX_USES]; /* what the engine's parts did */

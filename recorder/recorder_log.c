@@ -132,6 +132,27 @@ static int attach_files_list(struct recorder *recorder)
 	return error;
 }
 
+/* Without it the recording is as good as any. */
+static int add_evidence(struct recorder *recorder)
+{
+	const struct recorder_config *config = recorder->config;
+	uint8_t tail[OUTPUT_TAIL_BYTES];
+	const struct recorder_ending ending = {
+		.path = config->output_path,
+		.exit_status = recorder->exit_status,
+		.has_exit_status = recorder->has_exit_status,
+		.notes = platform_channel_notes(recorder->platform),
+		.output_tail = tail,
+		.output_tail_bytes = output_tail_read(&recorder->world.output_tail, tail),
+	};
+
+	if (!config->add_evidence || !config->output_path)
+		return 0;
+	world_flush(&recorder->world);
+	config->add_evidence(config->evidence_ctx, &ending, recorder->writer);
+	return log_writer_error(recorder->writer)->code;
+}
+
 unsigned recorder_engine_uses(const struct recorder *recorder,
 			      struct engine_use ret_uses[ENGINE_MAX_USES])
 {
@@ -176,6 +197,8 @@ int recorder_log_finish(struct recorder *recorder, bool proven)
 	int error = attach_files_list(recorder);
 	if (!error)
 		error = recorder_attach(recorder);
+	if (!error)
+		error = add_evidence(recorder);
 	if (error)
 		return log_writer_error(recorder->writer)->code ? take_writer_error(recorder)
 								: error;

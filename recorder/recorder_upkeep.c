@@ -51,6 +51,15 @@ static void poll_watched(struct recorder *recorder)
 	world_fetch_watched(&recorder->world, machine_clock_now(recorder->machine));
 }
 
+static void poll_size(struct recorder *recorder)
+{
+	const struct recorder_config *config = recorder->config;
+	uint16_t rows, columns;
+
+	if (config->resized && config->resized(config->resized_ctx, &rows, &columns))
+		platform_channel_resize(recorder->platform, rows, columns);
+}
+
 enum boundary_result recorder_upkeep(struct recorder *recorder)
 {
 	uint64_t slice = VIRTUAL_SLICE;
@@ -65,6 +74,7 @@ enum boundary_result recorder_upkeep(struct recorder *recorder)
 	if (recorder_stop_requested(recorder))
 		return recorder_end(recorder, "interrupted");
 	poll_watched(recorder);
+	poll_size(recorder);
 	world_flush(&recorder->world);
 	report_progress(recorder);
 	return BOUNDARY_GO;

@@ -5,9 +5,26 @@
 #include <string.h>
 #include <unistd.h>
 
-void output_sink_init(struct output_sink *sink, int fd)
+size_t output_tail_read(const struct output_tail *tail, uint8_t ret_data[OUTPUT_TAIL_BYTES])
+{
+	size_t n = tail->n < OUTPUT_TAIL_BYTES ? (size_t)tail->n : OUTPUT_TAIL_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		ret_data[i] = tail->data[(tail->n - n + i) % OUTPUT_TAIL_BYTES];
+	return n;
+}
+
+static void add_to_tail(struct output_tail *tail, const uint8_t *data, size_t n)
+{
+	for (size_t i = n < OUTPUT_TAIL_BYTES ? 0 : n - OUTPUT_TAIL_BYTES; i < n; i++)
+		tail->data[(tail->n + i) % OUTPUT_TAIL_BYTES] = data[i];
+	tail->n += n;
+}
+
+void output_sink_init(struct output_sink *sink, int fd, struct output_tail *tail)
 {
 	sink->fd = fd;
+	sink->tail = tail;
 	sink->n = 0;
 }
 
@@ -45,6 +62,8 @@ void output_sink_write(void *ctx, const uint8_t *data, size_t n)
 {
 	struct output_sink *sink = ctx;
 
+	if (sink->tail)
+		add_to_tail(sink->tail, data, n);
 	while (n) {
 		size_t room = SINK_BUFFER_BYTES - sink->n;
 		size_t piece = n < room ? n : room;

@@ -51,11 +51,13 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 	input_source_init(&world->console_in, &console);
 	input_source_init(&world->channel_in, &channel);
 	input_source_hold(&world->console_in, true, 0);
-	output_sink_init(&world->console_out, config->console_out_fd);
-	output_sink_init(&world->channel_out, config->channel ? config->channel_out_fd : -1);
-	output_sink_init(&world->channel_err, config->channel ? config->channel_err_fd : -1);
-	output_sink_init(&world->channel_results,
-			 config->channel ? config->channel_results_fd : -1);
+	output_sink_init(&world->console_out, config->console_out_fd, NULL);
+	output_sink_init(&world->channel_out, config->channel ? config->channel_out_fd : -1,
+			 &world->output_tail);
+	output_sink_init(&world->channel_err, config->channel ? config->channel_err_fd : -1,
+			 &world->output_tail);
+	output_sink_init(&world->channel_results, config->channel ? config->channel_results_fd : -1,
+			 NULL);
 }
 
 static int open_disk(struct world *world, const struct recorder_disk *disk,

@@ -14,7 +14,8 @@
 struct world {
 	struct input_source console_in, channel_in;
 	struct output_sink console_out, channel_out, channel_err, channel_results;
-	struct console_gate gate; /* holds console_in */
+	struct output_tail output_tail; /* of the command: channel_out and channel_err */
+	struct console_gate gate;       /* holds console_in */
 	struct random_source random;
 	struct block_file *disk[PLATFORM_MAX_DISKS];
 	unsigned n_disks;

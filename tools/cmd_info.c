@@ -7,13 +7,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/evidence.h"
 #include "tools/json.h"
+#include "tools/message.h"
 #include "tools/options.h"
 #include "tools/recording_file.h"
+#include "tools/report.h"
 #include "tools/text.h"
 
 struct info_options {
-	bool json, files;
+	bool json, files, markdown;
 };
 
 static const struct option options[] = {
@@ -21,6 +24,10 @@ static const struct option options[] = {
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct info_options, json),
 	 .help = "Print one JSON object"},
+	{.name = "markdown",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct info_options, markdown),
+	 .help = "Print a bug report about a run that can be pasted"},
 	{.name = "files",
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct info_options, files),
@@ -195,7 +202,7 @@ static void json_engines(struct json *json, const struct log_reader *reader)
 	json_end_array(json);
 }
 
-static void print_json(const struct log_reader *reader)
+static void print_json(const struct log_reader *reader, const Reprise__Evidence *evidence)
 {
 	const Reprise__Header *header = log_reader_header(reader);
 	struct totals totals = sum_chunks(reader);
@@ -209,6 +216,7 @@ static void print_json(const struct log_reader *reader)
 	json_totals(&json, &totals);
 	json_end_of_recording(&json, reader);
 	json_engines(&json, reader);
+	report_print_json(&json, header, evidence);
 	json_end_object(&json);
 	json_end_line(&json);
 }
@@ -236,6 +244,8 @@ static void print_header(const Reprise__Header *header)
 	text_print_escaped(stdout, header->tool_version);
 	printf("\n");
 	print_text("created", format_date(date, header->created_unix_s));
+	if (header->host_system[0])
+		print_text("host", header->host_system);
 	print_text("host CPU", header->host_cpu);
 	print_label("machine");
 	printf("%" PRIu32 " x ", header->machine->n_vcpus);
@@ -270,6 +280,8 @@ static void print_command(const Reprise__Header *header)
 		text_print_escaped(stdout, header->command[i]);
 	}
 	printf("\n");
+	if (header->directory[0])
+		print_text("directory", header->directory);
 }
 
 static void print_end(const struct log_reader *reader)
@@ -334,19 +346,42 @@ static void print_sizes(const struct log_reader *reader)
 	}
 }
 
-static void print_plain(const struct log_reader *reader)
+static void print_plain(const struct log_reader *reader, const Reprise__Evidence *evidence)
 {
 	print_header(log_reader_header(reader));
 	print_command(log_reader_header(reader));
 	print_end(reader);
 	print_engines(reader);
 	print_sizes(reader);
+	report_print_text(log_reader_header(reader), evidence);
 }
 
 static void print_path(void *ctx, const char *path)
 {
 	text_print_escaped(stdout, path);
 	putchar('\n');
+}
+
+static int print(const struct info_options *values, const char *path, struct log_reader *reader)
+{
+	Reprise__Evidence *evidence;
+	struct log_error error = {0};
+
+	if (values->files)
+		return recording_file_each_host_path(path, reader, print_path, NULL);
+	if (evidence_read(reader, &evidence, &error)) {
+		message_log_error(path, &error, NULL);
+		return recording_file_status(&error);
+	}
+	if (values->json)
+		print_json(reader, evidence);
+	else if (values->markdown)
+		report_print_markdown(path, reader, evidence);
+	else
+		print_plain(reader, evidence);
+	if (evidence)
+		reprise__evidence__free_unpacked(evidence, NULL);
+	return STATUS_OK;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -361,12 +396,7 @@ static int run(const struct command *command, int argc, char **argv)
 	int status = recording_file_open(operands.item[0], &reader);
 	if (status)
 		return status;
-	if (values.files)
-		status = recording_file_each_host_path(operands.item[0], reader, print_path, NULL);
-	else if (values.json)
-		print_json(reader);
-	else
-		print_plain(reader);
+	status = print(&values, operands.item[0], reader);
 	log_reader_close(reader);
 	return status;
 }

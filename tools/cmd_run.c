@@ -16,18 +16,24 @@
 
 #include "tools/guest/agent.h"
 #include "tools/engine.h"
+#include "tools/evidence.h"
 #include "tools/guest_command.h"
+#include "tools/guest_environment.h"
 #include "tools/guest_image.h"
 #include "tools/guest_results.h"
 #include "tools/guest_secrets.h"
 #include "tools/interrupt.h"
+#include "tools/kernel.h"
 #include "tools/message.h"
 #include "tools/modules.h"
 #include "tools/recording.h"
+#include "tools/rootfs.h"
 #include "tools/scratch_disk.h"
 #include "tools/terminal.h"
 #include "tools/text.h"
 #include "tools/warm_state.h"
+#include "vmm/cpu/system/system.h"
+#include "vmm/devices/channel.h"
 
 /* The kernel's tests of its own cryptography would be half of the boot. */
 #define COMMAND_LINE_VERBOSE "console=ttyS0 cryptomgr.notests"
@@ -74,7 +80,7 @@ static const struct option options[] = {
 	{.name = "rootfs",
 	 .kind = OPTION_STRING,
 	 .offset = FIELD(rootfs),
-	 .argument = "DIR",
+	 .argument = "DIR|TAR",
 	 .help = "The guest's / instead of the host's, as of a container image"},
 	{.name = "scratch",
 	 .kind = OPTION_SIZE,
@@ -105,12 +111,15 @@ struct run {
 	char *const *argv;
 	struct recording recording;
 	struct guest_secrets secrets;
+	struct guest_environment environment;
+	struct evidence evidence;
 	struct terminal *terminal; /* NULL: stdin is none */
 	uint8_t *initrd, *plan;
+	char *rootfs;     /* NULL: the host's */
 	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
 	int console_fd, results_fd, scratch_fd;
 	char scratch_path[32];
-	char program[PATH_MAX];
+	char program[PATH_MAX], directory[PATH_MAX];
 };
 
 /* ---- the guest ---- */
@@ -119,8 +128,11 @@ static int make_image(struct run *run)
 {
 	struct boot_config *boot = &run->recording.config.boot;
 
+	char *beside = kernel_modules_beside(run->recording.kernel_path);
 	int status = guest_image_make(run->recording.kernel.data, run->recording.kernel.n,
-				      run->values->modules, &run->initrd, &boot->initrd_bytes);
+				      run->values->modules ? run->values->modules : beside,
+				      &run->initrd, &boot->initrd_bytes);
+	free(beside);
 	boot->initrd = run->initrd;
 	return status;
 }
@@ -157,14 +169,14 @@ static int make_plan(struct run *run)
 		.argv = run->argv,
 		.program = run->program,
 		.directory = values->rootfs ? "/" : NULL,
-		.environment = &values->environment,
-		.clean_environment = values->clean_environment,
+		.environment = run->environment.given,
 		.results = &values->results,
 		.terminal = terminal_bits(run),
 		.time_ns = start_time_ns(run),
 		.scratch = run->scratch_fd >= 0 ? SCRATCH_DEVICE : NULL,
 	};
 	size_t n;
+
 	int status = guest_command_plan(&command, &run->plan, &n);
 
 	run->recording.config.plan = run->plan;
@@ -177,7 +189,10 @@ static int share_files(struct run *run)
 	struct recorder_config *config = &run->recording.config;
 	int status = guest_secrets_find(&run->values->deny, &run->values->allow, &run->secrets);
 
-	config->files_root = run->values->rootfs ? run->values->rootfs : "/";
+	if (!status && run->values->rootfs)
+		status = rootfs_find(run->values->rootfs, !run->values->recording.quiet,
+				     &run->rootfs);
+	config->files_root = run->rootfs ? run->rootfs : "/";
 	config->files_tag = AGENT_FILES_TAG;
 	config->files_denied = (const char *const *)run->secrets.path;
 	config->n_files_denied = run->secrets.n;
@@ -232,6 +247,8 @@ static void connect_streams(struct run *run)
 	if (!err) {
 		config->channel_in_fd = terminal_input_fd(run->terminal);
 		config->channel_in_interactive = true;
+		config->resized = terminal_resized;
+		config->resized_ctx = run->terminal;
 	} else if (err != -ENOTTY) {
 		/* A terminal that is not ours to read. */
 		config->channel_in_fd = -1;
@@ -288,6 +305,42 @@ static void show_console_tail(int fd)
 	}
 }
 
+static void tell_crash(const Reprise__CrashedProcess *crash, const char *path)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		return;
+	evidence_print_crash(out, crash);
+	if (!fclose(out))
+		message("run: %s; reprise info %s has the backtrace", text, path);
+	free(text);
+}
+
+/* What the user of another machine than this guest would not expect. */
+static void tell_limits(const struct run *run, const struct recorder_result *result)
+{
+	const Reprise__Evidence *found = run->evidence.found;
+	const Reprise__CrashedProcess *crash = found ? found->crash : NULL;
+
+	if (run->values->recording.quiet)
+		return;
+	if (result->notes & CHANNEL_NOTE_NETWORK &&
+	    (result->exit_status || run->values->recording.verbose || isatty(STDERR_FILENO)))
+		message("run: the command wanted to reach another machine; the guest has no "
+			"network but loopback");
+	if (result->exit_status == STATUS_SIGNAL_BASE + SIGILL ||
+	    (crash && crash->signal == SIGILL))
+		message("run: SIGILL%s%s: the guest's processor is an %s, whatever the host's is; "
+			"build for that",
+			crash && crash->instruction[0] ? " at " : "",
+			crash ? crash->instruction : "", cpu_model_name);
+	if (crash && (run->values->recording.verbose || isatty(STDERR_FILENO)))
+		tell_crash(crash, run->recording.output_path);
+}
+
 static void tell(const struct recording *recording, const struct recorder_result *result,
 		 const struct recording_options *values)
 {
@@ -324,6 +377,7 @@ static int record(struct run *run)
 	if (status)
 		return status;
 	tell(&run->recording, &result, values);
+	tell_limits(run, &result);
 	if (values->verbose)
 		engine_print_uses(result.uses, result.n_uses);
 	if (run->results_fd >= 0)
@@ -356,6 +410,27 @@ static int find_program(struct run *run)
 	return STATUS_NOT_FOUND;
 }
 
+/* What the file says of the run. */
+static int describe(struct run *run)
+{
+	struct recorder_config *config = &run->recording.config;
+
+	if (guest_environment_init(&run->environment, &run->values->environment,
+				   run->values->clean_environment)) {
+		message("run: no memory for the environment");
+		return STATUS_FAILED;
+	}
+	config->command = (const char *const *)run->argv;
+	config->environment = (const char *const *)run->environment.shown;
+	config->withheld = (const char *const *)run->environment.withheld;
+	if (run->values->rootfs)
+		config->directory = "/";
+	else if (getcwd(run->directory, sizeof(run->directory)))
+		config->directory = run->directory;
+	evidence_prepare(&run->evidence, config, run->values->recording.quiet);
+	return STATUS_OK;
+}
+
 static int prepare(struct run *run)
 {
 	bool shown = run->values->cold && run->values->recording.verbose;
@@ -378,7 +453,9 @@ static int prepare(struct run *run)
 		status = start_warm(run);
 	if (status)
 		return status;
-	run->recording.config.command = (const char *const *)run->argv;
+	status = describe(run);
+	if (status)
+		return status;
 	connect_streams(run);
 	status = make_plan(run);
 	raise_file_limit();
@@ -413,9 +490,12 @@ static int run(const struct command *command, int argc, char **argv)
 	terminal_close(run.terminal);
 	close_own_streams(&run);
 	guest_secrets_finish(&run.secrets);
+	guest_environment_finish(&run.environment);
+	evidence_finish(&run.evidence);
 	free(run.initrd);
 	free(run.plan);
 	free(run.saved_path);
+	free(run.rootfs);
 	recording_finish(&run.recording);
 	return status;
 }

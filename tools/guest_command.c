@@ -13,15 +13,9 @@
 
 #include "tools/command.h"
 #include "tools/guest/agent.h"
-#include "tools/guest_secrets.h"
 #include "tools/message.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
-
-/* What --clean-env leaves of the host's environment. */
-static const char *const kept_variables[] = {"PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ"};
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- finding the command ---- */
 
@@ -114,48 +108,6 @@ static void put_number(FILE *plan, char letter, uint64_t number)
 	fprintf(plan, "%c%llu%c", letter, (unsigned long long)number, 0);
 }
 
-static bool is_kept(const char *variable)
-{
-	size_t n = strcspn(variable, "=");
-
-	for (size_t i = 0; i < LENGTH(kept_variables); i++) {
-		if (strlen(kept_variables[i]) == n && !strncmp(kept_variables[i], variable, n))
-			return true;
-	}
-	return false;
-}
-
-/* True when --env gives the variable a value of its own. */
-static bool is_replaced(const struct guest_command *command, const char *variable)
-{
-	size_t n = strcspn(variable, "=");
-
-	for (unsigned i = 0; i < command->environment->n; i++) {
-		const char *given = command->environment->item[i];
-		if (strcspn(given, "=") == n && !strncmp(given, variable, n))
-			return true;
-	}
-	return false;
-}
-
-static void put_environment(FILE *plan, const struct guest_command *command)
-{
-	for (char **variable = environ; *variable; variable++) {
-		if (!is_replaced(command, *variable) &&
-		    (command->clean_environment ? is_kept(*variable)
-						: !guest_secrets_is_variable(*variable)))
-			put_string(plan, AGENT_ENVIRONMENT, *variable);
-	}
-	for (unsigned i = 0; i < command->environment->n; i++) {
-		const char *given = command->environment->item[i];
-		const char *value = strchr(given, '=') ? NULL : getenv(given);
-		if (strchr(given, '='))
-			put_string(plan, AGENT_ENVIRONMENT, given);
-		else if (value)
-			fprintf(plan, "%c%s=%s%c", AGENT_ENVIRONMENT, given, value, 0);
-	}
-}
-
 static void put_limits(FILE *plan)
 {
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
@@ -220,7 +172,8 @@ static int put_all(FILE *plan, const struct guest_command *command, const char *
 		put_number(plan, AGENT_TIME, (uint64_t)command->time_ns);
 	if (command->scratch)
 		put_string(plan, AGENT_SCRATCH, command->scratch);
-	put_environment(plan, command);
+	for (unsigned i = 0; command->environment[i]; i++)
+		put_string(plan, AGENT_ENVIRONMENT, command->environment[i]);
 	put_limits(plan);
 	put_terminal(plan, command->terminal);
 	put_host_name(plan);

@@ -10,11 +10,10 @@
 #include "tools/options.h"
 
 struct guest_command {
-	char *const *argv;     /* NULL-terminated */
-	const char *program;   /* what is executed; without a slash the guest looks for it */
-	const char *directory; /* where it starts; NULL: where we are */
-	const struct option_list *environment; /* NAME=VALUE, or NAME to take it from the host */
-	bool clean_environment; /* of the host's environment, only what any program needs */
+	char *const *argv;        /* NULL-terminated */
+	const char *program;      /* what is executed; without a slash the guest looks for it */
+	const char *directory;    /* where it starts; NULL: where we are */
+	char *const *environment; /* NAME=VALUE; NULL-terminated */
 	const struct option_list *results; /* paths that go back to the host */
 	unsigned terminal;                 /* AGENT_TERMINAL_ bits */
 	int64_t time_ns;                   /* since 1970 when it starts; 0: the guest's own */
