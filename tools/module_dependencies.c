@@ -26,6 +26,11 @@ struct order {
 
 /* ---- files ---- */
 
+static bool same_letter(char a, char b)
+{
+	return a == b || ((a == '-' || a == '_') && (b == '-' || b == '_'));
+}
+
 bool module_is_named(const char *path, size_t n, const char *name)
 {
 	const char *base = path;
@@ -34,7 +39,7 @@ bool module_is_named(const char *path, size_t n, const char *name)
 		if (*p == '/')
 			base = p + 1;
 	const char *end = path + n;
-	while (base < end && *name && (*base == *name || (*base == '-' && *name == '_'))) {
+	while (base < end && *name && same_letter(*base, *name)) {
 		base++;
 		name++;
 	}
