@@ -84,10 +84,9 @@ static int give(struct guest_environment *environment, char *variable)
 		shown = strdup(variable);
 	else if (asprintf(&shown, "%.*s=***", (int)name_bytes(variable), variable) < 0)
 		shown = NULL;
-	int error = append(&environment->given, variable);
-	if (error)
-		free(shown);
-	return error ? error : append(&environment->shown, shown);
+	int error = append(&environment->shown, shown);
+	int given_error = append(&environment->given, variable);
+	return error ? error : given_error;
 }
 
 static int choose(struct guest_environment *environment, const struct option_list *added,

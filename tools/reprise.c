@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tools/command.h"
@@ -30,17 +31,14 @@ static void print_help(void)
 	     "2 usage, 3 diverged, 4 bad or damaged file, 125 reprise itself failed.");
 }
 
-/* Makes sure that no file opened later becomes stdin, stdout or stderr. */
+/* Makes sure that no file opened later becomes stdin, stdout or stderr. Where there is no /dev, a
+ * file without a name does as well. */
 static int hold_standard_fds(void)
 {
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return -errno;
-	close(fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0 &&
+		    memfd_create("null", 0) < 0)
+			return -errno;
 	return 0;
 }
 

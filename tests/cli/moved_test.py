@@ -99,7 +99,7 @@ def main():
         ok(not any(Path("jail", name).exists() for name in ("boot", "dev", "proc", "usr/bin", "bin")),
            "no kernel, no device, no program where it was moved")
         replayed = in_jail("replay", "/m.rpz")
-        same((replayed.returncode, replayed.stdout, replayed.stderr), (139, b"before\n", b""),
+        same((replayed.returncode, replayed.stdout), (139, b"before\n"),
              "it replays there")
         told = in_jail("info", "/m.rpz").stdout.decode()
         ok(f"SIGSEGV in use at {os.getcwd()}/moved.c:{CRASH}" in told, "it tells of its crash there", told)
