@@ -117,10 +117,10 @@ bool connection_interrupted(struct connection *connection)
 {
 	if (connection->quit && *connection->quit)
 		return true;
-	if (connection->end == BUFFER_BYTES || !fill(connection, false))
-		return connection->closed;
-	return memchr(connection->buffer + connection->first, INTERRUPT,
-		      connection->end - connection->first) != NULL;
+	/* It may have come together with the packet that lets things run. */
+	fill(connection, false);
+	return connection->closed || memchr(connection->buffer + connection->first, INTERRUPT,
+					    connection->end - connection->first);
 }
 
 /* ---- packets ---- */

@@ -117,7 +117,7 @@ static void copy_line(char to[LINE_BYTES], const uint8_t *from, size_t n)
 static bool find_report(const struct timeline *timeline, struct report *ret)
 {
 	size_t n, at = 0;
-	const uint8_t *text = timeline_console(timeline, &n);
+	const uint8_t *text = timeline_console(timeline, TIMELINE_SERIAL, &n);
 
 	while (at < n) {
 		const uint8_t *end = memchr(text + at, '\n', n - at);

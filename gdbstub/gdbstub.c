@@ -204,6 +204,7 @@ static void reset(struct gdbstub *stub)
 	stub->tells_breaks = false;
 	file_packets_close_all(stub);
 	stub->physical = false;
+	stub->refused = false;
 	stub->interrupted = 0;
 	stub->done = false;
 	stub->killed = false;

@@ -80,7 +80,7 @@ bool hits_breakpoint(struct gdbstub *stub, uint32_t thread, uint64_t pc)
 		const struct point *point = &stub->points.point[i];
 		if (!is_breakpoint_at(point, pc) || !point_holds(stub, point, thread))
 			continue;
-		stub->met = (struct met_point){true, point->kind, pc};
+		stub->met = (struct met_point){true, point->kind, pc, {0}};
 		return true;
 	}
 	return false;
@@ -92,12 +92,12 @@ static bool range_is_met(struct gdbstub *stub, const struct point_range *range,
 			 const struct memory_watch_access *access, uint32_t thread)
 {
 	const struct point *point = &stub->points.point[range->point];
+	uint64_t address;
 
-	if (access->gpa >= range->gpa + range->bytes || range->gpa >= access->gpa + access->bytes ||
-	    !point_wants(point, access->write) || !point_holds(stub, point, thread))
+	if (!watches_meet(range, access, &address) || !point_wants(point, access->write) ||
+	    !point_holds(stub, point, thread))
 		return false;
-	uint64_t inside = access->gpa > range->gpa ? access->gpa - range->gpa : 0;
-	stub->met = (struct met_point){true, point->kind, range->address + inside};
+	stub->met = (struct met_point){true, point->kind, address, *access};
 	return true;
 }
 
@@ -125,7 +125,7 @@ static bool remapping_met(struct gdbstub *stub, uint32_t thread, bool removes)
 	    !point_holds(stub, &stub->points.point[number], thread))
 		return false;
 	const struct point *point = &stub->points.point[number];
-	stub->met = (struct met_point){true, point->kind, point->address};
+	stub->met = (struct met_point){true, point->kind, point->address, {0}};
 	return true;
 }
 

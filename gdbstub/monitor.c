@@ -138,9 +138,13 @@ static bool events(struct gdbstub *stub, const struct arguments *arguments)
 /* A guest's output may do anything to a terminal: what is not plain text is left out. */
 static bool console(struct gdbstub *stub, const struct arguments *arguments)
 {
+	const bool serial = arguments->n && !strcmp(arguments->item[0], "serial");
+	const uint8_t *data;
 	size_t n;
-	const uint8_t *data = timeline_console(stub->timeline, &n);
 
+	if (arguments->n && !serial)
+		return say(stub, "nothing or serial is wanted");
+	data = timeline_console(stub->timeline, serial ? TIMELINE_SERIAL : TIMELINE_SHOWN, &n);
 	for (size_t i = 0; i < n; i++)
 		if (data[i] == '\n' || data[i] == '\t' || (data[i] >= ' ' && data[i] < 0x7f))
 			reply_bytes(&stub->reply, &data[i], 1);
@@ -169,9 +173,9 @@ static bool physical(struct gdbstub *stub, const struct arguments *arguments)
 	return true;
 }
 
-static void print_writer(struct gdbstub *stub, enum timeline_status status)
+static void print_writer(struct gdbstub *stub, enum timeline_status status, const char *remark)
 {
-	const struct timeline_hit *hit = timeline_hit(stub->timeline);
+	const struct memory_watch_access *access = &stub->met.access;
 
 	if (status == TIMELINE_FAILED) {
 		say(stub, timeline_error(stub->timeline));
@@ -180,27 +184,37 @@ static void print_writer(struct gdbstub *stub, enum timeline_status status)
 	} else if (status != TIMELINE_HIT) {
 		say(stub, "not written since the start of what is debugged");
 	} else {
-		reply_print(&stub->reply,
-			    "%u bytes at physical 0x%" PRIx64 " were written by the step at:\n",
-			    hit->access.bytes, hit->access.gpa);
+		if (access->bytes)
+			reply_print(&stub->reply,
+				    "%u bytes at physical 0x%" PRIx64
+				    " were written by the step at:\n",
+				    access->bytes, access->gpa);
+		else
+			reply_print(&stub->reply,
+				    "something else was mapped there by the step at:\n");
 		print_place(stub);
+		if (remark)
+			reply_print(&stub->reply, "%s\n", remark);
 	}
 }
 
-/* The last write is what a single watchpoint stops at on the way back. */
+/* The last write is what a single watchpoint stops at on the way back, told as the view does. */
 static bool find_last_write(struct gdbstub *stub, uint64_t address, uint64_t n)
 {
 	uint64_t here = timeline_position(stub->timeline);
 	struct point point = {.kind = POINT_WRITE, .address = address, .bytes = n};
 	const struct points points = stub->points;
 	uint32_t g_thread = stub->g_thread;
+	struct view_stop what = {0};
 	bool armed;
 
 	stub->points = (struct points){.point = &point, .n = 1};
 	stub->interrupted = 0;
 	armed = !hits_arm(stub, NULL, 0);
-	if (armed)
-		print_writer(stub, timeline_continue_back(stub->timeline));
+	if (armed) {
+		enum timeline_status status = stub->view->go_back(stub, &what);
+		print_writer(stub, status, what.remark);
+	}
 	stub->points = points;
 	stub->interrupted = 0;
 	timeline_seek(stub->timeline, here);
@@ -210,12 +224,12 @@ static bool find_last_write(struct gdbstub *stub, uint64_t address, uint64_t n)
 
 static bool last_write(struct gdbstub *stub, const struct arguments *arguments)
 {
-	uint64_t address, n, gpa;
+	uint64_t address, n;
 
 	if (!parse_number(arguments->item[0], &address) || !parse_number(arguments->item[1], &n) ||
 	    !n || n > LAST_WRITE_MAX_BYTES || n > UINT64_MAX - address)
 		return say(stub, "an address and a number of bytes, at most 65536, are wanted");
-	if (!target_translate(stub, stub->g_thread, address, &gpa))
+	if (!watches_can_set(stub, address))
 		return say(stub, "nothing is mapped there");
 	return find_last_write(stub, address, n);
 }
@@ -227,7 +241,7 @@ static const struct command commands[] = {
 	{"seek", "N", "go to an instruction count, start or end", 1, 1, seek},
 	{"checkpoint", "", "make coming back here fast", 0, 0, checkpoint},
 	{"events", "", "what the log has around here", 0, 0, events},
-	{"console", "", "what the guest has written up to here", 0, 0, console},
+	{"console", "[serial]", "what the guest has written up to here", 0, 1, console},
 	{"translate", "ADDR", "the physical address behind a linear one", 1, 1, translate},
 	{"last-write", "ADDR LEN", "which instruction wrote this last", 2, 2, last_write},
 	{"physical", "on|off", "addresses are physical ones", 1, 1, physical},

@@ -126,8 +126,16 @@ static bool read_binary(struct gdbstub *stub, struct cursor *cursor)
 	return true;
 }
 
+/* gdb says no more than that the memory cannot be accessed; the reason follows with the next stop.
+ * It also asks for 0 bytes, to learn whether there is such a packet. */
 static bool refuse_memory(struct gdbstub *stub, struct cursor *cursor)
 {
+	uint64_t address, n;
+
+	if (cursor_range(cursor, &address, &n) && n) {
+		stub->refused = true;
+		stub->refused_address = address;
+	}
 	return error(stub, "memory of a recording cannot be changed: it would be another past");
 }
 

@@ -46,9 +46,12 @@ bool process_current(const struct gdbstub *stub, struct task *ret);
 /* Whether the thread executes in user mode right here. */
 bool process_runs_here(const struct gdbstub *stub, uint32_t tid);
 
-/* ---- process_run.c: movements and hits; view.h says what they do ---- */
+/* ---- process_hits.c ---- */
 
 bool process_counts(struct gdbstub *stub, const struct timeline_hit *hit);
+
+/* ---- process_run.c: movements; view.h says what they do ---- */
+
 enum timeline_status process_step(struct gdbstub *stub, uint32_t tid, struct view_stop *ret);
 enum timeline_status process_step_back(struct gdbstub *stub, uint32_t tid, struct view_stop *ret);
 enum timeline_status process_go_on(struct gdbstub *stub, struct view_stop *ret);

@@ -7,133 +7,8 @@
  * to the next. Where the thread goes on in user mode is found by a breakpoint on the instructions
  * that leave the kernel, where it came from by breakpoints on those that enter it.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "gdbstub/hits.h"
 #include "gdbstub/process.h"
-#include "vmm/mmu/mmu.h"
-
-/* ---- what counts ---- */
-
-/* The task is about to go on in user mode: out of the kernel, or where another vCPU left it. */
-static bool is_leaving(const struct process *process, const struct cpu *cpu, uint64_t current)
-{
-	return current == process->goal_task &&
-	       (cpu->cpl == 3 || crossings_leads_to_user(process->guest, &process->crossings, cpu));
-}
-
-static bool is_entering(struct process *process, const struct cpu *cpu, uint64_t current)
-{
-	const struct crossing_entry *entry = crossings_entry(&process->crossings, cpu->rip);
-	uint64_t rip;
-
-	if (cpu->rip == process->history.address[HISTORY_FORK])
-		return cpu->gpr[RDI] == process->goal_task;
-	return entry && current == process->goal_task &&
-	       crossings_came_from_user(process->guest, cpu, entry, &rip);
-}
-
-static bool goal_is_met(struct process *process, const struct cpu *cpu, uint64_t current)
-{
-	switch (process->goal) {
-	case GOAL_USER_MODE:
-		return is_leaving(process, cpu, current);
-	case GOAL_KERNEL:
-		return cpu->cpl == 0 && is_entering(process, cpu, current);
-	case GOAL_NONE:
-		break;
-	}
-	return false;
-}
-
-/* The last hit that counts is one of gdb's points. */
-static void take_hit(struct process *process, uint32_t tid, bool in_kernel)
-{
-	process->goal_met = false;
-	process->hit_tid = tid;
-	process->hit_in_kernel = in_kernel;
-	process->remark[0] = '\0';
-}
-
-/* A fault that the kernel has mended leads back to its instruction with RF set: that one has been
- * met already. */
-static bool breakpoint_counts(struct gdbstub *stub, const struct cpu *cpu, const struct task *task)
-{
-	if (cpu->cpl != 3 || cpu->rflags_rest & FLAG_RF || !task ||
-	    !hits_breakpoint(stub, task->tid, target_pc(cpu)))
-		return false;
-	take_hit(stub->process, task->tid, false);
-	return true;
-}
-
-static void remark_stranger(struct process *process, const struct cpu *cpu, const struct task *task)
-{
-	char name[TASK_NAME_BYTES];
-
-	memcpy(name, task->name, sizeof(name));
-	for (char *c = name; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	snprintf(process->remark, sizeof(process->remark),
-		 "written from outside: %s process %u (%s)",
-		 cpu->cpl == 3 ? "by" : "in the kernel, while it is at", task->pid, name);
-}
-
-/* The thread is in a system call that takes mappings away (Linux
- * arch/x86/entry/syscalls/syscall_64.tbl): mmap, munmap, brk, mremap, madvise, shmdt. */
-static bool is_unmapping(const struct gdbstub *stub, const struct cpu *cpu, const struct task *task)
-{
-	static const uint16_t calls[] = {9, 11, 12, 25, 28, 67};
-	const struct process *process = stub->process;
-	struct thread_registers registers;
-
-	if (cpu->cpl == 3 ||
-	    !task_registers(process->guest, task->address, process->pgd_gpa, &registers))
-		return false;
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if (registers.orig_rax == calls[i])
-			return true;
-	return false;
-}
-
-/* ours: current, when it is a thread of the process; else another is told. */
-static bool watch_counts(struct gdbstub *stub, const struct cpu *cpu, const struct task *current,
-			 const struct task *ours)
-{
-	struct process *process = stub->process;
-	uint32_t tid = ours ? ours->tid : stub->g_thread;
-
-	if (!hits_watch(stub, tid, ours && is_unmapping(stub, cpu, ours)))
-		return false;
-	take_hit(process, tid, ours && cpu->cpl != 3);
-	if (!ours)
-		remark_stranger(process, cpu, current);
-	return true;
-}
-
-bool process_counts(struct gdbstub *stub, const struct timeline_hit *hit)
-{
-	struct process *process = stub->process;
-	const struct cpu *cpu = &stub_machine(stub)->vcpu[hit->vcpu];
-	struct task current = {0};
-	bool ours;
-
-	if (hit->icount < process->first_icount)
-		return false;
-	task_read(process->guest, linux_current_task(process->guest, hit->vcpu), &current);
-	ours = current.pid == process->pid && current.mm == process->mm;
-	if (hit->watch)
-		return watch_counts(stub, cpu, &current, ours ? &current : NULL);
-	if (goal_is_met(process, cpu, current.address)) {
-		process->goal_met = true;
-		process->goal_born = cpu->rip == process->history.address[HISTORY_FORK];
-		return true;
-	}
-	return breakpoint_counts(stub, cpu, ours ? &current : NULL);
-}
 
 /* ---- stops ---- */
 
@@ -225,6 +100,26 @@ static enum timeline_status back_to_entry(struct gdbstub *stub, uint64_t task, b
 	return status;
 }
 
+/* A hit that the kernel made on behalf of a thread, while the machine goes to where it is told. */
+struct kernel_hit {
+	uint64_t icount;
+	uint32_t tid;
+	struct met_point met;
+};
+
+static struct kernel_hit kernel_hit(const struct gdbstub *stub)
+{
+	return (struct kernel_hit){timeline_position(stub->timeline), stub->process->hit_tid,
+				   stub->met};
+}
+
+static void tell_again(struct gdbstub *stub, const struct kernel_hit *hit)
+{
+	stub->met = hit->met;
+	stub->process->hit_tid = hit->tid;
+	stub->process->remark[0] = '\0';
+}
+
 /* ---- forward ---- */
 
 /* The machine has just left user mode at pc: whether that instruction has retired. */
@@ -257,22 +152,18 @@ static enum timeline_status step_instruction(struct gdbstub *stub, uint32_t tid,
 static enum timeline_status finish_instruction(struct gdbstub *stub)
 {
 	struct process *process = stub->process;
-	const uint64_t here = timeline_position(stub->timeline);
-	const struct met_point point = stub->met;
-	const uint32_t tid = process->hit_tid;
+	const struct kernel_hit hit = kernel_hit(stub);
 	enum timeline_status status;
 	struct task task;
 
-	if (!task_find_thread(process->guest, process->leader, tid, &task))
+	if (!task_find_thread(process->guest, process->leader, hit.tid, &task))
 		return TIMELINE_HIT;
 	do {
 		status = process_run_to_user_mode(stub, task.address);
-	} while (status == TIMELINE_HIT && process->hit_tid == tid && process->hit_in_kernel);
+	} while (status == TIMELINE_HIT && process->hit_tid == hit.tid && process->hit_in_kernel);
 	if (status != TIMELINE_ARRIVED)
-		status = timeline_seek(stub->timeline, here);
-	stub->met = point;
-	process->hit_tid = tid;
-	process->remark[0] = '\0';
+		status = timeline_seek(stub->timeline, hit.icount);
+	tell_again(stub, &hit);
 	return status == TIMELINE_ARRIVED ? TIMELINE_HIT : status;
 }
 
@@ -379,25 +270,21 @@ static enum timeline_status step_thread_back(struct gdbstub *stub, uint32_t tid,
 static void go_to_instruction(struct gdbstub *stub)
 {
 	struct process *process = stub->process;
-	const uint64_t here = timeline_position(stub->timeline);
-	const struct met_point point = stub->met;
-	const uint32_t tid = process->hit_tid;
+	const struct kernel_hit hit = kernel_hit(stub);
 	enum timeline_status status;
 	struct task task;
 	bool met = false, crossed;
 
-	if (!task_find_thread(process->guest, process->leader, tid, &task))
+	if (!task_find_thread(process->guest, process->leader, hit.tid, &task))
 		return;
 	do {
 		status = back_to_entry(stub, task.address, &met);
-	} while (status == TIMELINE_HIT && !met && process->hit_tid == tid);
+	} while (status == TIMELINE_HIT && !met && process->hit_tid == hit.tid);
 	if (met && !process->goal_born)
-		status = leave_entry(stub, &crossed);
+		leave_entry(stub, &crossed);
 	else
-		status = timeline_seek(stub->timeline, here);
-	stub->met = point;
-	process->hit_tid = tid;
-	process->remark[0] = '\0';
+		timeline_seek(stub->timeline, hit.icount);
+	tell_again(stub, &hit);
 }
 
 enum timeline_status process_step_back(struct gdbstub *stub, uint32_t tid, struct view_stop *ret)

@@ -1,5 +1,6 @@
 /* Packets that move: continue and step in both directions, and the stop replies that end them. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gdbstub/hits.h"
@@ -30,6 +31,21 @@ static void tell_line(struct gdbstub *stub, const char *text)
 	reply_print(&line, "%s\n", text);
 	packets_tell(stub, line.data, line.n);
 	reply_finish(&line);
+}
+
+/* What gdb had no words for. */
+static void tell_refused(struct gdbstub *stub)
+{
+	char text[128];
+
+	if (!stub->refused)
+		return;
+	stub->refused = false;
+	snprintf(text, sizeof(text),
+		 "nothing was written at 0x%" PRIx64
+		 ": memory of a recording cannot be changed, nor functions be called",
+		 stub->refused_address);
+	tell_line(stub, text);
 }
 
 /* Linux's numbers of signals and gdb's agree only in part. */
@@ -74,6 +90,7 @@ static void stop(struct gdbstub *stub, enum timeline_status status, const struct
 
 static bool finish(struct gdbstub *stub, enum timeline_status status, const struct view_stop *what)
 {
+	tell_refused(stub);
 	stop(stub, status, what);
 	reply_bytes(&stub->reply, stub->stop.data, stub->stop.n);
 	return true;

@@ -22,8 +22,9 @@ struct remote_files;
 /* The point that the last hit which counted was about. */
 struct met_point {
 	bool valid;
-	uint8_t kind;     /* enum point_kind */
-	uint64_t address; /* watchpoints: of the access, inside what is watched */
+	uint8_t kind;                      /* enum point_kind */
+	uint64_t address;                  /* watchpoints: of the access, inside what is watched */
+	struct memory_watch_access access; /* of 0 bytes: what is mapped there changed */
 };
 
 struct gdbstub {
@@ -50,6 +51,8 @@ struct gdbstub {
 	void *progress_ctx;
 	uint32_t g_thread; /* whose registers and memory are asked for */
 	uint32_t c_thread; /* which steps and goes back; 0: any */
+	bool refused;      /* a write to memory, and gdb has said only that it failed */
+	uint64_t refused_address;
 	bool tells_breaks; /* gdb understands swbreak and hwbreak */
 	bool done, killed;
 	struct reply reply, stop; /* of the packet at hand; of the last stop */

@@ -229,6 +229,32 @@ static bool note_move(struct gdbstub *stub, const struct point_range *before,
 	return now->mapped && content_differs(stub, now);
 }
 
+bool watches_meet(const struct point_range *range, const struct memory_watch_access *access,
+		  uint64_t *ret_address)
+{
+	if (!range->mapped || access->gpa >= range->gpa + range->bytes ||
+	    range->gpa >= access->gpa + access->bytes)
+		return false;
+	*ret_address = range->address;
+	if (access->gpa > range->gpa)
+		*ret_address += access->gpa - range->gpa;
+	return true;
+}
+
+bool watches_written_address(const struct gdbstub *stub, uint64_t *ret_address)
+{
+	unsigned n;
+	const struct memory_watch_access *access =
+		memory_watch_hits(stub_machine(stub)->memory, &n);
+
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned j = 0; j < stub->watches.n_ranges; j++)
+			if (access[i].write &&
+			    watches_meet(&stub->watches.range[j], &access[i], ret_address))
+				return true;
+	return false;
+}
+
 static bool table_was_written(struct gdbstub *stub)
 {
 	unsigned n;

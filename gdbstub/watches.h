@@ -13,6 +13,7 @@
 
 struct gdbstub;
 struct memory_watch;
+struct memory_watch_access;
 
 /* A part of a watchpoint inside one page. */
 struct point_range {
@@ -58,6 +59,15 @@ int watches_arm(struct gdbstub *stub);
  * what is mapped no longer counts as such, because somebody wants it gone.
  */
 bool watches_follow(struct gdbstub *stub, bool removes, unsigned *ret_point);
+
+/* Whether the access touches the range where it lies now; *ret_address: the first linear address at
+ * which it does. */
+bool watches_meet(const struct point_range *range, const struct memory_watch_access *access,
+		  uint64_t *ret_address);
+
+/* Of the accesses that were just made, the linear address at which a watchpoint is first met by a
+ * write. Returns false when none is. */
+bool watches_written_address(const struct gdbstub *stub, uint64_t *ret_address);
 
 /* Whether a watchpoint can be set at the address: something is mapped there or was known to be, or
  * the view follows what will be. */

@@ -21,6 +21,13 @@ struct divergence {
 
 struct replayer;
 
+/* What the machine met. */
+enum replay_hit {
+	REPLAY_BREAKPOINT,   /* the next instruction has one */
+	REPLAY_WATCH_STEP,   /* a step accessed watched memory: memory_watch_hit() says what */
+	REPLAY_WATCH_DEVICE, /* a device wrote to it, or a reset did */
+};
+
 struct replayer_config {
 	const struct engine_ops *engine;
 	/* Output bytes of stream n (header order), as the guest writes them. Optional. */
@@ -31,13 +38,12 @@ struct replayer_config {
 	void (*progress)(void *ctx, uint64_t icount, uint64_t end_icount);
 	void *progress_ctx;
 	/*
-	 * The machine met a breakpoint (watch false) or a watchpoint (watch true: machine->memory's
-	 * memory_watch_hit() says what). icount is that of the state before the instruction, or
-	 * before the step that made the access. Returns true to end the run: at a breakpoint before
-	 * its instruction; at a watchpoint at the count of the state that first has the access
-	 * behind it. Must not change the machine. Optional.
+	 * icount is that of the state before the instruction, or before the step that made the
+	 * access. Returns true to end the run: at a breakpoint before its instruction; at a
+	 * watchpoint at the count of the state that first has the access behind it. Must not change
+	 * the machine. Optional.
 	 */
-	bool (*hit)(void *ctx, bool watch, uint64_t icount);
+	bool (*hit)(void *ctx, enum replay_hit hit, uint64_t icount);
 	void *hit_ctx;
 };
 

@@ -90,11 +90,11 @@ static enum boundary_result take_output(struct replayer *replayer, const struct 
 }
 
 /* Lets the debugger decide on a hit. */
-static bool wants_stop(struct replayer *replayer, bool watch, uint64_t icount)
+static bool wants_stop(struct replayer *replayer, enum replay_hit hit, uint64_t icount)
 {
 	const struct replayer_config *config = &replayer->config;
 
-	return config->hit && config->hit(config->hit_ctx, watch, icount);
+	return config->hit && config->hit(config->hit_ctx, hit, icount);
 }
 
 /* The run is to end at a count: once the rest of what belongs to that state is applied. */
@@ -106,16 +106,17 @@ static void stop_at(struct replayer *replayer, uint64_t icount)
 }
 
 /*
- * An event was applied: it may have written to watched memory. What reloads RAM at a count comes
- * behind the state there, and is first seen in that of the next.
+ * An event was applied: it may have written to watched memory; a delivery is a step of the vCPU.
+ * What reloads RAM at a count comes behind the state there, and is first seen in that of the next.
  */
-static void notice_watch_hit(struct replayer *replayer, struct machine *machine, bool reloads)
+static void notice_watch_hit(struct replayer *replayer, struct machine *machine, uint8_t kind)
 {
-	uint64_t behind = machine->icount + reloads;
+	uint64_t behind = machine->icount + (kind == EVENT_RESET);
+	bool device = kind == EVENT_MEMORY || kind == EVENT_RESET;
 
 	if (!memory_watch_hit(machine->memory, NULL))
 		return;
-	if (wants_stop(replayer, true, behind - 1))
+	if (wants_stop(replayer, device ? REPLAY_WATCH_DEVICE : REPLAY_WATCH_STEP, behind - 1))
 		stop_at(replayer, behind);
 	memory_clear_watch_hit(machine->memory);
 }
@@ -142,7 +143,7 @@ static enum boundary_result apply_next(struct replayer *replayer, struct machine
 	else if (event->kind == EVENT_OUTPUT)
 		result = take_output(replayer, machine);
 	replayer->has_next = false;
-	notice_watch_hit(replayer, machine, event->kind == EVENT_RESET);
+	notice_watch_hit(replayer, machine, event->kind);
 	return result;
 }
 
@@ -281,7 +282,8 @@ static enum boundary_result replay_stopped(void *ctx, const struct machine *mach
 {
 	struct replayer *replayer = ctx;
 
-	if (!wants_stop(replayer, watch, machine->icount - watch))
+	if (!wants_stop(replayer, watch ? REPLAY_WATCH_STEP : REPLAY_BREAKPOINT,
+			machine->icount - watch))
 		return BOUNDARY_GO;
 	stop_at(replayer, machine->icount);
 	return watch ? BOUNDARY_GO : stop(replayer, REPLAY_INTERRUPTED);

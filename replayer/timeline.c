@@ -27,7 +27,8 @@ struct timeline {
 	struct timeline_config config;
 	struct replayer *replayer;
 	struct checkpoints *checkpoints;
-	struct output *console;
+	struct output *console[TIMELINE_CONSOLES];
+	uint32_t shown_streams; /* bits */
 	uint64_t start_icount, end_icount;
 	uint64_t explored; /* the machine has been here at least once */
 
@@ -74,11 +75,15 @@ static bool breakpoint_counts(const struct timeline *timeline, const struct time
 	return !is_inside_repeat(timeline_machine(timeline));
 }
 
-static bool on_hit(void *ctx, bool watch, uint64_t icount)
+static bool on_hit(void *ctx, enum replay_hit kind, uint64_t icount)
 {
 	struct timeline *timeline = ctx;
 	const struct machine *machine = timeline_machine(timeline);
-	struct timeline_hit hit = {.watch = watch, .icount = icount, .vcpu = machine->current};
+	const bool watch = kind != REPLAY_BREAKPOINT;
+	struct timeline_hit hit = {.watch = watch,
+				   .device = kind == REPLAY_WATCH_DEVICE,
+				   .icount = icount,
+				   .vcpu = machine->current};
 
 	if (timeline->mode == HITS_IGNORED)
 		return false;
@@ -98,8 +103,12 @@ static void on_output(void *ctx, unsigned stream, const uint8_t *data, size_t n)
 {
 	struct timeline *timeline = ctx;
 
+	const uint64_t icount = timeline_machine(timeline)->icount;
+
 	if (!stream)
-		output_add(timeline->console, timeline_machine(timeline)->icount, data, n);
+		output_add(timeline->console[TIMELINE_SERIAL], icount, data, n);
+	if (timeline->shown_streams >> stream & 1)
+		output_add(timeline->console[TIMELINE_SHOWN], icount, data, n);
 }
 
 static void on_progress(void *ctx, uint64_t icount, uint64_t end_icount)
@@ -113,6 +122,17 @@ static void on_progress(void *ctx, uint64_t icount, uint64_t end_icount)
 }
 
 /* ---- life ---- */
+
+/* The replayer has checked that there are no more of them than bits. */
+static uint32_t shown_streams(const Reprise__Header *header)
+{
+	uint32_t shown = 0;
+
+	for (size_t i = 0; i < header->n_streams; i++)
+		if (header->streams[i]->host_fd)
+			shown |= UINT32_C(1) << i;
+	return shown;
+}
 
 static int create_parts(struct timeline *timeline, struct log_reader *reader,
 			struct log_error *ret_error)
@@ -137,9 +157,10 @@ static int create_parts(struct timeline *timeline, struct log_reader *reader,
 	snprintf(ret_error->text, sizeof(ret_error->text), "no memory for checkpoints");
 	if (memory_keep_changes(timeline_machine(timeline)->memory))
 		return -ENOMEM;
-	timeline->console = output_create();
-	if (!timeline->console)
-		return -ENOMEM;
+	for (unsigned i = 0; i < TIMELINE_CONSOLES; i++)
+		if (!(timeline->console[i] = output_create()))
+			return -ENOMEM;
+	timeline->shown_streams = shown_streams(log_reader_header(reader));
 	timeline->start_icount = timeline_position(timeline);
 	timeline->explored = timeline->start_icount;
 	timeline->end_icount = replayer_end_icount(timeline->replayer);
@@ -181,7 +202,8 @@ void timeline_destroy(struct timeline *timeline)
 		return;
 	checkpoints_destroy(timeline->checkpoints);
 	replayer_destroy(timeline->replayer);
-	output_destroy(timeline->console);
+	for (unsigned i = 0; i < TIMELINE_CONSOLES; i++)
+		output_destroy(timeline->console[i]);
 	free(timeline->breakpoint);
 	free(timeline->watch);
 	free(timeline);
@@ -230,14 +252,15 @@ const char *timeline_error(const struct timeline *timeline)
 	return timeline->error;
 }
 
-const uint8_t *timeline_console(const struct timeline *timeline, size_t *ret_n)
+const uint8_t *timeline_console(const struct timeline *timeline, enum timeline_console which,
+				size_t *ret_n)
 {
-	return output_before(timeline->console, timeline_position(timeline), ret_n);
+	return output_before(timeline->console[which], timeline_position(timeline), ret_n);
 }
 
 uint64_t timeline_console_icount(const struct timeline *timeline, size_t n)
 {
-	return output_icount(timeline->console, n);
+	return output_icount(timeline->console[TIMELINE_SERIAL], n);
 }
 
 void timeline_checkpoint_size(const struct timeline *timeline, unsigned *ret_n, uint64_t *ret_bytes)
@@ -353,7 +376,8 @@ static enum timeline_status run(struct timeline *timeline, uint64_t icount)
 
 	if (position > timeline->explored)
 		timeline->explored = position;
-	output_seen(timeline->console, position);
+	for (unsigned i = 0; i < TIMELINE_CONSOLES; i++)
+		output_seen(timeline->console[i], position);
 	timeline->settled = status == TIMELINE_ARRIVED;
 	if (timeline->mode == HITS_STOP && timeline->has_hit && status != TIMELINE_FAILED)
 		return TIMELINE_HIT;

@@ -16,6 +16,7 @@
 /* Where a breakpoint or watchpoint was met. */
 struct timeline_hit {
 	bool watch;
+	bool device;     /* watchpoints: a device wrote, or a reset; no instruction did */
 	uint64_t icount; /* breakpoint: of the state before its instruction; watchpoint: before the
 			    step that made the access */
 	uint32_t vcpu;
@@ -96,10 +97,16 @@ void timeline_checkpoint(struct timeline *timeline);
 void timeline_checkpoint_size(const struct timeline *timeline, unsigned *ret_n,
 			      uint64_t *ret_bytes);
 
-/* What the guest has written to stream 0 before the position. The bytes stay valid until the next
- * movement. */
-const uint8_t *timeline_console(const struct timeline *timeline, size_t *ret_n);
-/* The count of the state before the step that wrote byte n of it. */
+enum timeline_console {
+	TIMELINE_SERIAL, /* stream 0 */
+	TIMELINE_SHOWN,  /* all streams that a replay sends to stdout or stderr, as they came */
+	TIMELINE_CONSOLES
+};
+
+/* What the guest has written before the position. The bytes stay valid until the next movement. */
+const uint8_t *timeline_console(const struct timeline *timeline, enum timeline_console which,
+				size_t *ret_n);
+/* The count of the state before the step that wrote byte n of the first. */
 uint64_t timeline_console_icount(const struct timeline *timeline, size_t n);
 
 /* Why the last movement FAILED, for one line; never NULL. */

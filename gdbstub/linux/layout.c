@@ -115,6 +115,15 @@ static bool read_mappings(const struct btf *btf, struct linux_layout *layout)
 	return layout->page_bytes && layout->page_uptodate < 64;
 }
 
+/* Renamed in Linux 5.14. */
+static bool read_state(const struct btf *btf, struct linux_layout *layout)
+{
+	uint32_t bytes;
+
+	return btf_member(btf, "task_struct", "__state", &layout->task_state, &bytes) ||
+	       btf_member(btf, "task_struct", "state", &layout->task_state, &bytes);
+}
+
 bool linux_layout_read(const struct btf *btf, struct linux_layout *ret_layout,
 		       const char **ret_missing)
 {
@@ -128,6 +137,7 @@ bool linux_layout_read(const struct btf *btf, struct linux_layout *ret_layout,
 	if (!read_fpu(btf, &layout))
 		return false;
 	layout.has_mappings = read_mappings(btf, &layout);
+	layout.has_state = read_state(btf, &layout);
 	layout.has_hot_area =
 		btf_member(btf, "pcpu_hot", "current_task", &layout.hot_current, &bytes);
 	*ret_layout = layout;

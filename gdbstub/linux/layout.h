@@ -27,7 +27,9 @@ struct linux_layout {
 	bool fpu_is_apart;
 	uint32_t fpu_state_area; /* in what is pointed to */
 	uint32_t stack_bytes;    /* of a thread in the kernel */
-	bool has_hot_area;       /* the current task's address lies in pcpu_hot (Linux 6.2 on) */
+	bool has_state;
+	uint32_t task_state;
+	bool has_hot_area; /* the current task's address lies in pcpu_hot (Linux 6.2 on) */
 	uint32_t hot_current;
 };
 

@@ -91,6 +91,15 @@ bool task_in_user_mode(const struct linux_guest *guest, uint64_t task)
 	return vcpu >= 0 && guest->machine->vcpu[vcpu].cpl == 3;
 }
 
+/* Linux include/linux/sched.h */
+#define STATE_UNINTERRUPTIBLE 2
+
+bool task_waits_firmly(const struct linux_guest *guest, uint64_t task)
+{
+	return guest->at.has_state &&
+	       linux_read_u32(guest, task + guest->at.task_state) & STATE_UNINTERRUPTIBLE;
+}
+
 uint64_t task_pgd(const struct linux_guest *guest, uint64_t mm)
 {
 	const struct machine *machine = guest->machine;

@@ -31,6 +31,9 @@ int task_vcpu(const struct linux_guest *guest, uint64_t task);
 /* A task is in user mode when its vCPU executes at CPL 3. */
 bool task_in_user_mode(const struct linux_guest *guest, uint64_t task);
 
+/* It waits for something that signals do not end (TASK_UNINTERRUPTIBLE). */
+bool task_waits_firmly(const struct linux_guest *guest, uint64_t task);
+
 /*
  * The registers that a thread has in user mode: the vCPU's where it runs there, else what the
  * kernel saved. pgd_gpa: the root of its page tables. In the first and last instructions of a stay
