@@ -19,7 +19,9 @@
 #define FIXTURE_RAM       (UINT64_C(4) << 20)
 
 /* Where the parts lie in the image. */
+#define FIXTURE_IRET     0x3000u
 #define FIXTURE_BANNER   0x4000u
+#define FIXTURE_FREE     0x5000u /* up to FIXTURE_KALLSYMS */
 #define FIXTURE_KALLSYMS 0x10000u
 #define FIXTURE_BTF      0x30000u
 #define FIXTURE_ORC_IP   0x50000u
@@ -131,6 +133,7 @@ static void fixture_names(struct fixture *f, uint64_t btf_bytes, uint32_t n_orc)
 		sprintf(name, "fn_%u", i);
 		fixture_name(f, base + 0x100 + i * 16, i % 2 ? 't' : 'T', name);
 	}
+	fixture_name(f, base + FIXTURE_IRET, 'T', "native_irq_return_iret");
 	fixture_name(f, base + FIXTURE_BANNER, 'D', "linux_banner");
 	if (!f->layout->no_btf) {
 		fixture_name(f, base + FIXTURE_BTF, 'R', "__start_BTF");
@@ -410,7 +413,7 @@ static void fixture_module(struct fixture *f)
 	memcpy(f->image + FIXTURE_MODULE + MODULE_ORC, entries, sizeof(entries));
 }
 
-static void fixture_build(struct fixture *f, const struct fixture_layout *layout)
+static inline void fixture_build(struct fixture *f, const struct fixture_layout *layout)
 {
 	memset(f, 0, sizeof(*f));
 	f->layout = layout;
