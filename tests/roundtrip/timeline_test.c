@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "replayer/timeline.h"
-#include "tests/roundtrip/harness.h"
+#include "tests/roundtrip/check_twice.h"
+#include "tests/roundtrip/moves.h"
 #include "tests/tap.h"
 #include "vmm/mmu/mmu.h"
 
@@ -22,14 +22,6 @@
 #define LITTLE_BYTES (UINT64_C(2) << 20)
 #define TINY_BYTES   (UINT64_C(64) << 10)
 
-/* Everything there is to compare at a count. */
-struct state {
-	uint64_t icount;
-	uint64_t registers; /* of the whole encoded state */
-	uint64_t ram;       /* of every byte, page by page */
-	struct digest digest;
-};
-
 static uint64_t rng = 12345;
 
 static uint64_t random_below(uint64_t n)
@@ -38,28 +30,7 @@ static uint64_t random_below(uint64_t n)
 	return (rng >> 16) % n;
 }
 
-static int hash_page(void *ctx, uint64_t gpa, const uint8_t *page)
-{
-	static const uint8_t zeros[PAGE_BYTES];
-
-	if (memcmp(page, zeros, PAGE_BYTES) != 0)
-		*(uint64_t *)ctx = XXH3_64bits_withSeed(page, PAGE_BYTES, *(uint64_t *)ctx ^ gpa);
-	return 0;
-}
-
-static void take_state(struct machine *machine, struct state *ret)
-{
-	size_t n = machine_state_bytes(machine);
-	uint8_t *bytes = malloc(n);
-
-	machine_state_encode(machine, bytes);
-	*ret = (struct state){.icount = machine->icount, .registers = XXH3_64bits(bytes, n)};
-	memory_each_page(machine->memory, hash_page, &ret->ram);
-	machine_digest(machine, &ret->digest);
-	free(bytes);
-}
-
-static bool same_state(const struct state *a, const struct state *b)
+static bool same_state(const struct seen_state *a, const struct seen_state *b)
 {
 	if (a->icount == b->icount && a->registers == b->registers && a->ram == b->ram &&
 	    !memcmp(&a->digest, &b->digest, sizeof(a->digest)))
@@ -89,7 +60,7 @@ static int compare_counts(const void *a, const void *b)
 }
 
 /* States at ascending counts by one straight run of a plain replayer. */
-static void run_straight(const char *path, struct state states[N_POINTS])
+static void run_straight(const char *path, struct seen_state states[N_POINTS])
 {
 	const struct replayer_config config = {.engine = &interp_engine_ops};
 	struct log_reader *reader = open_file(path);
@@ -111,7 +82,7 @@ static void run_straight(const char *path, struct state states[N_POINTS])
 	qsort(icount, N_POINTS, sizeof(icount[0]), compare_counts);
 	for (unsigned i = 0; i < N_POINTS; i++) {
 		replayer_run_until(replayer, icount[i]);
-		take_state(replayer_machine(replayer), &states[i]);
+		seen_state_take(replayer_machine(replayer), &states[i]);
 	}
 	replayer_destroy(replayer);
 	log_reader_close(reader);
@@ -131,16 +102,16 @@ static struct timeline *open_timeline(struct log_reader *reader, uint64_t bytes)
 	return timeline;
 }
 
-static bool is_at(struct timeline *timeline, const struct state *expected)
+static bool is_at(struct timeline *timeline, const struct seen_state *expected)
 {
-	struct state state;
+	struct seen_state state;
 
-	take_state(timeline_machine(timeline), &state);
+	seen_state_take(timeline_machine(timeline), &state);
 	return same_state(expected, &state);
 }
 
 /* Steps back and forth around a known state. */
-static bool step_around(struct timeline *timeline, const struct state *expected)
+static bool step_around(struct timeline *timeline, const struct seen_state *expected)
 {
 	unsigned back = 0;
 
@@ -155,7 +126,7 @@ static bool step_around(struct timeline *timeline, const struct state *expected)
 
 static void test_seek(const char *name, const char *path, uint64_t bytes, unsigned n_moves)
 {
-	struct state states[N_POINTS];
+	struct seen_state states[N_POINTS];
 	struct log_reader *reader = open_file(path);
 	struct timeline *timeline = open_timeline(reader, bytes);
 	unsigned bad = 0, over = 0, n;
@@ -163,7 +134,7 @@ static void test_seek(const char *name, const char *path, uint64_t bytes, unsign
 
 	run_straight(path, states);
 	for (unsigned i = 0; i < n_moves; i++) {
-		const struct state *expected = &states[random_below(N_POINTS)];
+		const struct seen_state *expected = &states[random_below(N_POINTS)];
 		if (timeline_seek(timeline, expected->icount) == TIMELINE_FAILED)
 			tap_note("seek: %s", timeline_error(timeline));
 		bad += !is_at(timeline, expected);
@@ -618,8 +589,10 @@ static void test_guests(char *folder, const struct recording_request *request, s
 		if (made.disk)
 			made.disk = disk;
 		harness_record(&made, "guest.rpz", &recording);
-		if (tap_ok(!recording.code, "%s: records", made.guest))
+		if (tap_ok(!recording.code, "%s: records", made.guest)) {
 			test(made.guest, recording.path);
+			check_twice(made.guest, recording.path);
+		}
 	}
 	harness_finish();
 }

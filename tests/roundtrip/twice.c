@@ -1,14 +1,18 @@
 #include "tests/roundtrip/twice.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "replayer/replayer.h"
+#include "tests/roundtrip/moves.h"
 
 #define TEXT_BYTES 512
+#define SEEN_MAX   4 /* stops whose whole state is kept, for seeks */
+#define MOVES      6
 
 struct stop {
 	uint64_t icount;
@@ -19,6 +23,8 @@ struct twice {
 	const struct twice_request *request;
 	struct stop *stop; /* ascending; the last is the end */
 	unsigned n_stops;
+	struct seen_state seen[SEEN_MAX];
+	unsigned n_seen;
 	bool whole; /* the recording ended in good order */
 	bool failed;
 };
@@ -128,6 +134,22 @@ static bool run_to(struct twice *twice, struct pass *pass, unsigned n, const cha
 		     replayer_error(pass->replayer)->text);
 }
 
+/* True for SEEN_MAX stops, or all there are, spread over those before the end: what is delivered at
+ * the last count is behind the state that a seek to it finds. */
+static bool is_seen(const struct twice *twice, unsigned stop)
+{
+	unsigned n = twice->n_stops - 1;
+
+	return stop < n && (stop + 1) * SEEN_MAX / n > stop * SEEN_MAX / n;
+}
+
+static void take_stop(struct twice *twice, unsigned n, struct machine *machine)
+{
+	machine_digest(machine, &twice->stop[n].digest);
+	if (is_seen(twice, n))
+		seen_state_take(machine, &twice->seen[twice->n_seen++]);
+}
+
 static void run_straight(struct twice *twice, struct console *console)
 {
 	struct pass pass = {.console = *console};
@@ -136,7 +158,7 @@ static void run_straight(struct twice *twice, struct console *console)
 	if (!open_pass(twice, &pass))
 		return;
 	for (i = 0; i < twice->n_stops && run_to(twice, &pass, i, "straight"); i++)
-		machine_digest(replayer_machine(pass.replayer), &twice->stop[i].digest);
+		take_stop(twice, i, replayer_machine(pass.replayer));
 	check(twice,
 	      i == twice->n_stops && (replayer_digests_checked(pass.replayer) > 0 || !twice->whole),
 	      "straight: %u stops, %" PRIu64 " instructions, %" PRIu64 " recorded digests", i,
@@ -192,6 +214,39 @@ static void run_with_saves(struct twice *twice, struct console *console)
 	*console = pass.console;
 }
 
+/* ---- seeks ---- */
+
+static void *run_moves(void *moves)
+{
+	moves_run(moves);
+	return NULL;
+}
+
+/* The way with saves and the seeks need nothing of each other: side by side they take less time. */
+static void run_again(struct twice *twice, struct console *console)
+{
+	struct moves moves = {
+		.path = twice->request->path,
+		.engine = twice->request->engine,
+		.seen = twice->seen,
+		.n_seen = twice->n_seen,
+		.n_moves = MOVES,
+		.seed = twice->request->seed,
+	};
+	bool beside;
+	pthread_t thread;
+
+	if (!twice->n_seen)
+		return;
+	beside = pthread_create(&thread, NULL, run_moves, &moves) == 0;
+	run_with_saves(twice, console);
+	if (beside)
+		pthread_join(thread, NULL);
+	else
+		moves_run(&moves);
+	check(twice, moves.good, "seeks: %s", moves.text);
+}
+
 static int by_icount(const void *a, const void *b)
 {
 	const struct stop *x = a, *y = b;
@@ -237,7 +292,7 @@ bool twice_replay(const struct twice_request *request)
 		return check(&twice, false, "no memory for %u stops", twice.n_stops);
 	if (choose_stops(&twice)) {
 		run_straight(&twice, &first);
-		run_with_saves(&twice, &second);
+		run_again(&twice, &second);
 		check(&twice,
 		      !first.failed && first.bytes == second.bytes && first.hash == second.hash,
 		      "the same console: %" PRIu64 " bytes", first.bytes);

@@ -1,8 +1,8 @@
 /*
- * Replays a recording twice and compares: straight, with stops at random counts, and with the
- * machine saved at some of them and restored into a new replayer of a newly opened file. At each
- * stop the digests must be equal, at the end all output too. The recording may be one that was cut
- * short, in or between chunks.
+ * Replays a recording again and again and compares: straight, with stops at random counts; with the
+ * machine saved at some of them and restored into a new replayer of a newly opened file; and by
+ * seeks of a timeline, forwards and backwards (moves.h). At each stop the digests must be equal, at
+ * the end all output too. The recording may be one that was cut short, in or between chunks.
  */
 #ifndef REPRISE_TESTS_ROUNDTRIP_TWICE_H
 #define REPRISE_TESTS_ROUNDTRIP_TWICE_H
