@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from boot import record_boot
-from remote import Client, done, ok, same
+from remote import Client, check_twice, done, ok, same
 
 TOOL = sys.argv[1]
 PANIC = "grep ' panic$' /proc/kallsyms; echo c >/proc/sysrq-trigger\n"
@@ -76,7 +76,7 @@ def test_panic(folder):
 
 
 def test_signal(folder, command, status, name, function=None):
-    file = folder / "run.rpz"
+    file = folder / f"run{status}.rpz"
     result = subprocess.run([TOOL, "run", "-o", file, "--", *command], stdin=subprocess.DEVNULL,
                             capture_output=True, check=False)
     same(result.returncode, status, f"{name}: recorded")
@@ -118,6 +118,7 @@ def main():
         test_panic(folder)
         test_signal(folder, [sys.argv[3]], 128 + 11, "a wild write", "write_to")
         test_signal(folder, ["/bin/sh", "-c", "kill -ABRT $$"], 128 + 6, "a signal that was sent")
+        check_twice(TOOL, folder)
     done()
 
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from remote import done, ok, same
+from remote import check_twice, done, ok, same
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "debugging.md"
@@ -82,6 +82,7 @@ def main():
         same(len(parts), len(steps) - gdb, "gdb takes every command")
         for (prompt, command, lines), part in zip(steps[gdb:], parts):
             same(normal(part), normal(lines), f"{prompt} {command}")
+        check_twice(sys.argv[1], folder)
     done()
 
 

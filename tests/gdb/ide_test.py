@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from remote import done, ok, same
+from remote import check_twice, done, ok, same
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/gdb.md"
 
@@ -108,6 +108,7 @@ def main():
         session(config, address)
         same(server.wait(timeout=60), 0, "--once: the server ends with the connection")
         server.stdout.close()
+        check_twice(sys.argv[1], folder)
     done()
 
 

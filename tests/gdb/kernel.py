@@ -9,6 +9,7 @@ import gdb
 sys.path.insert(0, os.path.dirname(__file__))
 
 # pylint: disable=wrong-import-position
+import session
 from checks import check, execute, icount, register, seek
 
 
@@ -130,6 +131,14 @@ def faults():
     gdb.execute("delete")
 
 
+def there_and_back():
+    """The way of session.py, by a function's name."""
+    hits = session.breakpoints("do_sys_openat2")
+    seek(hits[0])
+    check(names_of_frames()[0] == "do_sys_openat2", "break do_sys_openat2", names_of_frames())
+    gdb.execute("delete")
+
+
 def modules():
     """Functions of a loaded module, and frames through them."""
     seek("end")
@@ -176,6 +185,7 @@ def main():
     backtrace()
     interrupts()
     faults()
+    there_and_back()
     modules()
     every_frame()
     print("check done", flush=True)

@@ -1,15 +1,18 @@
-"""The kernel's symbols, types and frames in a real gdb on a recorded Debian boot.
+"""A real gdb on a recorded Debian boot: the kernel's symbols, types and frames, and a session without.
 
 Usage: kernel_test.py REPRISE [--material FOLDER] [RECORDING]
 --material: the other kernels that packages.sh strange has unpacked there, instead of that in /boot."""
 
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from remote import done, ok, same
+import run_gdb
+from boot import newest_kernel, record_boot
+from remote import Server, check_twice, done, ok
 
 SOURCE = Path(__file__).resolve().parents[2]
 SCRIPT = """echo hello; ls / >/dev/null; dd if=/dev/zero of=/dev/null bs=1M count=4 2>/dev/null
@@ -17,34 +20,8 @@ i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; echo bye
 """
 
 
-def record(folder, kernel, *options):
-    script, initramfs, file = (Path(folder) / name for name in ("script", "initramfs", "boot.rpz"))
-    script.write_text(SCRIPT)
-    subprocess.run([SOURCE / "tools/make-initramfs.sh", "-k", kernel, "-o", initramfs, script],
-                   check=True, stdout=subprocess.DEVNULL)
-    result = subprocess.run([sys.argv[1], "record", "--kernel", kernel, "--initrd", initramfs,
-                             "-o", file, *options], stdin=subprocess.DEVNULL, capture_output=True,
-                            check=False)
-    same(result.returncode, 0, f"{kernel.name}: a boot is recorded")
-    return file
-
-
 def run(file, *options, gdb=()):
-    return subprocess.run([sys.argv[1], "gdb", "--quiet", *options, file, "--", "-nx", "-q", "-batch",
-                           *gdb], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=1200, check=False)
-
-
-def take_checks(name, gdb):
-    for line in gdb.stdout.splitlines():
-        if line.startswith("check ok - "):
-            ok(True, f"{name}: " + line.removeprefix("check ok - "))
-        elif line.startswith("check not ok - "):
-            ok(False, f"{name}: " + line.removeprefix("check not ok - "))
-        elif line.startswith("# "):
-            print(line)
-    ok("check done" in gdb.stdout and gdb.returncode == 0, f"{name}: gdb came to the script's end",
-       gdb.returncode, gdb.stdout[-2000:], gdb.stderr[-2000:])
+    return run_gdb.run([sys.argv[1], "gdb", "--quiet", *options, file, "--", "-nx", "-q", "-batch", *gdb])
 
 
 def test_start(name, file):
@@ -76,15 +53,70 @@ def test_file(name, file, folder):
        gdb.returncode, gdb.stderr)
 
 
+SHIFT = 0x2000000
+
+
+def link_vmlinux(folder, elf, banner, comm):
+    """A small vmlinux with debugging information, linked SHIFT below where the recorded kernel lies."""
+    places = {"text": "_text", "banner": "linux_banner", "init_task": "init_task", "vfs_read": "vfs_read"}
+    at = {section: address(elf, name) - SHIFT for section, name in places.items()}
+    vmlinux = Path(folder) / "vmlinux"
+    subprocess.run(["cc", "-g", "-gdwarf-4", "-O2", "-mcmodel=kernel", "-fno-pic", "-no-pie", "-nostdlib", "-static",
+                    "-ffreestanding", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-Wl,--build-id=none",
+                    f"-DBANNER=\"{banner}\"", f"-DOFFSET_OF_COMM={comm}", f"-Wl,--defsym=_text={at['text']:#x}",
+                    "-Wl,-e,0", *(f"-Wl,--section-start=.{section}={place:#x}" for section, place in at.items()
+                                  if section != "text"),
+                    Path(__file__).with_name("guests") / "vmlinux.c", "-o", vmlinux], check=True)
+    return vmlinux
+
+
+def test_dwarf(name, file, folder):
+    """--vmlinux with DWARF: its lines, types and arguments, at the offset at which the kernel lies."""
+    elf = Path(folder) / "kernel.elf"
+    told = subprocess.run([sys.argv[1], "symbols", "-o", elf, file], capture_output=True, text=True, check=True)
+    banner = re.search(r" of (Linux version .*)$", told.stdout, re.M)[1].replace('"', '\\"')
+    gdb = run(file, "--at", "start", "--vmlinux", elf,
+              gdb=["-ex", "p (long)&((struct task_struct *)0)->comm"])
+    vmlinux = link_vmlinux(folder, elf, banner, re.search(r"\$1 = (\d+)", gdb.stdout)[1])
+    gdb = run(file, "--at", "end", "--vmlinux", vmlinux,
+              gdb=["-ex", "break vfs_read", "-ex", "reverse-continue", "-ex", "p count == $rdx", "-ex", "list",
+                   "-ex", "p init_task.comm", "-ex", "ptype file", "-ex", "p &vfs_read"])
+    ok(re.search(r"vfs_read \(file=.*vmlinux\.c:\d+", gdb.stdout), f"{name}: DWARF: break at a line", gdb.stdout,
+       gdb.stderr)
+    ok("/* the function */" in gdb.stdout, f"{name}: DWARF: list", gdb.stdout)
+    ok("$1 = 1" in gdb.stdout, f"{name}: DWARF: arguments", gdb.stdout)
+    ok('$2 = "swapper' in gdb.stdout, f"{name}: DWARF: a variable", gdb.stdout)
+    ok("long only_here;" in gdb.stdout, f"{name}: DWARF: its own types", gdb.stdout)
+    ok(f"{address(elf, 'vfs_read'):x} <vfs_read>" in gdb.stdout, f"{name}: DWARF: at the recorded addresses",
+       gdb.stdout)
+    ok("another kernel" not in gdb.stderr, f"{name}: DWARF: no complaint about the banner", gdb.stderr)
+
+
+def test_session(name, file):
+    """Without symbols, over plain reprise serve; and started by reprise itself."""
+    with Server(sys.argv[1], file, "--at", "start") as server:
+        gdb = run_gdb.run_script(server.socket, "session.py")
+        run_gdb.take_checks(gdb, f"{name}: session")
+        run_gdb.says_begin(gdb)
+    gdb = run(file, "--at", "1000", gdb=["-ex", "monitor when", "-ex", "kill"])
+    ok(gdb.returncode == 0 and "icount 1000 of" in gdb.stdout + gdb.stderr, f"{name}: reprise gdb --at 1000",
+       gdb.stdout, gdb.stderr)
+
+
 def test_kernel(kernel, file=None):
     name = kernel.name.removeprefix("vmlinuz-")
     with tempfile.TemporaryDirectory() as folder:
-        file = file or record(folder, kernel)
+        given = file
+        file = given or record_boot(sys.argv[1], folder, SCRIPT, kernel=kernel)
         start = time.monotonic()
-        take_checks(name, run(file, gdb=["-x", Path(__file__).with_name("kernel.py")]))
+        run_gdb.take_checks(run(file, gdb=["-x", Path(__file__).with_name("kernel.py")]), name)
         print(f"# {name}: gdb's script took {time.monotonic() - start:.1f} s")
         test_start(name, file)
         test_file(name, file, folder)
+        test_dwarf(name, file, folder)
+        test_session(name, file)
+        if not given:
+            check_twice(sys.argv[1], folder)
 
 
 def test_relocated(kernel):
@@ -95,17 +127,19 @@ def test_relocated(kernel):
         data[0x248:0x250] = bytes(8) # payload_offset, payload_length: none
         image.write_bytes(data)
         linked = Path(folder) / "linked.elf"
-        subprocess.run([sys.argv[1], "symbols", "-q", "-o", linked, record(folder, kernel)], check=True)
+        subprocess.run([sys.argv[1], "symbols", "-q", "-o", linked,
+                        record_boot(sys.argv[1], folder, SCRIPT, kernel=kernel)], check=True)
         subprocess.run([sys.argv[1], "record", "--kernel", image, "--initrd",
                         Path(folder) / "initramfs", "-o", file, "--clock", "virtual", "--seed", "1"],
                        stdin=subprocess.DEVNULL, capture_output=True, check=True)
         subprocess.run([sys.argv[1], "symbols", "-q", "-o", elf, file], check=True)
         ok(address(elf, "_text") not in (None, address(linked, "_text")), "relocated: it was relocated",
            address(elf, "_text"))
-        take_checks("relocated", run(file, gdb=["-x", Path(__file__).with_name("kernel.py")]))
+        run_gdb.take_checks(run(file, gdb=["-x", Path(__file__).with_name("kernel.py")]), "relocated")
         gdb = run(file, "--vmlinux", linked, gdb=["-ex", "p &vfs_read"])
         ok(f"{address(elf, 'vfs_read'):x} <vfs_read>" in gdb.stdout, "relocated: --vmlinux goes along",
            gdb.stdout, gdb.stderr)
+        check_twice(sys.argv[1], folder)
 
 
 def address(elf, name):
@@ -123,12 +157,12 @@ def main():
         ok(len(kernels) == 2, "two other kernels", kernels)
         for kernel in kernels:
             test_kernel(kernel)
-        test_relocated(sorted(Path("/boot").glob("vmlinuz-*cloud*"))[-1])
+        test_relocated(newest_kernel())
         done()
-    kernels = sorted(Path("/boot").glob("vmlinuz-*cloud*"))
-    if not ok(kernels, "a kernel as /boot/vmlinuz-*cloud*", "install linux-image-cloud-amd64"):
+    kernel = newest_kernel()
+    if not ok(kernel, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64"):
         done()
-    test_kernel(kernels[-1], *arguments)
+    test_kernel(kernel, *arguments)
     done()
 
 

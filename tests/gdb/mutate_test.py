@@ -1,4 +1,5 @@
-"""Mutated packets never crash the server. Usage: mutate_test.py REPRISE GUEST-FOLDER [COUNT [SEED]]
+"""Mutated packets never crash the server, half of them in either view.
+Usage: mutate_test.py REPRISE GUEST-FOLDER SEGFAULT-PROGRAM [COUNT [SEED]]
 
 With a server built with -Db_sanitize=address,undefined, any report ends it and the test fails."""
 
@@ -7,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 
-from remote import Client, Server, done, ok, same
+from remote import Client, Server, check_twice, done, ok, same
 
+# Of the machine view of the guest random, where process and thread are 1.
 SEEDS = [
     b"qSupported:multiprocess+;swbreak+", b"?", b"g", b"p10", b"P10=00", b"m100000,40",
     b"M100000,2:0000", b"X100000,2:ab", b"c", b"s", b"bc", b"bs", b"vCont?", b"vCont;c",
@@ -29,8 +31,28 @@ SEEDS = [
     b"Z0,100010,1;X10,24001000001a25000000000000000004",
 ]
 
+# More of the process view, where a program's code and stack lie at other places.
+PROCESS_SEEDS = [
+    "m{pc:x},40", "m{sp:x},100", "x{sp:x},20", "vCont;r{pc:x},{end:x}:p{pid:x}.{pid:x}", "Hgp{pid:x}.{pid:x}",
+    "Tp{pid:x}.{pid:x}", "qGetTLSAddr:p{pid:x}.{pid:x},0,0", "vCont;s:p{pid:x}.{pid:x};c", "Z0,{pc:x},1",
+    "z0,{pc:x},1", "Z2,{sp:x},8", "z2,{sp:x},8", "Z3,{sp:x},1000", "z3,{sp:x},1000", "Z4,{sp:x},ffff",
+    "z4,{sp:x},ffff", "Z1,{pc:x},1;X4,26000727X1,27", "qSearch:memory:{sp:x};2000;abc",
+    "vFile:open:{maps},0,0", "qXfer:auxv:read::0,1000", "qXfer:exec-file:read:{pid:x}:0,100",
+    "qRcmd,{last_write}", "qRcmd,{translate}", "qRcmd,7365656b207374617274",
+]
 
-def mutate(packet):
+
+def process_seeds(client):
+    """The seeds for where the process stands now."""
+    pid = int(client.ask("qC")[3:].split(".")[0], 16)
+    pc, sp = (int.from_bytes(bytes.fromhex(client.ask(packet)), "little") for packet in ("p10", "p7"))
+    return SEEDS + [seed.format(pid=pid, pc=pc, end=pc + 64, sp=sp, maps=f"/proc/{pid}/maps".encode().hex(),
+                                last_write=f"last-write {sp:#x} 8".encode().hex(),
+                                translate=f"translate {sp:#x}".encode().hex()).encode()
+                    for seed in PROCESS_SEEDS]
+
+
+def mutate(packet, seeds):
     data = bytearray(packet)
     for _ in range(random.choice((0, 1, 1, 2, 3, 8))):
         kind = random.randrange(6)
@@ -42,7 +64,7 @@ def mutate(packet):
         elif kind == 2 and data:
             del data[at - 1]
         elif kind == 3:
-            data[at:at] = random.choice(SEEDS)[:random.randrange(20)]
+            data[at:at] = random.choice(seeds)[:random.randrange(20)]
         elif kind == 4:
             del data[at:]
         else:
@@ -59,37 +81,51 @@ def ends_connection(packet):
     return packet[:1] in (b"D", b"k") or packet.startswith(b"vKill;")
 
 
+def record(path, *command):
+    subprocess.run([sys.argv[1], *command[:1], "-o", path, *command[1:]], stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def send_mutations(client, seeds, count):
+    """Returns how many were answered, and the last that was sent."""
+    answered, packet = 0, b""
+    while answered < count:
+        packet = mutate(random.choice(seeds), seeds)
+        if ends_connection(packet):
+            continue
+        client.send_raw(frame(packet))
+        reply = client.receive()
+        while reply and reply.startswith("O") and reply != "OK":
+            reply = client.receive()
+        if reply is None:
+            break
+        answered += 1
+    return answered, packet
+
+
+def test_view(name, count, make_seeds, file, *options):
+    with Server(sys.argv[1], file, *options) as server:
+        client = Client(server.socket, timeout=600)
+        answered, last = send_mutations(client, make_seeds(client), count)
+        same(answered, count, f"{name}: mutated packets are answered")
+        ok(answered == count, f"{name}: the last one sent", last)
+        client.close()
+        client = Client(server.socket, timeout=600)
+        ok(client.ask("qC").startswith("QCp"), f"{name}: and the server serves on")
+        client.close()
+    ok(server.status in (0, -15), f"{name}: it ends in good order", server.status)
+
+
 def main():
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 3000
-    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
-    random.seed(seed)
+    count = int(sys.argv[4]) if len(sys.argv) > 4 else 3000
+    random.seed(int(sys.argv[5]) if len(sys.argv) > 5 else 1)
     with tempfile.TemporaryDirectory() as folder:
-        file = folder + "/random.rpz"
-        subprocess.run([sys.argv[1], "record", "--kernel", sys.argv[2] + "/random.elf", "--mem",
-                        "16M", "--clock", "virtual", "-o", file], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        with Server(sys.argv[1], file, "--at", "start") as server:
-            client = Client(server.socket)
-            sent, answered, packet = 0, 0, b""
-            while sent < count:
-                packet = mutate(random.choice(SEEDS))
-                if ends_connection(packet):
-                    continue
-                sent += 1
-                client.send_raw(frame(packet))
-                reply = client.receive()
-                while reply and reply.startswith("O") and reply != "OK":
-                    reply = client.receive()
-                if reply is None:
-                    break
-                answered += 1
-            same(answered, count, f"mutated packets are answered, seed {seed}")
-            ok(answered == count, "the last one sent", packet)
-            client.close()
-            client = Client(server.socket)
-            same(client.ask("qC"), "QCp1.1", "and the server serves on")
-            client.close()
-        ok(server.status in (0, -15), "it ends in good order", server.status)
+        machine, process = folder + "/random.rpz", folder + "/segfault.rpz"
+        record(machine, "record", "--kernel", sys.argv[2] + "/random.elf", "--mem", "16M", "--clock", "virtual")
+        record(process, "run", "--", sys.argv[3])
+        test_view("machine", count // 2, lambda client: SEEDS, machine, "--at", "start")
+        test_view("process", count - count // 2, process_seeds, process, "--process", "segfault", "--at", "crash")
+        check_twice(sys.argv[1], folder)
     done()
 
 

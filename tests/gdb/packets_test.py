@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-from remote import Client, Server, done, ok, same
+from remote import Client, Server, check_twice, done, ok, same
 
 # Each packet and what the whole answer must match.
 TRANSCRIPT = [
@@ -86,6 +86,8 @@ MONITOR = [
     ("dance", r"no such command; monitor help lists them\n", "E01"),
     ("seek end", r"(?s)icount (\d+) of \1,.*", "OK"),
     ("console", r"(?s).*time done\n", "OK"),
+    ("console serial", r"(?s).*time done\n", "OK"),
+    ("console parallel", r".*wanted\n", "E01"),
 ]
 
 
@@ -192,8 +194,35 @@ def test_interrupt(server):
     client.monitor("seek 0")
     client.send_raw(b"$c#63\x03")
     reply = client.receive()
-    ok(reply.startswith("T02") or "replaylog:end" in reply, "^C ends a continue", reply)
+    ok(reply.startswith("T02"), "^C ends a continue, though it came with it", reply)
     client.close()
+
+
+def test_refusal(client):
+    client.monitor("seek 1000")
+    client.ask("M100000,1:00")
+    client.send("s")
+    text = client.receive()
+    ok(text.startswith("O") and b"nothing was written at 0x100000" in bytes.fromhex(text[1:]),
+       "the stop behind a refused write says why", text)
+    same(client.receive(), "T05thread:p1.1;", "and then tells the stop")
+    client.ask("X100000,0:")
+    same(client.ask("s"), "T05thread:p1.1;", "once; a question for the packet is no write")
+
+
+def test_consoles(folder):
+    """A virtio console is shown where it comes in between."""
+    file = folder + "/console.rpz"
+    subprocess.run([sys.argv[1], "record", "--kernel", sys.argv[2] + "/console.elf", "--mem", "32M", "--console",
+                    "virtio", "-o", file], input=b"world\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   check=True)
+    with Server(sys.argv[1], file) as server:
+        client = Client(server.socket)
+        same(client.monitor("console")[0], "serial\nhello, hvc0\nworld\nserial again\nconsole done\n",
+             "monitor console: all consoles")
+        same(client.monitor("console serial")[0], "serial\nserial again\n",
+             "monitor console serial: one of them")
+        client.close()
 
 
 def main():
@@ -204,6 +233,8 @@ def main():
             client = Client(server.socket)
             for packet, expected in TRANSCRIPT:
                 reply = client.ask(packet)
+                while reply.startswith("O") and reply != "OK":  # the reason for what was refused
+                    reply = client.receive()
                 ok(re.fullmatch(expected, reply, re.S), f"{packet!r}", reply)
             for command, expected, status in MONITOR:
                 output, reply = client.monitor(command)
@@ -211,6 +242,7 @@ def main():
                    reply)
             test_breakpoint(client)
             test_watchpoint(client)
+            test_refusal(client)
             client.close()
             test_framing(server)
             test_interrupt(server)
@@ -219,6 +251,8 @@ def main():
             same(client.receive(), None, "kill closes the connection")
             server.process.wait(timeout=60)
             same(server.process.returncode, 0, "and ends the server")
+        test_consoles(folder)
+        check_twice(sys.argv[1], folder)
     done()
 
 

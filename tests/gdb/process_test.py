@@ -1,13 +1,16 @@
 """A real gdb in the process view of recorded programs. Usage: process_test.py REPRISE [RECORDING…]"""
 
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from remote import Server, done, ok, run_session, same
+from remote import Client, Server, check_twice, done, ok, same
+from run_gdb import gdb_command, run, run_session
 
 HERE = Path(__file__).resolve().parent
+FAR = "p (char *)&far[6 << 20]"
 PROGRAMS = HERE / "programs"
 
 
@@ -38,14 +41,72 @@ def test_race(folder):
     race = record(folder, program, 139)
     program.unlink()
     with Server(sys.argv[1], race, "--process", "race", "--at", "crash") as server:
-        gdb = run_session(server, HERE / "race_session.py")
+        gdb = run_session(server, "race_session.py")
     ok("received signal SIGSEGV" in gdb.stdout, "gdb says what the program received",
        gdb.stdout[-1000:])
     refused(race, ["--process", "no-such"], "no process no-such; the last ones were:")
-    gdb = subprocess.run([sys.argv[1], "gdb", "-q", "--process", "race", race, "--", "-nx", "-q",
-                          "-batch", "-ex", "bt", "-ex", "kill"], stdin=subprocess.DEVNULL,
-                         capture_output=True, text=True, check=False)
+    gdb = run([sys.argv[1], "gdb", "-q", "--process", "race", race, "--", "-nx", "-q", "-batch", "-ex", "bt",
+               "-ex", "kill"])
     ok(gdb.returncode == 0 and "look ()" in gdb.stdout, "reprise gdb --process", gdb.stdout, gdb.stderr)
+
+
+def test_tally(folder):
+    """A failed assertion; ^C; how sessions end."""
+    tally = record(folder, build(folder, "tally"), 128 + 6)
+    with Server(sys.argv[1], tally, "--process", "tally", "--at", "crash") as server:
+        gdb = run_session(server, "tally_session.py")
+        ok("received signal SIGABRT" in gdb.stdout, "gdb says what the program received", gdb.stdout[-1000:])
+        test_interrupts(server)
+        gdb = run_gdb(server, "-ex", "monitor seek start", "-ex", "stepi", "-ex", "detach")
+        same(gdb.returncode, 0, "detach")
+        gdb = run_gdb(server, "-ex", "reverse-stepi", "-ex", "reverse-stepi")
+        ok("No more reverse-execution history" in gdb.stdout, "the next gdb goes on from there", gdb.stdout,
+           gdb.stderr)
+        test_killed_gdb(server)
+    gdb = run([sys.argv[1], "gdb", "-q", "--process", "tally", tally, "--", "-nx", "-q", "-batch",
+               "-ex", "call count()", "-ex", "set var till = 1", "-ex", "set var $rax = 1", "-ex", "kill"])
+    for text in ("Cannot call functions in the program", "Writing to memory is not allowed", "recording"):
+        ok(text in gdb.stderr, f"reprise gdb refuses: {text}", gdb.stderr)
+
+
+def run_gdb(server, *commands):
+    return run([*gdb_command(server.socket), *commands])
+
+
+def position(client):
+    return int(re.match(r"icount (\d+)", client.monitor("when")[0])[1])
+
+
+def test_interrupts(server):
+    """^C that comes with the packet is there when the server looks for the first time."""
+    client = Client(server.socket)
+    client.monitor("seek start")
+    start = position(client)
+    client.monitor("seek end")
+    end = position(client)
+    client.send_raw(b"$bc#c5\x03")
+    reply = client.receive()
+    ok(reply.startswith("T02thread:p") and start < position(client) <= end, "^C stops a reverse-continue", reply,
+       start, position(client), end)
+    client.monitor("seek start")
+    client.send_raw(b"$c#63\x03")
+    reply = client.receive()
+    ok(reply.startswith("T02thread:p") and start < position(client) < end, "^C stops a continue", reply, start,
+       position(client), end)
+    same(client.ask("s")[:3], "T05", "and it goes on from there")
+    client.close()
+
+
+def test_killed_gdb(server):
+    with subprocess.Popen([*gdb_command(server.socket), "-ex", "monitor seek end", "-ex", "echo running\\n",
+                           "-ex", "reverse-continue"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True) as gdb:
+        while "running" not in gdb.stdout.readline():
+            pass
+        gdb.kill()
+    client = Client(server.socket)
+    ok(client.ask("qC").startswith("QCp"), "a gdb that is killed leaves a server that serves on")
+    client.close()
 
 
 def test_mappings(folder):
@@ -53,7 +114,10 @@ def test_mappings(folder):
     program = build(folder, "mappings")
     mappings = record(folder, program, 0, "--no-attachments")
     with Server(sys.argv[1], mappings, "--process", "mappings") as server:
-        run_session(server, HERE / "mappings_session.py")
+        run_session(server, "mappings_session.py")
+        far = re.search(r"0x[0-9a-f]+", run_gdb(server, "-ex", FAR).stdout.split("$1 = ")[-1])[0]
+        gdb = run_gdb(server, "-ex", f"x/s {far}")
+        ok('"far"' in gdb.stdout, "a page that nothing has read, from the host by build-id", gdb.stdout, gdb.stderr)
     refused(mappings, ["--process", "mappings", "--at", "crash"], "no signal ended the process")
     sysroot = Path(folder) / "sysroot"
     moved = sysroot / str(program)[1:]
@@ -62,17 +126,22 @@ def test_mappings(folder):
     program.write_bytes(Path("/bin/true").read_bytes())
     for options, expected in (([], False), (["--sysroot", sysroot], True)):
         with Server(sys.argv[1], mappings, "--process", "mappings", *options) as server:
-            gdb = subprocess.run(["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-ex",
-                                  f"target remote {server.socket}", "-ex", "info line main"],
-                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            gdb = run_gdb(server, "-ex", "info line main", "-ex", f"x/s {far}")
         same("mappings.c" in gdb.stdout, expected,
              "symbols with --sysroot" if options else "none of a host file that is another")
+        if expected:
+            ok('"far"' in gdb.stdout, "a page that nothing has read, from --sysroot", gdb.stdout, gdb.stderr)
+        else:
+            ok("Cannot access memory at address" in gdb.stdout + gdb.stderr, "without a file gdb says that it is not there",
+               gdb.stdout, gdb.stderr)
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
         test_race(folder)
+        test_tally(folder)
         test_mappings(folder)
+        check_twice(sys.argv[1], folder)
     done()
 
 

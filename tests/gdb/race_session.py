@@ -21,6 +21,13 @@ def crash():
     check("sum += shared->value" in execute("list"), "list", execute("list"))
 
 
+def output():
+    check("12 bytes: hello there" in execute("monitor console"), "monitor console: what the program has written",
+          execute("monitor console"))
+    check("12 bytes" not in execute("monitor console serial"), "monitor console serial: not that",
+          execute("monitor console serial"))
+
+
 def threads():
     text = execute("info threads")
     check(text.count('"race"') == 2, "two threads", text)
@@ -42,6 +49,12 @@ def libraries():
     text = execute("info proc mappings")
     check("r-xp" in text and text.count("libc.so.6") > 2 and "[stack]" in text, "info proc mappings",
           text)
+
+
+def absent():
+    """The host has the program no more, and the guest has never read so far into it."""
+    text = execute("x/s &far[6 << 20]")
+    check('"far"' in text, "a page that nothing has read, from the attachments", text)
 
 
 def back_to_the_write():
@@ -99,11 +112,14 @@ def breakpoints():
     execute("break look if rounds == 5")
     execute("continue")
     check(int(gdb.parse_and_eval("rounds")) == 5, "a condition", execute("p rounds"))
+    execute("condition $bpnum rounds == 3")
+    execute("reverse-continue")
+    check(int(gdb.parse_and_eval("rounds")) == 3, "condition, backwards", execute("p rounds"))
     execute("delete")
     execute("break look")
     execute("ignore $bpnum 10")
     execute("continue")
-    check(int(gdb.parse_and_eval("rounds")) == 16, "ignore", execute("p rounds"))
+    check(int(gdb.parse_and_eval("rounds")) == 14, "ignore", execute("p rounds"))
     execute("reverse-finish")
     check(place()[0] == "main", "reverse-finish", place())
     execute("delete")
@@ -125,6 +141,12 @@ def lines():
         check(place() == expected, "reverse-next", place(), expected)
     execute("until " + str(LINES("printf")))
     check(place() == ("main", LINES("printf")), "until", place())
+    execute("display n")
+    text = execute("next")
+    check("n = 12" in text, "display", text)
+    text = execute("reverse-next")
+    check("n = 12" in text, "display, backwards", text)
+    execute("undisplay 1")
 
 
 def system_call():
@@ -162,15 +184,22 @@ def values():
     for name in ("st0", "mxcsr", "fs_base", "eflags", "orig_rax"):
         check(execute(f"p ${name}").startswith("$"), f"p ${name}")
     check("v4_int32" in execute("p $xmm0"), "p $xmm0")
+    check("look" in execute("p $rip"), "p $rip", execute("p $rip"))
+    check(execute("x/20i $rip").count("\n") == 20, "x/20i", execute("x/20i $rip"))
+    text = execute("info registers")
+    check(all(f"\n{name} " in "\n" + text for name in ("rax", "rsp", "rip", "eflags", "cs")),
+          "info registers", text)
 
 
 def main():
     execute("set pagination off")
     execute("set confirm off")
     crash()
+    output()
     threads()
     libraries()
     values()
+    absent()
     back_to_the_write()
     beginning()
     breakpoints()

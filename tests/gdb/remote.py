@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 count = 0
 failed = 0
@@ -33,22 +34,16 @@ def done():
     sys.exit(1 if failed or not count else 0)
 
 
-def run_session(server, script):
-    """Runs a script in a gdb that is connected to the server, and takes over its checks."""
-    gdb = subprocess.run(
-        ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex",
-         "set debuginfod enabled off", "-ex", f"target remote {server.socket}", "-x", script],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False)
-    for line in gdb.stdout.splitlines():
-        if line.startswith("check ok - "):
-            ok(True, line.removeprefix("check ok - "))
-        elif line.startswith("check not ok - "):
-            ok(False, line.removeprefix("check not ok - "))
-        elif line.startswith("# "):
-            print(line)
-    ok("check done" in gdb.stdout and gdb.returncode == 0, "gdb came to the script's end",
-       gdb.returncode, gdb.stdout[-2000:], gdb.stderr[-2000:])
-    return gdb
+def check_twice(tool, folder):
+    """Every recording in the folder replays straight, with saves and restores, and by seeks forwards and
+    backwards with the same digests."""
+    program = Path(tool).parents[1] / "tests" / "roundtrip" / "replay_twice"
+    files = sorted(Path(folder).rglob("*.rpz"))
+    ok(files, "there are recordings to replay")
+    for file in files:
+        result = subprocess.run([program, file, "-", "8", "2", "1"], capture_output=True, text=True, check=False)
+        ok(result.returncode == 0 and "ok - with saves" in result.stdout and "ok - seeks" in result.stdout,
+           f"{file.name}: replayed again and again", result.returncode, result.stdout, result.stderr)
 
 
 class Server:
@@ -75,10 +70,10 @@ class Server:
 
 
 class Client:
-    def __init__(self, path):
+    def __init__(self, path, timeout=60):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
-        self.socket.settimeout(60)
+        self.socket.settimeout(timeout)
         self.data = b""
 
     def close(self):

@@ -1,4 +1,4 @@
-"""Runs a script inside a real gdb and takes over its checks."""
+"""Runs a real gdb on a server, or a script inside one, and takes over the script's checks."""
 
 import subprocess
 from pathlib import Path
@@ -10,25 +10,50 @@ HERE = Path(__file__).resolve().parent
 
 def gdb_command(socket, program=None):
     """gdb on the server at the socket, with a program's symbols or none."""
-    return ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex",
-            f"python import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '{HERE}')",
+    return ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off",
+            "-iex", f"python import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '{HERE}')",
             *([program] if program else []), "-ex", f"target remote {socket}"]
 
 
-def run_script(socket, script, program=None):
-    return subprocess.run([*gdb_command(socket, program), "-x", HERE / script],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200,
+def run(command, timeout=1200):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                           check=False)
 
 
-def take_checks(gdb):
+def run_script(socket, script, program=None):
+    return run([*gdb_command(socket, program), "-x", HERE / script])
+
+
+def take_checks(gdb, name=None):
+    """The lines with "check" that a script in gdb has printed become this program's."""
+    prefix = f"{name}: " if name else ""
     for line in gdb.stdout.splitlines():
         if line.startswith("check ok - "):
-            ok(True, line.removeprefix("check ok - "))
+            ok(True, prefix + line.removeprefix("check ok - "))
         elif line.startswith("check not ok - "):
-            ok(False, line.removeprefix("check not ok - "))
+            ok(False, prefix + line.removeprefix("check not ok - "))
         elif line.startswith("# "):
             print(line)
-    ok("No more reverse-execution history" in gdb.stdout, "gdb says where history begins")
-    ok("check done" in gdb.stdout and gdb.returncode == 0, "gdb came to the script's end",
+    ok("check done" in gdb.stdout and gdb.returncode == 0, f"{prefix}gdb came to the script's end",
        gdb.returncode, gdb.stdout[-2000:], gdb.stderr[-2000:])
+
+
+def run_session(server, script):
+    """Runs a script in a gdb that is connected to the server, and takes over its checks."""
+    gdb = run_script(server.socket, script)
+    take_checks(gdb)
+    return gdb
+
+
+def says_begin(gdb):
+    ok("No more reverse-execution history" in gdb.stdout, "gdb says where history begins")
+
+
+def take_lines(result):
+    """Of a test program with TAP of its own."""
+    for line in result.stdout.splitlines():
+        if line.startswith(("ok ", "not ok ")):
+            ok(line.startswith("ok "), line.split(" - ", 1)[-1])
+        elif line.startswith("#"):
+            print(line)
+    ok(result.returncode == 0, "the test program ends well", result.returncode, result.stderr)

@@ -213,6 +213,10 @@ def refusals():
     refused("call deposit(&accounts[0], 1)", "annot access memory")
     refused("set var $rax = 1", "recording")
     refused("set var account->balance = 1", "annot access memory")
+    text = execute("stepi")
+    check("memory of a recording cannot be changed, nor functions be called" in text,
+          "the server's reason follows with the next stop", text)
+    execute("reverse-stepi")
     # As reprise gdb has it:
     execute("set may-call-functions off")
     execute("set may-write-memory off")

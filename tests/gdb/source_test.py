@@ -9,19 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from remote import Client, Server, done, ok, same
-from run_gdb import gdb_command, run_script, take_checks
+from remote import Client, Server, check_twice, done, ok, same
+from run_gdb import gdb_command, run, run_script, says_begin, take_checks
 
 
 def record(kernel, path, *options):
     result = subprocess.run([sys.argv[1], "record", "--kernel", kernel, "--mem", "32M", "--clock", "virtual",
                              "-o", path, *options], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     same(result.returncode, 0, f"{Path(kernel).stem} is recorded")
-
-
-def run(command):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=300, check=False)
 
 
 def position(server):
@@ -86,13 +81,16 @@ def main():
         os.environ["TMPDIR"] = name if len(name) < 32 else "/tmp"
         record(sys.argv[2], folder / "source.rpz")
         with Server(sys.argv[1], folder / "source.rpz", "--at", "start") as server:
-            take_checks(run_script(server.socket, "source.py", sys.argv[2]))
+            gdb = run_script(server.socket, "source.py", sys.argv[2])
+            take_checks(gdb)
+            says_begin(gdb)
         record(sys.argv[3], folder / "work.rpz", "--until", "30000000")
         with Server(sys.argv[1], folder / "work.rpz", "--at", "start") as server:
             test_detach(server)
             test_killed_gdb(server)
             test_kill(server)
         test_reprise_gdb(folder / "source.rpz", folder)
+        check_twice(sys.argv[1], folder)
     done()
 
 

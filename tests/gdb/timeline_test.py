@@ -1,12 +1,12 @@
 """The timeline's test on a recorded Debian boot, and with --slow on one with three vCPUs too.
 Usage: timeline_test.py REPRISE TIMELINE-TEST [--slow]"""
 
-import subprocess
 import sys
 import tempfile
 
 from boot import record_boot
-from remote import done, ok
+from remote import check_twice, done
+from run_gdb import run, take_lines
 
 SCRIPT = "echo hello; ls / >/dev/null; (sleep 0.01; echo child) & wait; echo bye\n"
 
@@ -14,14 +14,8 @@ SCRIPT = "echo hello; ls / >/dev/null; (sleep 0.01; echo child) & wait; echo bye
 def test_recording(moves, *options):
     with tempfile.TemporaryDirectory() as folder:
         file = record_boot(sys.argv[1], folder, SCRIPT, *options)
-        result = subprocess.run([sys.argv[2], "--file", str(moves), file], stdin=subprocess.DEVNULL,
-                                capture_output=True, text=True, check=False)
-    for line in result.stdout.splitlines():
-        if line.startswith(("ok ", "not ok ")):
-            ok(line.startswith("ok "), line.split(" - ", 1)[-1])
-        elif line.startswith("#"):
-            print(line)
-    ok(result.returncode == 0, "the test program ends well", result.returncode, result.stderr)
+        take_lines(run([sys.argv[2], "--file", str(moves), file], timeout=7200))
+        check_twice(sys.argv[1], folder)
 
 
 def main():
