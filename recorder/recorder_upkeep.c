@@ -1,12 +1,21 @@
 /*
- * The look at the host from time to time: its clock, what the user wants, the terminal. Under the
- * host clock this is every millisecond; under the virtual clock nothing that happens here reaches
- * the guest.
+ * The look at the host from time to time: its clock, what the user wants, the terminal. Each look
+ * ends what an engine has under way, so they come as rarely as they may. Under the host clock that
+ * is every millisecond, and up to four while the guest's speed does not change, so that its time
+ * is predicted well; under the virtual clock nothing that happens here reaches the guest, and they
+ * keep a distance in host time.
  */
 #include "recorder/state.h"
 
-#define SLICE_NS             UINT64_C(1000000)
-#define VIRTUAL_SLICE        UINT64_C(1000000) /* instructions */
+#define SLICE_MIN_NS UINT64_C(1000000)
+#define SLICE_MAX_NS UINT64_C(4000000)
+
+/* Under the virtual clock, in instructions: what slow engines need some milliseconds for, and fast
+ * ones. */
+#define VIRTUAL_SLICE_MIN UINT64_C(1000000)
+#define VIRTUAL_SLICE_MAX UINT64_C(64000000)
+#define VIRTUAL_SLICE_NS  UINT64_C(10000000)
+
 #define POLL_INTERVAL_NS     UINT64_C(4000000)
 #define PROGRESS_INTERVAL_NS UINT64_C(100000000)
 
@@ -60,17 +69,53 @@ static void poll_size(struct recorder *recorder)
 		platform_channel_resize(recorder->platform, rows, columns);
 }
 
+static uint64_t within(uint64_t value, uint64_t low, uint64_t high)
+{
+	return value < low ? low : value > high ? high : value;
+}
+
+/* Instructions to the next look. ratio: the guest's speed at the last. */
+static uint64_t host_slice(struct recorder *recorder, uint64_t ratio)
+{
+	uint64_t now = recorder->clock.ratio;
+	bool steady = now < ratio + ratio / 8 && ratio < now + now / 8;
+
+	recorder->slice_ns =
+		within(steady ? 2 * recorder->slice_ns : 0, SLICE_MIN_NS, SLICE_MAX_NS);
+	return guest_clock_instructions(&recorder->clock, recorder->slice_ns);
+}
+
+/*
+ * The same after ran instructions in took_ns: twice or half of what it was if the whole of that
+ * took much less or more than it should.
+ */
+static uint64_t virtual_slice(struct recorder *recorder, uint64_t ran, uint64_t took_ns)
+{
+	uint64_t slice = recorder->slice_icount;
+
+	if (took_ns < VIRTUAL_SLICE_NS / 2 && ran >= slice)
+		slice *= 2;
+	else if (took_ns > VIRTUAL_SLICE_NS * 2)
+		slice /= 2;
+	recorder->slice_icount = within(slice, VIRTUAL_SLICE_MIN, VIRTUAL_SLICE_MAX);
+	return recorder->slice_icount;
+}
+
 enum boundary_result recorder_upkeep(struct recorder *recorder)
 {
-	uint64_t slice = VIRTUAL_SLICE;
+	uint64_t icount = recorder->machine->icount, ran = icount - recorder->looked_icount;
+	uint64_t ratio = recorder->clock.ratio, before_ns = recorder->looked_host_ns, slice;
 
-	if (recorder->machine->icount < recorder->upkeep_icount)
+	if (icount < recorder->upkeep_icount)
 		return BOUNDARY_GO;
-	if (recorder_sync_clock(recorder, world_now_ns()) != BOUNDARY_GO)
+	recorder->looked_icount = icount;
+	recorder->looked_host_ns = world_now_ns();
+	if (recorder_sync_clock(recorder, recorder->looked_host_ns) != BOUNDARY_GO)
 		return BOUNDARY_FAILED;
-	if (recorder->clock.follows_host)
-		slice = guest_clock_instructions(&recorder->clock, SLICE_NS);
-	recorder->upkeep_icount = recorder->machine->icount + slice;
+	slice = recorder->clock.follows_host
+			? host_slice(recorder, ratio)
+			: virtual_slice(recorder, ran, recorder->looked_host_ns - before_ns);
+	recorder->upkeep_icount = icount + slice;
 	if (recorder_stop_requested(recorder))
 		return recorder_end(recorder, "interrupted");
 	poll_watched(recorder);

@@ -27,8 +27,10 @@ struct recorder {
 	bool started;           /* the first clock event is out */
 	uint64_t host_ns;       /* the host's time when it was last looked at */
 	uint64_t upkeep_icount; /* the next look at the host: its time, its signals, its terminal */
-	uint64_t cut_icount;    /* virtual clock: the next digest and cut */
-	uint64_t cut_host_ns;   /* host clock: likewise */
+	uint64_t looked_icount, looked_host_ns; /* when the last was */
+	uint64_t slice_ns, slice_icount; /* from that to the next: host clock, virtual clock */
+	uint64_t cut_icount;             /* virtual clock: the next digest and cut */
+	uint64_t cut_host_ns;            /* host clock: likewise */
 	uint64_t progress_host_ns;
 	uint64_t poll_host_ns;
 

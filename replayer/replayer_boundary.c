@@ -9,8 +9,14 @@
 
 #include "replayer/state.h"
 
-/* The longest run without looking at config.interrupted and showing output. */
-#define SLICE_INSTRUCTIONS UINT64_C(2000000)
+/*
+ * The longest run without looking at config.interrupted and showing output, in instructions: for
+ * an engine that does not tell how long it takes, and at most; and in an engine's own time. Where
+ * it ends changes nothing that is replayed.
+ */
+#define SLICE_INSTRUCTIONS     UINT64_C(2000000)
+#define SLICE_MAX_INSTRUCTIONS UINT64_C(128000000)
+#define SLICE_NS               UINT64_C(10000000)
 
 __attribute__((format(printf, 3, 4))) static enum boundary_result diverge(
 	struct replayer *replayer, const struct machine *machine, const char *format, ...)
@@ -194,6 +200,30 @@ static uint64_t next_stop(const struct replayer *replayer, const struct machine 
 	return until < replayer->upkeep_icount ? until : replayer->upkeep_icount;
 }
 
+/* How far to the next look: twice as far as the last if the engine was quick about it, or half. */
+static uint64_t next_slice(struct replayer *replayer)
+{
+	struct engine_use uses[ENGINE_MAX_USES];
+	uint64_t slice = replayer->slice_icount, ns = 0, took_ns;
+
+	for (unsigned n = replayer_engine_uses(replayer, uses); n-- > 0;)
+		ns += uses[n].ns;
+	took_ns = ns - replayer->upkeep_engine_ns;
+	replayer->upkeep_engine_ns = ns;
+	if (!replayer->upkeep_icount) /* a run begins */
+		slice = 0;
+	else if (took_ns && took_ns < SLICE_NS / 2)
+		slice *= 2;
+	else if (!took_ns || took_ns > 2 * SLICE_NS)
+		slice /= 2;
+	if (slice < SLICE_INSTRUCTIONS)
+		slice = SLICE_INSTRUCTIONS;
+	if (slice > SLICE_MAX_INSTRUCTIONS)
+		slice = SLICE_MAX_INSTRUCTIONS;
+	replayer->slice_icount = slice;
+	return slice;
+}
+
 /* Shows what there is to show. Returns false when the user wants to stop. */
 static bool upkeep(struct replayer *replayer, const struct machine *machine)
 {
@@ -201,7 +231,7 @@ static bool upkeep(struct replayer *replayer, const struct machine *machine)
 
 	if (machine->icount < replayer->upkeep_icount)
 		return true;
-	replayer->upkeep_icount = machine->icount + SLICE_INSTRUCTIONS;
+	replayer->upkeep_icount = machine->icount + next_slice(replayer);
 	replay_streams_flush(replayer->streams);
 	if (config->progress)
 		config->progress(config->progress_ctx, machine->icount, replayer->end_icount);

@@ -24,6 +24,8 @@ struct replayer {
 	uint64_t end_icount;       /* nothing is recorded beyond */
 	uint64_t target_icount;    /* of the run_until in progress */
 	uint64_t upkeep_icount;    /* output, progress and the user are looked at from here on */
+	uint64_t slice_icount;     /* from one such look to the next */
+	uint64_t upkeep_engine_ns; /* the engine's time at the last */
 	bool stopping;             /* the run ends at target_icount because it was asked to */
 	enum replay_status status; /* why the boundary ended the run */
 
