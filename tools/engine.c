@@ -1,6 +1,7 @@
 #include "tools/engine.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/message.h"
@@ -55,20 +56,28 @@ static const struct available *find(const char *name)
 	return NULL;
 }
 
-const struct engine_ops *engine_choose(const char *command, unsigned name, bool quiet)
+/* What auto stands for may be said by the environment, for whole suites and scripts. */
+static const char *resolve(unsigned name)
 {
-	const struct available *engine = find(engine_names[name]);
+	const char *instead = getenv(ENGINE_VARIABLE);
+
+	return name || !instead || !*instead ? engine_names[name] : instead;
+}
+
+const struct engine_ops *engine_choose(const char *command, unsigned number, bool quiet)
+{
+	const char *name = resolve(number);
+	const struct available *engine = find(name);
 	struct kvm_vm_error error;
 
 	if (!engine) {
-		message("%s: --engine %s is not in this build; try auto", command,
-			engine_names[name]);
+		message("%s: --engine %s is not in this build; try auto", command, name);
 		return NULL;
 	}
 	if (!engine->needs_kvm || host_has_kvm(&error))
 		return engine->ops;
 	if (!engine->instead)
-		message("%s: --engine %s: %s", command, engine_names[name], error.text);
+		message("%s: --engine %s: %s", command, name, error.text);
 	else if (!quiet)
 		message("%s; running without KVM", error.text);
 	return engine->instead;
