@@ -7,17 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/layout.h"
+#include "vmm/kvm/measure.h"
 #include "vmm/kvm/policy.h"
 #include "vmm/kvm/runner.h"
+#include "vmm/kvm/watchdog.h"
 #include "vmm/mmu/walk.h"
 #include "vmm/translate/translator.h"
-
-/* Entries that are measured at the start; an odd number. */
-#define MEASUREMENTS 15
 
 /* Address spaces that KVM failed in; more are forgotten. */
 #define BANNED_MAX 16
@@ -28,22 +26,18 @@ struct kvm_engine {
 	struct translator *translator;
 	struct kvm_runner runner;
 	struct kvm_policy policy;
+	struct kvm_watchdog watchdog;
+	bool small;                  /* for tests: kvm_small_engine_ops */
+	bool endless;                /* for tests: no poll finds its budget used up */
 	bool single;                 /* interp is to run the next instruction */
 	bool sampled;                /* user code has just run for a whole sample */
+	uint64_t cold;               /* interp is to run so many before user code is entered */
+	uint64_t entered, stretch;   /* context's count at the last entry; instructions it made */
 	uint64_t banned[BANNED_MAX]; /* CR3 */
 	unsigned n_banned;
 	struct engine_use in_kvm, in_interp;
 	char failure[128];
 };
-
-/* Of this thread: other work of the host says nothing about the engines. */
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* ---- listening to the mmu ---- */
 
@@ -63,6 +57,9 @@ static void on_protect(void *ctx, uint64_t gpa)
 	(void)gpa;
 }
 
+/* The watchdog's period where a test lets it find something. */
+#define ENDLESS_PERIOD_NS UINT64_C(200000000)
+
 /* ---- slices ---- */
 
 enum slice_end {
@@ -77,7 +74,7 @@ static enum slice_end take_left(struct kvm_engine *kvm, struct cpu *cpu)
 
 	kvm_runner_fx(&kvm->runner, &cpu->fx);
 	translator_leave(kvm->translator, cpu);
-	return exit == RUNTIME_EXIT_POLL ? SLICE_DONE : SLICE_SINGLE;
+	return exit == RUNTIME_EXIT_POLL || kvm->cold ? SLICE_DONE : SLICE_SINGLE;
 }
 
 /* Interp runs the instruction that faulted, and derives the guest's fault if it is one. */
@@ -139,17 +136,50 @@ static enum slice_end take_unexpected(struct kvm_engine *kvm, struct cpu *cpu)
 	return take_fault(kvm, cpu, &registers);
 }
 
+/* Whether interp is to run for a while first, since what comes next was translated just now. */
+static bool is_cold(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t blocks)
+{
+	if (translator_statistics(kvm->translator)->blocks == blocks || kvm->small)
+		return false;
+	kvm->cold =
+		kvm_policy_cold(&kvm->policy, mmu_selected_space(cpu->machine->mmu), kvm->stretch);
+	return kvm->cold;
+}
+
+/* After translated code has left: whether it can go on in the VM. */
+static bool goes_on(struct kvm_engine *kvm, struct cpu *cpu)
+{
+	const struct runtime_context *context = translator_context(kvm->translator);
+	uint64_t blocks = translator_statistics(kvm->translator)->blocks;
+
+	kvm->stretch = context->count - kvm->entered;
+	kvm->entered = context->count;
+	return context->exit == RUNTIME_EXIT_LINK && translator_continue(kvm->translator, cpu) &&
+	       !is_cold(kvm, cpu, blocks);
+}
+
+/* Runs the VM until it comes back. KVM_RUNNER_INTERRUPTED: it does not. */
+static enum kvm_runner_exit run_vm(struct kvm_engine *kvm, unsigned space)
+{
+	enum kvm_runner_exit exit;
+
+	kvm->in_kvm.entries++;
+	do
+		exit = kvm_runner_run(&kvm->runner, space);
+	while (exit == KVM_RUNNER_INTERRUPTED &&
+	       !kvm_watchdog_barks(&kvm->watchdog, kvm->in_kvm.entries));
+	return exit;
+}
+
 /* Runs translated code from where it was entered to where cpu is exact again. */
 static enum slice_end run_translated(struct kvm_engine *kvm, struct cpu *cpu)
 {
 	unsigned space = mmu_selected_space(cpu->machine->mmu);
 
 	for (;;) {
-		kvm->in_kvm.entries++;
-		switch (kvm_runner_run(&kvm->runner, space)) {
+		switch (run_vm(kvm, space)) {
 		case KVM_RUNNER_LEFT:
-			if (translator_context(kvm->translator)->exit != RUNTIME_EXIT_LINK ||
-			    !translator_continue(kvm->translator, cpu))
+			if (!goes_on(kvm, cpu))
 				return take_left(kvm, cpu);
 			break;
 		case KVM_RUNNER_FAULT:
@@ -157,40 +187,50 @@ static enum slice_end run_translated(struct kvm_engine *kvm, struct cpu *cpu)
 				return take_fault(kvm, cpu, &kvm->runner.fault.registers);
 			break;
 		case KVM_RUNNER_INTERRUPTED:
-			break; /* the budget bounds how long it goes on */
+			kvm->in_kvm.unexpected++;
+			snprintf(kvm->failure, sizeof(kvm->failure),
+				 "translated code in KVM does not come back");
+			return SLICE_FAILED;
 		case KVM_RUNNER_UNEXPECTED:
 			return take_unexpected(kvm, cpu);
 		}
 	}
 }
 
-/* The longest slice: signals and whoever waits for a stop are heard after it. */
-#define SLICE_MAX (UINT64_C(1) << 28)
+/* The longest slice: signals and whoever waits for a stop are heard after it. Far less than a
+ * period of the watchdog. */
+#define SLICE_MAX (UINT64_C(1) << 26)
 
 /* Runs user code in the VM, up to a poll before until. Returns false when the engine has failed. */
 static bool run_slice(struct kvm_engine *kvm, struct cpu *cpu, uint64_t until)
 {
 	struct machine *machine = kvm->engine.machine;
 	unsigned space = mmu_selected_space(machine->mmu);
-	uint64_t before = machine->icount, begin = now_ns(), ns;
-	uint64_t entry;
+	uint64_t before = machine->icount, begin = kvm_thread_ns(), ns;
+	uint64_t blocks = translator_statistics(kvm->translator)->blocks, entry;
+	uint64_t budget;
 	enum slice_end end = SLICE_SINGLE;
 
 	if (until - before > SLICE_MAX)
 		until = before + SLICE_MAX;
 	translator_select_space(kvm->translator, space);
 	entry = translator_find(kvm->translator, cpu);
-	if (entry) {
-		translator_enter(kvm->translator, cpu, entry,
-				 until - translator_poll_bound(kvm->translator));
+	if (entry && is_cold(kvm, cpu, blocks)) {
+		end = SLICE_DONE;
+	} else if (entry) {
+		budget = kvm->endless ? UINT64_MAX : until - translator_poll_bound(kvm->translator);
+		translator_enter(kvm->translator, cpu, entry, budget);
+		kvm->entered = translator_context(kvm->translator)->count;
 		kvm_runner_enter(&kvm->runner, translator_enter_address(kvm->translator), &cpu->fx);
 		end = run_translated(kvm, cpu);
 	}
-	ns = now_ns() - begin;
+	ns = kvm_thread_ns() - begin;
 	kvm->in_kvm.ns += ns;
 	kvm->in_kvm.instructions += machine->icount - before;
 	kvm_policy_slice(&kvm->policy, space, ns, machine->icount - before);
 	kvm->single = end == SLICE_SINGLE;
+	if (kvm->single)
+		kvm->stretch = machine->icount - before;
 	return end != SLICE_FAILED;
 }
 
@@ -214,11 +254,12 @@ static bool slice_is_possible(const struct kvm_engine *kvm, const struct cpu *cp
 			      const struct run_control *control)
 {
 	const struct machine *machine = kvm->engine.machine;
+	uint32_t bound = translator_poll_bound(kvm->translator);
 
-	return cpu->cpl == 3 && machine->icount + 2 * RUNTIME_POLL_BOUND < control->until_icount &&
+	return cpu->cpl == 3 && machine->icount + 2 * bound < control->until_icount &&
 	       !control->interrupt_window && !control->nmi_window && !machine->crossing.n_answers &&
-	       !kvm->single && translator_may_run(kvm->translator, cpu) && !is_banned(kvm, cpu) &&
-	       !is_hidden(cpu);
+	       !kvm->single && !kvm->cold && translator_may_run(kvm->translator, cpu) &&
+	       !is_banned(kvm, cpu) && !is_hidden(cpu);
 }
 
 static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t until)
@@ -237,6 +278,16 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
  * it for the whole of a long run. */
 #define LOOK_SAMPLES 8
 
+/* What keeps user code from being translated for a moment, most often RF after a page fault, is
+ * looked at again after so many instructions. */
+#define ATTENTION_INSNS 64
+
+static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
+{
+	if (control->until_icount - icount > n)
+		control->until_icount = icount + n;
+}
+
 /* Interp's part: an instruction, a sample of user code, or until user code comes that is to run in
  * the VM. */
 static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
@@ -244,26 +295,31 @@ static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
 {
 	struct machine *machine = kvm->engine.machine;
 	struct run_control inner = *control;
-	uint64_t before = machine->icount, begin = now_ns(), ns;
+	uint64_t before = machine->icount, begin = kvm_thread_ns(), ns;
 	uint32_t entries = cpu->kernel_entries;
 	bool sample = possible && !kvm->single;
 
 	inner.skip_breakpoint &= first;
+	inner.user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
 	if (kvm->single)
 		inner.until_icount = before + 1;
-	else if (sample && inner.until_icount - before > kvm->policy.sample)
-		inner.until_icount = before + kvm->policy.sample;
-	else
-		inner.user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
-	if (!kvm->policy.forced && inner.until_icount - before > LOOK_SAMPLES * kvm->policy.sample)
-		inner.until_icount = before + LOOK_SAMPLES * kvm->policy.sample;
+	else if (kvm->cold)
+		stop_after(&inner, before, kvm->cold);
+	else if (sample)
+		stop_after(&inner, before, kvm->policy.sample);
+	else if (cpu->cpl == 3 && cpu->attention)
+		stop_after(&inner, before, ATTENTION_INSNS);
+	else if (!kvm->policy.forced)
+		stop_after(&inner, before, LOOK_SAMPLES * kvm->policy.sample);
+	bool cold = kvm->cold;
 	kvm->single = false;
+	kvm->cold = 0;
 	enum engine_exit exit = kvm->interp->ops->run(kvm->interp, &inner);
-	ns = now_ns() - begin;
+	ns = kvm_thread_ns() - begin;
 	kvm->in_interp.ns += ns;
 	kvm->in_interp.entries++;
 	kvm->in_interp.instructions += machine->icount - before;
-	kvm->sampled = sample && exit == ENGINE_LIMIT && cpu->kernel_entries == entries;
+	kvm->sampled = (sample || cold) && exit == ENGINE_LIMIT && cpu->kernel_entries == entries;
 	if (kvm->sampled)
 		kvm_policy_interp(&kvm->policy, ns, machine->icount - before);
 	return exit;
@@ -279,6 +335,7 @@ static enum engine_exit kvm_run(struct engine *engine, const struct run_control 
 	if (engine->failed)
 		return ENGINE_FAILED;
 	kvm->single = kvm->sampled = false;
+	kvm->cold = 0;
 	for (;;) {
 		cpu_update_mode(cpu);
 		if (cpu->cpl == 3)
@@ -334,7 +391,13 @@ static const char *kvm_failure(const struct engine *engine)
 
 void kvm_engine_inject(struct engine *engine, enum kvm_runner_injection injection)
 {
-	((struct kvm_engine *)engine)->runner.inject = injection;
+	struct kvm_engine *kvm = (struct kvm_engine *)engine;
+
+	kvm->endless = injection == KVM_INJECT_ENDLESS;
+	if (kvm->endless)
+		kvm_watchdog_set_period(&kvm->watchdog, ENDLESS_PERIOD_NS);
+	else
+		kvm->runner.inject = injection;
 }
 
 /* ---- life ---- */
@@ -344,38 +407,15 @@ static void kvm_destroy(struct engine *engine)
 	struct kvm_engine *kvm = (struct kvm_engine *)engine;
 
 	mmu_remove_listener(engine->machine->mmu, kvm);
+	kvm_watchdog_finish(&kvm->watchdog);
 	kvm_runner_finish(&kvm->runner);
 	translator_destroy(kvm->translator);
 	engine_destroy(kvm->interp);
 	free(kvm);
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Enters code that leaves at once. Returns 0, or -ENOTSUP when it does not come back as it should.
- */
-static int measure_exit(struct kvm_engine *kvm, double *ret_ns)
-{
-	struct cpu *cpu = machine_current(kvm->engine.machine);
-	const unsigned median = MEASUREMENTS / 2;
-	uint64_t times[MEASUREMENTS];
-
-	for (unsigned i = 0; i < MEASUREMENTS; i++) {
-		uint64_t begin = now_ns();
-		kvm_runner_enter(&kvm->runner, KVM_USER_CODE, &cpu->fx);
-		if (kvm_runner_run(&kvm->runner, 0) != KVM_RUNNER_LEFT)
-			return -ENOTSUP;
-		times[i] = now_ns() - begin;
-	}
-	qsort(times, MEASUREMENTS, sizeof(times[0]), compare_times);
-	*ret_ns = (double)times[median];
-	return 0;
-}
+/* Of kvm_small_engine_ops. */
+#define SMALL_INSNS 16
 
 static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool forced)
 {
@@ -384,13 +424,15 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 		.bias = KVM_GUEST_BIAS,
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
+		.max_insns = kvm->small ? SMALL_INSNS : 0,
+		.poll_often = kvm->small,
 	};
 	struct mmu_listener listener = {.flush_space = on_flush_space,
 					.drop_page = on_drop_page,
 					.protect = on_protect,
 					.ctx = kvm};
 	struct kvm_vm_error error;
-	double exit_ns = 0;
+	struct kvm_policy_costs costs = {0};
 	int r = engine_create(&interp_engine_ops, machine, &kvm->interp);
 
 	if (!r)
@@ -399,11 +441,13 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 		r = kvm_runner_init(&kvm->runner, machine, translator_runtime(kvm->translator),
 				    &error);
 	if (!r)
-		r = measure_exit(kvm, &exit_ns);
+		r = kvm_watchdog_init(&kvm->watchdog, &kvm->runner.vm);
+	if (!r)
+		r = kvm_measure(&kvm->runner, &machine_current(machine)->fx, &costs);
 	if (r)
 		return r;
 	translator_context(kvm->translator)->leave = KVM_USER_CODE;
-	kvm_policy_init(&kvm->policy, forced, exit_ns);
+	kvm_policy_init(&kvm->policy, forced, &costs);
 	return mmu_add_listener(machine->mmu, &listener);
 }
 
@@ -416,6 +460,7 @@ static int create(struct machine *machine, const struct engine_ops *ops, bool fo
 	if (!kvm)
 		return -ENOMEM;
 	kvm->engine = (struct engine){.ops = ops, .machine = machine};
+	kvm->small = ops == &kvm_small_engine_ops;
 	kvm->in_kvm.name = "kvm";
 	kvm->in_interp.name = "interp";
 	kvm->runner.vm.vm_fd = kvm->runner.vm.vcpu_fd = -1;
@@ -431,6 +476,11 @@ static int create(struct machine *machine, const struct engine_ops *ops, bool fo
 static int kvm_create(struct machine *machine, struct engine **ret_engine)
 {
 	return create(machine, &kvm_engine_ops, true, ret_engine);
+}
+
+static int kvm_small_create(struct machine *machine, struct engine **ret_engine)
+{
+	return create(machine, &kvm_small_engine_ops, true, ret_engine);
 }
 
 static int auto_create(struct machine *machine, struct engine **ret_engine)
@@ -453,6 +503,17 @@ int kvm_engine_check(struct kvm_vm_error *ret_error)
 const struct engine_ops kvm_engine_ops = {
 	.name = "kvm",
 	.create = kvm_create,
+	.destroy = kvm_destroy,
+	.run = kvm_run,
+	.flush = kvm_flush,
+	.set_breakpoints = kvm_set_breakpoints,
+	.uses = kvm_uses,
+	.failure = kvm_failure,
+};
+
+const struct engine_ops kvm_small_engine_ops = {
+	.name = "kvm",
+	.create = kvm_small_create,
 	.destroy = kvm_destroy,
 	.run = kvm_run,
 	.flush = kvm_flush,

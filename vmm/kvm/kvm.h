@@ -14,6 +14,10 @@ extern const struct engine_ops kvm_engine_ops;
 /* User code in KVM where it pays, which is measured; interp alone where there is none. */
 extern const struct engine_ops auto_engine_ops;
 
+/* For tests: all user code in KVM, in short blocks that all poll, from its first visit on. So it
+ * stops close to any count. */
+extern const struct engine_ops kvm_small_engine_ops;
+
 /* Whether this process can make a VM. Returns 0, or a negative errno with *ret_error saying why not
  * and what to try. */
 int kvm_engine_check(struct kvm_vm_error *ret_error);

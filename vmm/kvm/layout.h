@@ -36,6 +36,7 @@
 #define KVM_USER_FX      0x70001000 /* FXSAVE image, moved at each leave and resume */
 #define KVM_USER_ENTER   0x70001200 /* where resume jumps to */
 #define KVM_USER_SERVICE 0x70001208 /* not 0: resume calls the service first, by INT3 */
+#define KVM_USER_PROBE   0x70001210 /* where probe reads, and how many pages */
 
 /* Ports written from inside: the vector of an exception, or */
 #define KVM_PORT_LEAVE 0x40

@@ -3,32 +3,52 @@
 /* Until interp has been measured. */
 #define INTERP_NS_GUESS 5.0
 
-/* Costs of less are not judged: the first slices translate and fill. */
-#define JUDGED_NS 3e6
+/* What a space may lose before it is left to interp for a while: its first slices translate and
+ * fill. After that less. */
+#define LOSS_MAX_NS       3e6
+#define LATER_LOSS_MAX_NS 1e6
 
-/* Costs older than this count half. */
-#define HALVED_NS 50e6
+/* From this gain on it is entered at once; more than the limit is forgotten, so that what was long
+ * ago does not outweigh what is now. */
+#define PAYS_NS     5e5
+#define GAIN_MAX_NS 3e6
 
-#define PENALTY_MAX 256
+#define PENALTY_MAX 1024
+
+/* What a space needs filled before its code gets anywhere: its stack, data, libraries. */
+#define FIRST_FILLS      4
+#define FIRST_FILL_PAGES 16
 
 /* A sample costs as much as two entries: waiting for it never doubles a slice's cost. */
+#define SAMPLE_EXITS 2
+
 static void choose_sample(struct kvm_policy *policy)
 {
-	double instructions = 2 * policy->exit_ns / policy->interp_ns;
+	double instructions = SAMPLE_EXITS * policy->costs.exit_ns / policy->interp_ns;
 
 	policy->sample = instructions < 500 ? 500 : (uint64_t)instructions;
 }
 
+/* Samples that cost as much as a space's first fills. */
+static uint32_t first_skip(const struct kvm_policy *policy)
+{
+	const struct kvm_policy_costs *costs = &policy->costs;
+	double ns = FIRST_FILLS * (costs->fault_ns + FIRST_FILL_PAGES * costs->page_ns);
+
+	return (uint32_t)(ns / (SAMPLE_EXITS * costs->exit_ns));
+}
+
 static void forget(struct kvm_policy *policy, unsigned space, uint64_t cr3)
 {
-	policy->space[space] = (struct kvm_policy_space){.cr3 = cr3, .penalty = 1};
+	policy->space[space] =
+		(struct kvm_policy_space){.cr3 = cr3, .penalty = 1, .skip = first_skip(policy)};
 	policy->at_once[space] = policy->forced;
 }
 
-void kvm_policy_init(struct kvm_policy *policy, bool forced, double exit_ns)
+void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_policy_costs *costs)
 {
 	*policy = (struct kvm_policy){
-		.forced = forced, .exit_ns = exit_ns, .interp_ns = INTERP_NS_GUESS};
+		.forced = forced, .costs = *costs, .interp_ns = INTERP_NS_GUESS};
 	choose_sample(policy);
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		forget(policy, i, 0);
@@ -50,19 +70,14 @@ bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space)
 	return false;
 }
 
-static void judge(struct kvm_policy *policy, unsigned space)
+static void leave_to_interp(struct kvm_policy *policy, unsigned space)
 {
 	struct kvm_policy_space *s = &policy->space[space];
 
-	if (s->ns < s->instructions * policy->interp_ns) {
-		policy->at_once[space] = true;
-		s->penalty = 1;
-	} else {
-		policy->at_once[space] = false;
-		s->skip = s->penalty;
-		s->penalty = s->penalty < PENALTY_MAX ? 2 * s->penalty : PENALTY_MAX;
-		s->ns = s->instructions = 0;
-	}
+	policy->at_once[space] = false;
+	s->skip = s->penalty;
+	s->penalty = s->penalty < PENALTY_MAX ? 2 * s->penalty : PENALTY_MAX;
+	s->gain_ns = LATER_LOSS_MAX_NS - LOSS_MAX_NS;
 }
 
 void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions)
@@ -71,14 +86,34 @@ void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, ui
 
 	if (policy->forced)
 		return;
-	s->ns += (double)ns;
-	s->instructions += (double)instructions;
-	if (s->ns >= JUDGED_NS)
-		judge(policy, space);
-	if (s->ns >= HALVED_NS) {
-		s->ns /= 2;
-		s->instructions /= 2;
+	s->gain_ns += (double)instructions * policy->interp_ns - (double)ns;
+	if (s->gain_ns > GAIN_MAX_NS)
+		s->gain_ns = GAIN_MAX_NS;
+	if (s->gain_ns < -LOSS_MAX_NS) {
+		leave_to_interp(policy, space);
+	} else if (s->gain_ns > PAYS_NS) {
+		policy->at_once[space] = true;
+		s->penalty = 1;
+	} else if (s->gain_ns < 0) {
+		policy->at_once[space] = false;
 	}
+}
+
+uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t instructions)
+{
+	struct kvm_policy_space *s = &policy->space[space];
+	uint64_t worth = (uint64_t)(policy->costs.exit_ns / policy->interp_ns),
+		 least = worth / 16 + 1;
+
+	if (instructions < worth)
+		s->cold = s->cold ? 2 * s->cold : least;
+	else if (instructions > 4 * worth)
+		s->cold /= 2;
+	if (s->cold > worth)
+		s->cold = worth;
+	if (s->cold < least)
+		s->cold = 0;
+	return s->cold;
 }
 
 void kvm_policy_interp(struct kvm_policy *policy, uint64_t ns, uint64_t instructions)

@@ -11,25 +11,33 @@
 
 #include "vmm/mmu/mmu.h"
 
-/* Costs of a space's slices, the older ones counting less. */
+/* Measured when an engine is made. */
+struct kvm_policy_costs {
+	double exit_ns;  /* one entry and exit by itself */
+	double fault_ns; /* one by a page fault */
+	double page_ns;  /* the first touch of a page that was filled */
+};
+
+/* What is known of an address space. */
 struct kvm_policy_space {
-	uint64_t cr3; /* whose they are */
-	double ns, instructions;
+	uint64_t cr3;     /* whose it is */
+	double gain_ns;   /* what its last slices saved against interp */
 	uint32_t skip;    /* samples that are not to be followed by an entry */
 	uint32_t penalty; /* how many to skip when it does not pay again */
+	uint64_t cold;    /* instructions that interp runs before code that is new is entered */
 };
 
 struct kvm_policy {
 	bool forced;
-	double exit_ns;           /* one entry and exit */
+	struct kvm_policy_costs costs;
 	double interp_ns;         /* an instruction of user code */
 	uint64_t sample;          /* instructions that interp runs to see whether a slice is long */
 	bool at_once[MMU_SPACES]; /* pays: no sample needed */
 	struct kvm_policy_space space[MMU_SPACES];
 };
 
-/* forced: everything is entered. exit_ns: as measured on this host. */
-void kvm_policy_init(struct kvm_policy *policy, bool forced, double exit_ns);
+/* forced: everything is entered. */
+void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_policy_costs *costs);
 
 /* The space's number means the tables at cr3: if it meant others, what was learnt is forgotten. */
 void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3);
@@ -40,6 +48,14 @@ bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space);
 /* What a slice in KVM cost, all included. */
 void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns,
 		      uint64_t instructions);
+
+/*
+ * Translated code has left after so many instructions for code that was not translated before. How
+ * many interp is to run before it is entered again, also where everything is entered: a program
+ * that starts runs most of its code once, and would leave after a few instructions each time. At
+ * most what it needs an exit's time for; 0 once entries run for long.
+ */
+uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t instructions);
 
 /* What interp needed for user code. */
 void kvm_policy_interp(struct kvm_policy *policy, uint64_t ns, uint64_t instructions);

@@ -37,6 +37,7 @@ enum kvm_runner_injection {
 	KVM_INJECT_NOTHING,
 	KVM_INJECT_EXPLAINED,   /* an internal error at the first exception of translated code */
 	KVM_INJECT_UNEXPLAINED, /* a shutdown, with no instruction to be made out */
+	KVM_INJECT_ENDLESS,     /* translated code that does not leave by itself; the engine's */
 };
 
 struct kvm_runner {

@@ -11,8 +11,8 @@
  * At KVM_USER_CODE, CPL 3. Translated code jumps to leave with the guest's registers stored away;
  * the flags are dead there. The OUT is an exit to the host, which goes on behind it.
  */
-	.globl kvm_user_code, kvm_user_code_bytes, kvm_user_resume_offset
-	.hidden kvm_user_code, kvm_user_code_bytes, kvm_user_resume_offset
+	.globl kvm_user_code, kvm_user_code_bytes, kvm_user_resume_offset, kvm_user_probe_offset
+	.hidden kvm_user_code, kvm_user_code_bytes, kvm_user_resume_offset, kvm_user_probe_offset
 kvm_user_code:
 	fxsave64 KVM_USER_FX
 	out %al, $KVM_PORT_LEAVE
@@ -22,11 +22,21 @@ kvm_user_resume:
 	int3
 1:	fxrstor64 KVM_USER_FX
 	jmp *KVM_USER_ENTER
+kvm_user_probe: /* reads a byte of each of some pages, to see what that costs */
+	mov KVM_USER_PROBE, %rdi
+	mov KVM_USER_PROBE + 8, %rcx
+2:	movb (%rdi), %al
+	add $0x1000, %rdi
+	dec %rcx
+	jnz 2b
+	jmp kvm_user_code
 kvm_user_code_end:
 kvm_user_code_bytes:
 	.long kvm_user_code_end - kvm_user_code
 kvm_user_resume_offset:
 	.long kvm_user_resume - kvm_user_code
+kvm_user_probe_offset:
+	.long kvm_user_probe - kvm_user_code
 
 /*
  * At KVM_STUB, CPL 0: KVM_STUB_BYTES for each exception vector. The host finds the frame at the

@@ -9,7 +9,8 @@
 #include "vmm/translate/runtime.h"
 
 extern const uint8_t kvm_user_code[], kvm_stub[];
-extern const uint32_t kvm_user_code_bytes, kvm_user_resume_offset, kvm_stub_bytes;
+extern const uint32_t kvm_user_code_bytes, kvm_user_resume_offset, kvm_user_probe_offset,
+	kvm_stub_bytes;
 
 #define PTE_OURS (PTE_P | PTE_A | PTE_D)
 
@@ -233,6 +234,15 @@ static void fill_sregs(struct kvm_sregs *sregs, uint64_t root)
 uint64_t kvm_system_resume(void)
 {
 	return KVM_USER_CODE + kvm_user_resume_offset;
+}
+
+uint64_t kvm_system_probe(const struct kvm_system_area *area, uint64_t linear, unsigned n)
+{
+	uint64_t *probe = kvm_system_at(area, KVM_USER_PROBE);
+
+	probe[0] = linear + KVM_GUEST_BIAS;
+	probe[1] = n;
+	return KVM_USER_CODE + kvm_user_probe_offset;
 }
 
 int kvm_system_start(const struct kvm_system_area *area, struct kvm_vm *vm, uint64_t root)

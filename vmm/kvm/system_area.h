@@ -49,6 +49,9 @@ uint64_t kvm_system_fault_rax(const struct kvm_system_area *area);
 /* Linear address of resume. */
 uint64_t kvm_system_resume(void);
 
+/* Where to enter code that reads n pages from a guest address on, then leaves. */
+uint64_t kvm_system_probe(const struct kvm_system_area *area, uint64_t linear, unsigned n);
+
 /* The vCPU at resume, CPL 3, with this root of page tables. */
 int kvm_system_start(const struct kvm_system_area *area, struct kvm_vm *vm, uint64_t root);
 

@@ -389,6 +389,15 @@ bool kvm_tables_fill(struct kvm_tables *tables, struct cpu *cpu, uint64_t linear
 	return true;
 }
 
+void kvm_tables_probe(struct kvm_tables *tables, unsigned range, unsigned n)
+{
+	uint32_t leaf = make_leaf(tables, 0, KVM_TABLES_PROBE(range));
+	uint64_t *entry = tables->pool + (size_t)leaf * ENTRIES;
+
+	for (uint64_t number = 0; number < n; number++)
+		entry[number] = (KVM_GUEST_PHYSICAL + (number << PAGE_SHIFT)) | ENTRY_PAGE;
+}
+
 /* ---- life ---- */
 
 static int allocate(struct kvm_tables *tables)

@@ -73,6 +73,15 @@ unsigned kvm_tables_take_narrowings(struct kvm_tables *tables, unsigned space,
  */
 bool kvm_tables_fill(struct kvm_tables *tables, struct cpu *cpu, uint64_t linear, bool write);
 
+/* Guest address of a range that measuring uses; each has a table of level 1. */
+#define KVM_TABLES_PROBE(range) ((range)*UINT64_C(0x200000))
+
+/*
+ * For measuring what a fill costs, before the guest runs: the first n pages of guest RAM, at most
+ * 512, appear in space 0 in a range, to be read. kvm_tables_flush() ends that.
+ */
+void kvm_tables_probe(struct kvm_tables *tables, unsigned range, unsigned n);
+
 /* Forgets everything. */
 void kvm_tables_flush(struct kvm_tables *tables);
 

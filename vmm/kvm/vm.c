@@ -212,6 +212,20 @@ int kvm_vm_get_xsave(struct kvm_vm *vm, struct kvm_xsave *ret_xsave)
 	return ioctl(vm->vcpu_fd, KVM_GET_XSAVE, ret_xsave) < 0 ? -errno : 0;
 }
 
+/* The kernel's set of signals is the first word of the C library's. */
+#define KERNEL_SIGSET_BYTES 8
+
+int kvm_vm_set_signal_mask(struct kvm_vm *vm, const sigset_t *blocked)
+{
+	_Alignas(struct kvm_signal_mask)
+		uint8_t bytes[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_BYTES];
+	struct kvm_signal_mask *mask = (struct kvm_signal_mask *)bytes;
+
+	mask->len = KERNEL_SIGSET_BYTES;
+	memcpy(mask->sigset, blocked, KERNEL_SIGSET_BYTES);
+	return ioctl(vm->vcpu_fd, KVM_SET_SIGNAL_MASK, mask) < 0 ? -errno : 0;
+}
+
 int kvm_vm_run(struct kvm_vm *vm)
 {
 	return ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <linux/kvm.h>
+#include <signal.h>
 
 #define KVM_VM_MAX_SLOTS 72
 
@@ -50,6 +51,9 @@ int kvm_vm_get_registers(struct kvm_vm *vm, struct kvm_regs *ret_regs, struct kv
 /* The x87 and SSE state: ret_xsave begins with an FXSAVE image. (KVM_GET_FPU leaves MXCSR out.)
  * Returns 0 or a negative errno. */
 int kvm_vm_get_xsave(struct kvm_vm *vm, struct kvm_xsave *ret_xsave);
+
+/* Which signals are blocked while KVM_RUN runs. Returns 0 or a negative errno. */
+int kvm_vm_set_signal_mask(struct kvm_vm *vm, const sigset_t *blocked);
 
 /*
  * Runs until the next exit. Returns 0 with vm->run->exit_reason set, -EINTR when a signal came

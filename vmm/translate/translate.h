@@ -24,7 +24,6 @@ struct translator {
 	unsigned selected;                   /* space */
 	uint32_t noted_mode[RUNTIME_SPACES]; /* in which what is noted in each was translated */
 	unsigned ahead;                      /* runs translated because others lead there */
-	bool resolved;                       /* RIP after the last exit is in struct cpu already */
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
 	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */

@@ -336,7 +336,6 @@ void translator_enter(struct translator *t, const struct cpu *cpu, uint64_t entr
 	context->fs_base = cpu->seg[SEG_FS].base + t->config.bias;
 	context->exit = RUNTIME_EXIT_NONE;
 	t->entered = machine->icount;
-	t->resolved = false;
 	t->budget = budget;
 }
 
@@ -361,8 +360,7 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 	t->statistics.exits[RUNTIME_EXIT_LINK]++;
 	cpu->rip = t->cache->sites[number].rip;
 	uint32_t index = find(t, cpu, true);
-	t->resolved = index == NONE;
-	if (t->resolved)
+	if (index == NONE)
 		return false;
 	warm_page(t, index);
 	if (generation == t->generation)
@@ -379,7 +377,7 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 	cpu->gpr[RSP] -= t->config.bias;
 	take_flags(cpu, context->rflags);
 	take_count(t, context->count + t->budget);
-	if (t->resolved)
+	if (context->exit == RUNTIME_EXIT_LINK)
 		return; /* RIP is known since translator_continue() */
 	const struct site *site = &t->cache->sites[context->exit_arg];
 	cpu->rip = site->rip;

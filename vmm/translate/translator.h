@@ -93,7 +93,8 @@ void translator_enter(struct translator *translator, const struct cpu *cpu, uint
  */
 bool translator_continue(struct translator *translator, struct cpu *cpu);
 
-/* After translated code has left by itself: registers, RIP and count go to cpu and the machine. */
+/* After translated code has left by itself: registers, RIP and count go to cpu and the machine.
+ * After RUNTIME_EXIT_LINK translator_continue() must have been called, whatever it returned. */
 void translator_leave(struct translator *translator, struct cpu *cpu);
 
 /*
