@@ -1,7 +1,7 @@
 /*
  * Runs the integer oracle (oracle.h): every template in 64-bit, 32-bit and 16-bit code.
  *
- * Usage: oracle [--cases N] [--sequences N] [--seed N] [--engine interp|native] [--only TEXT]
+ * Usage: oracle [--cases N] [--sequences N] [--seed N] [--engine NAME] [--only TEXT]
  * [--undefined]
  *   --cases      cases per template and mode
  *   --sequences  sequences per mode
@@ -15,6 +15,7 @@
 #include <Zydis/Mnemonic.h>
 
 #include "tests/cpu/native_engine.h"
+#include "tests/cpu/test_engine.h"
 #include "tests/cpu/oracle_template.h"
 #include "tests/tap.h"
 
@@ -25,7 +26,7 @@
 struct options {
 	unsigned cases, sequences;
 	uint64_t seed;
-	const struct engine_ops *engine; /* or NULL */
+	const struct test_engine *engine; /* or NULL */
 	bool undefined;
 	const char *only;
 };
@@ -517,8 +518,7 @@ static void run_mode(struct run *run)
 static int usage(const char *name)
 {
 	fprintf(stderr,
-		"usage: %s [--cases N] [--sequences N] [--seed N] [--engine interp|native] [--only "
-		"TEXT] "
+		"usage: %s [--cases N] [--sequences N] [--seed N] [--engine NAME] [--only TEXT] "
 		"[--undefined]\n",
 		name);
 	return 2;
@@ -542,10 +542,8 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 			ret_options->seed = strtoull(argument, NULL, 0);
 		else if (!strcmp(argv[i], "--only"))
 			ret_options->only = argument;
-		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
-			ret_options->engine = &interp_engine_ops;
-		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "native"))
-			ret_options->engine = &native_engine_ops;
+		else if (!strcmp(argv[i], "--engine") && test_engine_find(argument))
+			ret_options->engine = test_engine_find(argument);
 		else
 			return false;
 		i++;
@@ -553,10 +551,10 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 	return true;
 }
 
-static void check_translated(struct engine *engine)
+static void check_report(const struct test_engine *kind, struct engine *engine)
 {
 	char text[160];
-	bool enough = native_engine_report(engine, text, sizeof(text));
+	bool enough = kind->report(engine, text, sizeof(text));
 
 	tap_ok(enough, "%s", text);
 }
@@ -568,19 +566,23 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &run.options))
 		return usage(argv[0]);
+	if (run.options.engine && run.options.engine->missing && run.options.engine->missing()) {
+		printf("1..0 # SKIP %s\n", run.options.engine->missing());
+		return 0;
+	}
 	run.random.state = run.options.seed;
 	native_engine_options = (struct native_engine_options){.poll_often = true, .max_insns = 16};
 	error = native_open();
 	if (!error)
 		error = guest_create(NULL, &run.direct);
 	if (!error && run.options.engine)
-		error = guest_create(run.options.engine, &run.engine);
+		error = guest_create(run.options.engine->ops, &run.engine);
 	if (!tap_ok(error == 0, "set up: %s", strerror(-error)))
 		return tap_done();
 	for (run.mode = ORACLE_64; run.mode < ORACLE_MODES; run.mode++)
 		run_mode(&run);
-	if (run.options.engine == &native_engine_ops)
-		check_translated(guest_engine(run.engine));
+	if (run.options.engine && run.options.engine->report)
+		check_report(run.options.engine, guest_engine(run.engine));
 	guest_destroy(run.engine);
 	guest_destroy(run.direct);
 	return tap_done();

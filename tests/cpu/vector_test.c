@@ -3,7 +3,7 @@
  * state natively and through its exec function; registers, flags, memory and faults must agree. An
  * engine must do exactly what the exec functions do.
  *
- * Usage: vector_test [--cases N] [--seed N] [--engine interp|native] [--only MNEMONIC]
+ * Usage: vector_test [--cases N] [--seed N] [--engine NAME] [--only MNEMONIC]
  *   --cases   cases per form
  */
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include <Zydis/Zydis.h>
 
 #include "tests/cpu/native_engine.h"
+#include "tests/cpu/test_engine.h"
 #include "tests/cpu/native_state.h"
 #include "tests/cpu/vector_case.h"
 #include "tests/cpu/vector_guest.h"
@@ -26,7 +27,7 @@ struct run {
 	unsigned cases;
 	uint64_t seed;
 	const char *only;
-	const struct engine_ops *ops; /* of the engine; or NULL */
+	const struct test_engine *kind; /* of engine; or NULL */
 	struct machine *machine, *engine_machine;
 	struct engine *engine; /* or NULL */
 };
@@ -312,10 +313,8 @@ static bool parse(int argc, char **argv, struct run *run)
 			run->seed = strtoull(argument, NULL, 0);
 		else if (!strcmp(argv[i], "--only"))
 			run->only = argument;
-		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "interp"))
-			run->ops = &interp_engine_ops;
-		else if (!strcmp(argv[i], "--engine") && !strcmp(argument, "native"))
-			run->ops = &native_engine_ops;
+		else if (!strcmp(argv[i], "--engine") && test_engine_find(argument))
+			run->kind = test_engine_find(argument);
 		else
 			return false;
 	}
@@ -328,17 +327,18 @@ static int set_up(struct run *run)
 
 	if (!error)
 		error = vector_guest_create(&run->machine);
-	if (!error && run->ops)
+	if (!error && run->kind)
 		error = vector_guest_create(&run->engine_machine);
-	if (!error && run->ops)
-		error = vector_guest_create_engine(run->engine_machine, run->ops, &run->engine);
+	if (!error && run->kind)
+		error = vector_guest_create_engine(run->engine_machine, run->kind->ops,
+						   &run->engine);
 	return error;
 }
 
-static void check_translated(struct engine *engine)
+static void check_report(const struct test_engine *kind, struct engine *engine)
 {
 	char text[160];
-	bool enough = native_engine_report(engine, text, sizeof(text));
+	bool enough = kind->report(engine, text, sizeof(text));
 
 	tap_ok(enough, "%s", text);
 }
@@ -352,10 +352,13 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &run)) {
 		fprintf(stderr,
-			"usage: %s [--cases N] [--seed N] [--engine interp|native] [--only "
-			"MNEMONIC]\n",
+			"usage: %s [--cases N] [--seed N] [--engine NAME] [--only MNEMONIC]\n",
 			argv[0]);
 		return 2;
+	}
+	if (run.kind && run.kind->missing && run.kind->missing()) {
+		printf("1..0 # SKIP %s\n", run.kind->missing());
+		return 0;
 	}
 	native_engine_options = (struct native_engine_options){.poll_often = true, .max_insns = 16};
 	if (set_up(&run)) {
@@ -369,8 +372,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n; i++)
 		if (!run.only || !strcmp(run.only, vector_mnemonic_name(forms[i].mnemonic)))
 			test_form(&run, &forms[i]);
-	if (run.ops == &native_engine_ops)
-		check_translated(run.engine);
+	if (run.kind && run.kind->report)
+		check_report(run.kind, run.engine);
 	engine_destroy(run.engine);
 	machine_destroy(run.engine_machine);
 	machine_destroy(run.machine);

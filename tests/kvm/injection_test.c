@@ -15,23 +15,29 @@ static enum kvm_runner_injection injection;
 
 static int create_injected(struct machine *machine, struct engine **ret_engine)
 {
-	int r = kvm_engine_ops.create(machine, ret_engine);
+	int r = kvm_small_engine_ops.create(machine, ret_engine);
 
 	if (!r)
 		kvm_engine_inject(*ret_engine, injection);
 	return r;
 }
 
-static void record(enum kvm_runner_injection what, const char *name, struct recording *ret)
+static void record_guest(const char *guest, enum kvm_runner_injection what, const char *name,
+			 struct recording *ret)
 {
 	static struct engine_ops ops;
 	struct recording_request request = {
-		.guest = "wild", .clock = RECORDER_CLOCK_VIRTUAL, .seeded = true, .engine = &ops};
+		.guest = guest, .clock = RECORDER_CLOCK_VIRTUAL, .seeded = true, .engine = &ops};
 
 	injection = what;
-	ops = kvm_engine_ops;
+	ops = kvm_small_engine_ops;
 	ops.create = create_injected;
 	harness_record(&request, name, ret);
+}
+
+static void record(enum kvm_runner_injection what, const char *name, struct recording *ret)
+{
+	record_guest("wild", what, name, ret);
 }
 
 static void check_replay(const struct recording *recording, const char *what)
@@ -78,6 +84,22 @@ static void test_unexplained(struct recording *recording)
 	check_replay(recording, "unexplained");
 }
 
+/* Relative to the folder of guests. */
+#define SPIN "../../kvm/spin"
+
+/* Code that does not poll, in a loop that does not end: what the watchdog is for. */
+static void test_endless(struct recording *recording)
+{
+	record_guest(SPIN, KVM_INJECT_ENDLESS, "endless", recording);
+	tap_ok(recording->code == -EIO && strstr(recording->error.text, "does not come back"),
+	       "translated code that never leaves: the recording fails: %s", recording->error.text);
+	tap_ok(recording->result.end_reason &&
+		       !strcmp(recording->result.end_reason, "engine failure") &&
+		       recording->result.uses[0].unexpected == 1 && recording->result.icount,
+	       "at the last proven count");
+	check_replay(recording, "endless");
+}
+
 int main(int argc, char **argv)
 {
 	static struct recording recording;
@@ -91,6 +113,7 @@ int main(int argc, char **argv)
 	test_none(&recording);
 	test_explained(&recording, recording.result.icount);
 	test_unexplained(&recording);
+	test_endless(&recording);
 	harness_finish();
 	return tap_done();
 }

@@ -1,7 +1,8 @@
 """A Linux guest with the bench's work at its small size, recorded with every engine under the virtual clock:
-the same events and digests, and each recording replays with every other engine.
+the same events and digests, and each recording replays with every other engine. Then interp and kvm are stopped
+at random counts of it and must be in the same state.
 
-Usage: linux_test.py REPRISE BENCH-WORK SOURCE-ROOT
+Usage: linux_test.py REPRISE BENCH-WORK SOURCE-ROOT REPLAY-TWICE
 """
 import json
 import os
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 
-REPRISE, WORK, ROOT = sys.argv[1:4]
+REPRISE, WORK, ROOT, REPLAY_TWICE = sys.argv[1:5]
+STOPS = 100
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import inputs  # pylint: disable=wrong-import-position
 import works  # pylint: disable=wrong-import-position
@@ -40,6 +42,7 @@ def test(directory):
     kernel = inputs.newest_kernel()
     image = inputs.make_image(directory, "work", kernel, works.guest_script(True), WORK)
     dumps = {}
+    path = ""
     for engine in ENGINES:
         path = os.path.join(directory, engine + ".rpz")
         result = record(engine, kernel, image, path)
@@ -56,6 +59,11 @@ def test(directory):
             if other != engine:
                 result = reprise("replay", "--quiet", "--engine", other, path)
                 ok(result.returncode == 0, f"recorded by {engine}, replayed by {other}")
+    twice = subprocess.run([REPLAY_TWICE, path, "-", str(STOPS), "10", "1"], capture_output=True, text=True,
+                           check=False, timeout=3000)
+    for line in twice.stdout.splitlines():
+        ok(line.startswith("ok - "), f"interp, then kvm: {line}")
+    ok(twice.returncode == 0 and twice.stdout, "interp and kvm agree at every stop")
 
 
 if reprise("record", "--engine", "kvm", "--kernel", "/nonexistent").stderr.find(b"/dev/kvm") >= 0:

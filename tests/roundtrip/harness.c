@@ -13,6 +13,7 @@
 
 #define GUEST_RAM_BYTES (UINT64_C(32) << 20)
 
+static const struct engine_ops *default_engine;
 static const char *guest_folder;
 static char work_folder[64];
 
@@ -28,6 +29,7 @@ void harness_init(int argc, char **argv)
 		errno = EINVAL;
 		die("usage: test FOLDER-OF-GUESTS");
 	}
+	default_engine = harness_engine();
 	guest_folder = argv[1];
 	snprintf(work_folder, sizeof(work_folder), "/tmp/reprise-roundtrip-XXXXXX");
 	if (!mkdtemp(work_folder))
@@ -111,7 +113,7 @@ void harness_record(const struct recording_request *request, const char *name,
 		.output_path = ret->path,
 		.n_vcpus = request->n_vcpus ? request->n_vcpus : 1,
 		.ram_bytes = GUEST_RAM_BYTES,
-		.engine = request->engine ? request->engine : &interp_engine_ops,
+		.engine = request->engine ? request->engine : default_engine,
 		.clock = request->clock,
 		.virtual_ps_per_instruction = 1000,
 		.epoch_s = -1,
@@ -166,7 +168,7 @@ static void take_output(void *ctx, unsigned stream, const uint8_t *data, size_t 
 void harness_replay(const char *path, uint64_t icount, struct replaying *ret)
 {
 	const struct replayer_config config = {
-		.engine = &interp_engine_ops,
+		.engine = default_engine,
 		.stream_output = take_output,
 		.stream_ctx = &ret->console,
 	};
@@ -208,7 +210,7 @@ bool harness_replay_twice(const char *path, char report[HARNESS_REPORT_BYTES])
 	static uint64_t seed;
 	const struct twice_request request = {
 		.path = path,
-		.engine = &interp_engine_ops,
+		.engine = default_engine,
 		.n_stops = 20,
 		.n_saves = 10,
 		.seed = ++seed,

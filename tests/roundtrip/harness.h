@@ -31,7 +31,7 @@ struct recording_request {
 	const char *plan; /* what the guest reads there */
 	const char *save,
 		*saved; /* the guest's state: where it is saved, where it is gone on from */
-	const struct engine_ops *engine; /* NULL: interp */
+	const struct engine_ops *engine; /* NULL: harness_engine() */
 };
 
 struct recording {
@@ -50,6 +50,10 @@ struct replaying {
 	struct log_error error;
 	struct console_text console;
 };
+
+/* What records and replays: interp; programs that are linked with another function of this name,
+ * what that says. */
+const struct engine_ops *harness_engine(void);
 
 /* Sets where guests are read from and files are written to: argv[1] and a fresh folder. */
 void harness_init(int argc, char **argv);

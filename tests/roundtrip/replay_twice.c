@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/roundtrip/harness.h"
 #include "tests/roundtrip/twice.h"
 
 #define STOPS_MAX 1000
@@ -29,8 +30,10 @@ static int bail_out(const char *what)
 
 int main(int argc, char **argv)
 {
-	struct twice_request request = {
-		.engine = &interp_engine_ops, .console_fd = -1, .report = print};
+	struct twice_request request = {.engine = &interp_engine_ops,
+					.second = harness_engine(),
+					.console_fd = -1,
+					.report = print};
 	bool same;
 
 	if (argc != 6)

@@ -38,6 +38,7 @@ struct console {
 
 /* One pass over the file. A save and restore replaces reader and replayer. */
 struct pass {
+	const struct engine_ops *engine;
 	struct console console;
 	struct log_reader *reader;
 	struct replayer *replayer;
@@ -80,7 +81,7 @@ static void close_pass(struct pass *pass)
 static bool open_pass(struct twice *twice, struct pass *pass)
 {
 	const struct replayer_config config = {
-		.engine = twice->request->engine,
+		.engine = pass->engine,
 		.stream_output = take_output,
 		.stream_ctx = &pass->console,
 	};
@@ -152,7 +153,7 @@ static void take_stop(struct twice *twice, unsigned n, struct machine *machine)
 
 static void run_straight(struct twice *twice, struct console *console)
 {
-	struct pass pass = {.console = *console};
+	struct pass pass = {.engine = twice->request->engine, .console = *console};
 	unsigned i;
 
 	if (!open_pass(twice, &pass))
@@ -193,7 +194,9 @@ static bool saves_here(const struct twice *twice, unsigned stop)
 
 static void run_with_saves(struct twice *twice, struct console *console)
 {
-	struct pass pass = {.console = *console};
+	const struct twice_request *request = twice->request;
+	struct pass pass = {.engine = request->second ? request->second : request->engine,
+			    .console = *console};
 	unsigned n_saves = 0, i;
 
 	if (!open_pass(twice, &pass))
@@ -208,7 +211,7 @@ static void run_with_saves(struct twice *twice, struct console *console)
 			break;
 		n_saves++;
 	}
-	check(twice, i == twice->n_stops && n_saves == twice->request->n_saves,
+	check(twice, i == twice->n_stops && n_saves == request->n_saves,
 	      "with saves: the same digests at %u stops, %u times restored", i, n_saves);
 	close_pass(&pass);
 	*console = pass.console;
@@ -267,7 +270,7 @@ static uint64_t next_random(uint64_t *state)
 /* Stops at random counts up to the end, which is one of them. */
 static bool choose_stops(struct twice *twice)
 {
-	struct pass pass = {.console.fd = -1};
+	struct pass pass = {.engine = twice->request->engine, .console.fd = -1};
 	uint64_t seed = twice->request->seed, end;
 
 	if (!open_pass(twice, &pass))

@@ -15,7 +15,8 @@
 struct twice_request {
 	const char *path;
 	const struct engine_ops *engine;
-	unsigned n_stops, n_saves; /* besides the end; n_saves <= n_stops, both at least 1 */
+	const struct engine_ops *second; /* of the replay with saves; NULL: the same */
+	unsigned n_stops, n_saves;       /* besides the end; n_saves <= n_stops, both at least 1 */
 	uint64_t seed;
 	int console_fd; /* where the first stream's bytes go; -1: nowhere */
 	/* Called once for each comparison, and for what stands in its way. */

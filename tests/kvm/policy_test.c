@@ -1,0 +1,82 @@
+/* When the VM is entered, by made-up costs: an exit of 40 us, interp at 5 ns an instruction. */
+#include "tests/tap.h"
+#include "vmm/kvm/policy.h"
+
+static const struct kvm_policy_costs costs = {.exit_ns = 40e3, .fault_ns = 46e3, .page_ns = 1500};
+
+static void start(struct kvm_policy *policy, bool forced)
+{
+	kvm_policy_init(policy, forced, &costs);
+	kvm_policy_select(policy, 3, 0x1000);
+}
+
+/* Samples until the space is entered; at most 10,000. */
+static unsigned samples(struct kvm_policy *policy)
+{
+	unsigned n = 1;
+
+	while (n < 10000 && !kvm_policy_after_sample(policy, 3))
+		n++;
+	return n;
+}
+
+static void test_paying(void)
+{
+	struct kvm_policy policy;
+
+	start(&policy, false);
+	tap_ok(policy.sample == 16000, "a sample is worth two exits: %llu instructions",
+	       (unsigned long long)policy.sample);
+	tap_ok(!policy.at_once[3] && samples(&policy) > 1,
+	       "a new space is entered after samples that are worth its first fills");
+	kvm_policy_slice(&policy, 3, 1000000, 3000000);
+	tap_ok(policy.at_once[3], "after a long slice it is entered at once");
+	for (unsigned i = 0; i < 200 && policy.at_once[3]; i++)
+		kvm_policy_slice(&policy, 3, 60000, 4000);
+	tap_ok(!policy.at_once[3], "after some short ones it is not");
+	kvm_policy_select(&policy, 3, 0x1000);
+	kvm_policy_slice(&policy, 3, 1000000, 3000000);
+	tap_ok(policy.at_once[3], "a long one makes up for them");
+	kvm_policy_select(&policy, 3, 0x2000);
+	tap_ok(!policy.at_once[3], "another space begins anew");
+}
+
+/* Slices that never pay: what they lose is bounded against what interp runs in between. */
+static void test_losing(void)
+{
+	struct kvm_policy policy;
+	double lost = 0, interp = 0;
+
+	start(&policy, false);
+	while (interp < 1e9) {
+		interp += samples(&policy) * (double)policy.sample * 5;
+		kvm_policy_slice(&policy, 3, 100000, 2000);
+		lost += 100000 - 2000 * 5;
+	}
+	tap_ok(lost / interp < 0.05, "of a second where it never pays %.1f %% is lost",
+	       100 * lost / interp);
+}
+
+static void test_cold(void)
+{
+	struct kvm_policy policy;
+	uint64_t cold = 0;
+
+	start(&policy, true);
+	tap_ok(policy.at_once[3], "forced: entered at once");
+	for (unsigned i = 0; i < 20; i++)
+		cold = kvm_policy_cold(&policy, 3, 10);
+	tap_ok(cold == 8000, "new code that leaves soon: interp runs an exit's worth, %llu",
+	       (unsigned long long)cold);
+	for (unsigned i = 0; i < 20; i++)
+		cold = kvm_policy_cold(&policy, 3, 1000000);
+	tap_ok(cold == 0, "new code after long stretches is entered at once");
+}
+
+int main(void)
+{
+	test_paying();
+	test_losing();
+	test_cold();
+	return tap_done();
+}

@@ -1,0 +1,16 @@
+/* User code that never ends, calls nothing and is interrupted by nothing. See tests/cpu/guests. */
+#include "tests/cpu/guests/guest.h"
+
+	.text
+	.globl main
+main:
+	call enter_long
+	MODE64
+	mov %cr4, %rax /* OSFXSR: without SSE no code is translated */
+	or $0x200, %rax
+	mov %rax, %cr4
+	ENTER_USER USER_CS64, 1f
+1:	inc %rax
+	jmp 1b
+
+	.section .note.GNU-stack, "", @progbits
