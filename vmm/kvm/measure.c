@@ -40,8 +40,10 @@ static int time_run(struct kvm_runner *runner, enum kvm_runner_exit wanted, uint
 
 static double median(uint64_t times[MEASUREMENTS])
 {
+	const unsigned middle = MEASUREMENTS / 2;
+
 	qsort(times, MEASUREMENTS, sizeof(times[0]), compare_times);
-	return (double)times[MEASUREMENTS / 2];
+	return (double)times[middle];
 }
 
 /* Enters code that leaves at once. */
