@@ -6,6 +6,7 @@
 
 #include "tools/message.h"
 #include "tools/text.h"
+#include "vmm/jit/jit.h"
 
 #ifdef REPRISE_KVM
 #include "vmm/kvm/kvm.h"
@@ -23,6 +24,7 @@ struct available {
 
 static const struct available available[] = {
 	{.name = "interp", .ops = &interp_engine_ops},
+	{.name = "jit", .ops = &jit_engine_ops},
 #ifdef REPRISE_KVM
 	{.name = "auto", .ops = &auto_engine_ops, .instead = &interp_engine_ops, .needs_kvm = true},
 	{.name = "kvm", .ops = &kvm_engine_ops, .needs_kvm = true},

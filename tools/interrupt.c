@@ -65,7 +65,7 @@ static void on_stop(int number)
 
 static void install(int number, void (*handler)(int))
 {
-	struct sigaction old, action = {.sa_handler = handler};
+	struct sigaction old, action = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
 
 	sigemptyset(&action.sa_mask);
 	/* What the parent ignores (nohup) stays ignored. */

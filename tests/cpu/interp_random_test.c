@@ -10,6 +10,7 @@
 #include "tests/cpu/native_engine.h"
 #include "tests/cpu/random_program.h"
 #include "tests/tap.h"
+#include "vmm/jit/jit.h"
 
 #define PROGRAMS 36
 #define STEPS    2500u
@@ -28,9 +29,12 @@ static void describe(struct rig *rig, const char *who)
 /* Carries both to the count and reports the first difference. */
 static void explain(const struct writer *w, enum rig_mode mode, uint64_t from, uint64_t to)
 {
+	const struct engine_ops *ops = rig_engine;
 	struct rig a, b;
 
+	rig_engine = &interp_engine_ops;
 	load_program(&a, w, mode);
+	rig_engine = ops;
 	load_program(&b, w, mode);
 	while (a.machine->icount < from)
 		rig_run(&a, a.machine->icount + 1, false);
@@ -68,6 +72,14 @@ static uint64_t record(const struct writer *w, enum rig_mode mode, bool fresh, u
 
 static uint64_t steps, translated; /* of all that was compared */
 
+static uint64_t jitted(const struct engine *engine)
+{
+	struct engine_use uses[ENGINE_MAX_USES];
+
+	engine->ops->uses(engine, uses);
+	return uses[0].instructions;
+}
+
 static bool compare(struct writer *w, enum rig_mode mode, const uint64_t *digests, uint64_t end,
 		    uint32_t stride)
 {
@@ -86,12 +98,15 @@ static bool compare(struct writer *w, enum rig_mode mode, const uint64_t *digest
 		if (good)
 			last = rig.machine->icount;
 	}
-	if (!good)
-		explain(w, mode, last, rig.machine->icount);
+	uint64_t end_icount = rig.machine->icount;
 	if (rig.engine->ops == &native_engine_ops)
 		translated += translator_statistics(native_engine_translator(rig.engine))->counted;
-	steps += rig.machine->icount;
+	if (rig.engine->ops == &jit_engine_ops)
+		translated += jitted(rig.engine);
+	steps += end_icount;
 	rig_destroy(&rig);
+	if (!good)
+		explain(w, mode, last, end_icount);
 	return good;
 }
 
@@ -104,6 +119,27 @@ static const struct native_engine_options native_options[] = {
 	{.poll_often = true, .cache_bytes = 0x80000},
 };
 
+static const struct jit_options jits[] = {
+	{.max_insns = 24},
+	{.max_insns = 1},
+	{.max_insns = 5, .distrust_host = true},
+	{.hot = 2, .max_insns = 24, .cache_bytes = 0x80000},
+};
+
+static enum rig_mode mode_of(const struct engine_ops *engine, unsigned i)
+{
+	if (engine == &native_engine_ops || i % 4 == 2)
+		return RIG_USER64;
+	return i % 4 < 2 || engine == &jit_engine_ops ? RIG_KERNEL64 : RIG_USER32;
+}
+
+static const struct engine_ops *engine_named(const char *name)
+{
+	if (!strcmp(name, "native"))
+		return &native_engine_ops;
+	return strcmp(name, "jit") ? &interp_engine_ops : &jit_engine_ops;
+}
+
 static void compare_all(struct writer *w, enum rig_mode mode, const uint64_t *digests, uint64_t end,
 			unsigned i)
 {
@@ -115,29 +151,27 @@ static void compare_all(struct writer *w, enum rig_mode mode, const uint64_t *di
 	tap_ok(good, "program %u, mode %d, %llu steps", i, mode, (unsigned long long)end);
 }
 
-/* Usage: interp_random_test [FIRST [PROGRAMS [native]]] */
+/* Usage: interp_random_test [FIRST [PROGRAMS [ENGINE]]] */
 int main(int argc, char **argv)
 {
 	static struct writer writer;
 	static uint64_t digests[STEPS + 1];
 	unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
 	unsigned programs = argc > 2 ? (unsigned)atoi(argv[2]) : PROGRAMS;
-	bool native = argc > 3 && !strcmp(argv[3], "native");
+	const struct engine_ops *engine = engine_named(argc > 3 ? argv[3] : "interp");
 
 	for (unsigned i = first; i < first + programs; i++) {
-		enum rig_mode mode = native || i % 4 == 2 ? RIG_USER64
-				     : i % 4 < 2          ? RIG_KERNEL64
-							  : RIG_USER32;
-		rig_engine = native ? &native_engine_ops : &interp_engine_ops;
+		enum rig_mode mode = mode_of(engine, i);
+		rig_engine = engine;
 		write_program(&writer, i + 1);
 		rig_engine = &interp_engine_ops;
 		uint64_t end = record(&writer, mode, i % 6 == 0, digests);
-		if (native)
-			rig_engine = &native_engine_ops;
+		rig_engine = engine;
 		native_engine_options = native_options[i % 4];
+		jit_options = jits[i % 4];
 		compare_all(&writer, mode, digests, end, i);
 	}
-	if (native)
+	if (engine != &interp_engine_ops)
 		tap_ok(translated * 10 > steps, "%llu of %llu steps by translated code",
 		       (unsigned long long)translated, (unsigned long long)steps);
 	return tap_done();

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(ROOT, "bench"))
 import inputs  # pylint: disable=wrong-import-position
 import works  # pylint: disable=wrong-import-position
 
-ENGINES = ["interp", "kvm", "auto"]
+ENGINES = ["interp", "kvm", "auto", "jit"]
 count = 0
 failed = False
 

@@ -29,7 +29,7 @@ struct memory {
 	uint64_t *changes; /* guest-physical addresses of pages; NULL: not kept account of */
 	uint32_t n_changes;
 	struct memory_listener listener;
-	struct memory_code_listener code_listener, translation_listener;
+	struct memory_code_listener code_listener, translation_listener, jit_listener;
 	struct watch_set watches;
 };
 
@@ -140,8 +140,9 @@ void memory_set_listener(struct memory *memory, const struct memory_listener *li
 void memory_set_code_listener(struct memory *memory, enum page_flags flag,
 			      const struct memory_code_listener *listener)
 {
-	struct memory_code_listener *slot =
-		flag == PAGE_CODE ? &memory->code_listener : &memory->translation_listener;
+	struct memory_code_listener *slot = flag == PAGE_CODE     ? &memory->code_listener
+					    : flag == PAGE_JITTED ? &memory->jit_listener
+								  : &memory->translation_listener;
 
 	*slot = listener ? *listener : (struct memory_code_listener){0};
 }
@@ -302,6 +303,8 @@ static void announce_write(struct memory *memory, uint32_t page, uint64_t gpa, c
 		tell_code_write(&memory->code_listener, gpa, n);
 	if (flags & PAGE_TRANSLATED)
 		tell_code_write(&memory->translation_listener, gpa, n);
+	if (flags & PAGE_JITTED)
+		tell_code_write(&memory->jit_listener, gpa, n);
 	if (flags & PAGE_WATCH)
 		note_access(memory, gpa, n, true);
 	if ((flags & PAGE_TABLE) && memory->listener.table_write)

@@ -40,7 +40,8 @@ enum page_flags {
 	PAGE_ROM = 8,
 	PAGE_WATCH = 16,      /* a watchpoint lies here: reads take the slow path too */
 	PAGE_KEPT = 32,       /* not written since memory_keep_changes(): */
-	PAGE_TRANSLATED = 64, /* holds code that the translator has translated */
+	PAGE_TRANSLATED = 64, /* holds code that has been translated, for the kvm engine */
+	PAGE_JITTED = 128,    /* likewise for the jit engine */
 };
 
 struct memory;
@@ -75,7 +76,7 @@ void memory_destroy(struct memory *memory);
 
 /* NULL: nobody listens. */
 void memory_set_listener(struct memory *memory, const struct memory_listener *listener);
-/* flag: which pages it is about, PAGE_CODE or PAGE_TRANSLATED. */
+/* flag: which pages it is about, PAGE_CODE, PAGE_TRANSLATED or PAGE_JITTED. */
 void memory_set_code_listener(struct memory *memory, enum page_flags flag,
 			      const struct memory_code_listener *listener);
 

@@ -441,7 +441,7 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 
 	if (!host)
 		return;
-	struct tlb_entry entry = {page, (uintptr_t)host - page};
+	struct tlb_entry entry = {page, host};
 	if (*memory_flags(mmu->machine->memory, gpa) & PAGE_WATCH) {
 		fill_watched(tlb, page, gpa, host, write && walk->dirty);
 		return;
@@ -498,6 +498,42 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
 	return true;
 }
 
+/* Flags of a page that a write alone takes off. */
+#define FIRST_WRITE (PAGE_CLEAN | PAGE_KEPT)
+
+static bool make_writable(struct memory *memory, const struct walk *walk)
+{
+	const uint8_t *flags = memory_flags(memory, walk->gpa);
+
+	if (!walk->dirty || !flags || (*flags & ~FIRST_WRITE))
+		return false;
+	if (*flags)
+		memory_mark_written(memory, walk->gpa);
+	return true;
+}
+
+bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
+{
+	struct mmu *mmu = cpu->machine->mmu;
+	enum tlb_variant variant = variant_of(cpu);
+	struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
+	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
+	struct walk walk;
+	uint32_t error;
+
+	if (tlb_lookup(entries, linear, 1) || cpu->tlb == &mmu->never ||
+	    !address_is_canonical(linear) ||
+	    !walk_tables(cpu, linear, kind, variant == TLB_USER, smap, &walk, &error))
+		return false;
+	for (unsigned i = 0; i < walk.n_steps; i++)
+		if (!(walk.step[i].entry & PTE_A))
+			return false;
+	if (kind == ACCESS_WRITE && !make_writable(cpu->machine->memory, &walk))
+		return false;
+	fill(cpu, linear, kind, variant, &walk);
+	return tlb_lookup(entries, linear, 1) != NULL;
+}
+
 uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 			    enum access_kind kind)
 {
@@ -517,6 +553,11 @@ uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 struct tlb *mmu_system_tlb(struct mmu *mmu)
 {
 	return &mmu->current->tlb[TLB_SUPERVISOR];
+}
+
+struct tlb *mmu_lifted_tlb(struct mmu *mmu)
+{
+	return &mmu->current->tlb[TLB_SUPERVISOR_AC];
 }
 
 bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)

@@ -18,12 +18,12 @@
 #define PAGE_MASK        (~(uint64_t)(PAGE_BYTES - 1))
 
 /*
- * A hit for an n-byte access is linear - tag <= PAGE_BYTES - n; the bytes are at linear + addend in
- * the host. An empty entry's tag is a page that indexes elsewhere, so it never hits.
+ * A hit for an n-byte access is linear - tag <= PAGE_BYTES - n. An empty entry's tag is a page that
+ * indexes elsewhere, so it never hits. The jit engine's code looks entries up by itself.
  */
 struct tlb_entry {
-	uint64_t tag; /* linear page */
-	uintptr_t addend;
+	uint64_t tag;  /* linear page */
+	uint8_t *host; /* where it is in the host */
 };
 
 struct tlb_exec_entry {
@@ -66,7 +66,7 @@ static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, ui
 {
 	const struct tlb_entry *entry = tlb_slot(entries, linear);
 	if (__builtin_expect(linear - entry->tag <= PAGE_BYTES - n, 1))
-		return (uint8_t *)(uintptr_t)(linear + entry->addend);
+		return entry->host + (linear - entry->tag);
 	return NULL;
 }
 
@@ -133,6 +133,8 @@ bool mmu_keep_walk(struct mmu *mmu, const struct walk *walk, uint64_t linear);
 
 /* The cached translations that implicit supervisor accesses use, in the selected space. */
 struct tlb *mmu_system_tlb(struct mmu *mmu);
+/* Those that a supervisor's accesses use while AC lifts SMAP. */
+struct tlb *mmu_lifted_tlb(struct mmu *mmu);
 
 /*
  * Translates the page of a linear address for an access, setting accessed and dirty bits; fills the
@@ -140,6 +142,14 @@ struct tlb *mmu_system_tlb(struct mmu *mmu);
  */
 bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum privilege priv,
 		   uint64_t *ret_gpa);
+
+/*
+ * Has a cached translation serve accesses to the page of a linear address, if that takes nothing
+ * that the guest can see: the access is allowed, accessed and dirty bits are set, and a page that
+ * is written has only not been written for a while. Returns false when it is not so, or one serves
+ * already.
+ */
+bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind);
 
 /*
  * Translates without changing anything: for debuggers. Returns false when not mapped.

@@ -145,13 +145,13 @@ static void emit_count(struct generator *g)
 		emit_lea(g->e, COUNT_REGISTER, COUNT_REGISTER, GPR_ZERO, g->plan->n);
 }
 
-static bool is_near(const struct generator *g, uint64_t rip)
+bool branch_is_near(const struct generator *g, uint64_t rip)
 {
 	return !g->plan->crosses && (rip & PAGE_MASK) == (g->plan->linear & PAGE_MASK);
 }
 
 /* Where a translation of the same page begins, or NONE. */
-static uint32_t near_code(const struct generator *g, uint64_t rip)
+uint32_t branch_near_code(const struct generator *g, uint64_t rip)
 {
 	uint64_t gpa = (g->plan->gpa & PAGE_MASK) | rip % PAGE_BYTES;
 	uint32_t index = code_cache_lookup(g->cache, gpa, rip, g->translation->mode);
@@ -161,7 +161,7 @@ static uint32_t near_code(const struct generator *g, uint64_t rip)
 	return g->cache->translations[index].code;
 }
 
-static void defer_near(struct generator *g, uint64_t rip, uint32_t patch)
+void branch_defer_near(struct generator *g, uint64_t rip, uint32_t patch)
 {
 	struct deferred *deferred = generator_defer(g, DEFERRED_EXIT, patch);
 
@@ -171,7 +171,7 @@ static void defer_near(struct generator *g, uint64_t rip, uint32_t patch)
 }
 
 /* patch: of the branch that is to lead to the link, or NONE. Returns the link. */
-static uint32_t defer_far(struct generator *g, uint64_t rip, uint32_t patch)
+uint32_t branch_defer_far(struct generator *g, uint64_t rip, uint32_t patch)
 {
 	uint32_t link = spaces_add_link(g->spaces, rip);
 	uint32_t site = generator_site(g, SITE_FAR, rip);
@@ -187,28 +187,28 @@ static uint32_t defer_far(struct generator *g, uint64_t rip, uint32_t patch)
 
 static void jump_to(struct generator *g, uint64_t rip, bool near)
 {
-	uint32_t code = near ? near_code(g, rip) : NONE;
+	uint32_t code = near ? branch_near_code(g, rip) : NONE;
 
 	if (!near) {
-		emit_jump_memory(g->e, space_link_address(defer_far(g, rip, NONE)));
+		emit_jump_memory(g->e, space_link_address(branch_defer_far(g, rip, NONE)));
 	} else if (code != NONE) {
 		emit_jump_to(g->e, code);
 	} else {
-		defer_near(g, rip, emit_jump(g->e));
+		branch_defer_near(g, rip, emit_jump(g->e));
 	}
 }
 
 static void jump_if_to(struct generator *g, unsigned cc, uint64_t rip)
 {
-	uint32_t code = is_near(g, rip) ? near_code(g, rip) : NONE;
+	uint32_t code = branch_is_near(g, rip) ? branch_near_code(g, rip) : NONE;
 	uint32_t displacement = emit_jump_if(g->e, cc);
 
-	if (!is_near(g, rip))
-		defer_far(g, rip, displacement);
+	if (!branch_is_near(g, rip))
+		branch_defer_far(g, rip, displacement);
 	else if (code != NONE)
 		emit_patch(g->e, displacement, code);
 	else
-		defer_near(g, rip, displacement);
+		branch_defer_near(g, rip, displacement);
 }
 
 /* What follows the block is not written here: a jump there. */
@@ -216,11 +216,11 @@ void branch_emit_next(struct generator *g)
 {
 	uint64_t rip = g->plan->linear + g->plan->bytes;
 
-	jump_to(g, rip, is_near(g, rip) && !g->plan->far_end);
+	jump_to(g, rip, branch_is_near(g, rip) && !g->plan->far_end);
 	emit_stop(g);
 }
 
-static uint64_t direct_target(const struct generator *g)
+uint64_t branch_direct_target(const struct generator *g)
 {
 	return generator_next_rip(g) + g->plan->insns[g->at].insn.imm;
 }
@@ -229,7 +229,7 @@ static void emit_conditional(struct generator *g)
 {
 	poll_if_planned(g, true);
 	emit_count(g);
-	jump_if_to(g, g->plan->insns[g->at].insn.opcode & 15, direct_target(g));
+	jump_if_to(g, g->plan->insns[g->at].insn.opcode & 15, branch_direct_target(g));
 }
 
 /* The instruction itself leads over a jump to the way on. */
@@ -244,8 +244,8 @@ static void emit_loop(struct generator *g)
 	uint32_t taken = emit_short(g->e, insn->opcode);
 	uint32_t over = emit_short(g->e, EMIT_JMP);
 	emit_patch_short(g->e, taken);
-	uint64_t target = direct_target(g);
-	jump_to(g, target, is_near(g, target));
+	uint64_t target = branch_direct_target(g);
+	jump_to(g, target, branch_is_near(g, target));
 	emit_patch_short(g->e, over);
 }
 
@@ -262,19 +262,19 @@ static void emit_push_return(struct generator *g, uint8_t state)
 		emit_push_memory(g->e, 0);
 		generator_defer(g, DEFERRED_CONSTANT, g->e->at - 4)->constant = address;
 	}
-	if (is_near(g, address) && g->n_returns < MAX_RETURNS)
+	if (branch_is_near(g, address) && g->n_returns < MAX_RETURNS)
 		g->returns[g->n_returns++] = address;
 }
 
 static void emit_direct(struct generator *g, bool call)
 {
-	uint64_t target = direct_target(g);
+	uint64_t target = branch_direct_target(g);
 
 	poll_if_planned(g, false);
 	if (call)
 		emit_push_return(g, 0);
 	emit_count(g);
-	jump_to(g, target, is_near(g, target));
+	jump_to(g, target, branch_is_near(g, target));
 	emit_stop(g);
 }
 

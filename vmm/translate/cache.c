@@ -45,7 +45,7 @@ static void forget_all(struct code_cache *cache)
 	cache->overfull = false;
 }
 
-int code_cache_create(struct machine *machine, uint8_t *area, uint32_t bytes,
+int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t bytes,
 		      struct translator_statistics *statistics, struct code_cache **ret_cache)
 {
 	struct code_cache *cache = calloc(1, sizeof(*cache));
@@ -53,6 +53,7 @@ int code_cache_create(struct machine *machine, uint8_t *area, uint32_t bytes,
 	if (!cache)
 		return -ENOMEM;
 	cache->machine = machine;
+	cache->flag = flag;
 	cache->statistics = statistics;
 	cache->emitter = (struct emitter){
 		.base = area,
@@ -103,7 +104,7 @@ bool code_cache_has_room(const struct code_cache *cache)
 static int unprotect_page(void *ctx, uint64_t gpa, const uint8_t *page)
 {
 	struct code_cache *cache = ctx;
-	memory_unprotect(cache->machine->memory, gpa, PAGE_TRANSLATED);
+	memory_unprotect(cache->machine->memory, gpa, cache->flag);
 	return 0;
 }
 
@@ -191,7 +192,7 @@ static void list_in_page(struct code_cache *cache, uint32_t index, unsigned list
 	t->page_next[list] = page->first;
 	page->first = index;
 	page->lines |= lines_in(t, list);
-	memory_protect(cache->machine->memory, gpa, PAGE_TRANSLATED);
+	memory_protect(cache->machine->memory, gpa, cache->flag);
 }
 
 void code_cache_add(struct code_cache *cache, uint32_t index)
@@ -287,7 +288,7 @@ static void clean_page(struct code_cache *cache, struct code_page *page, uint64_
 		page->lines |= lines_in(t, list);
 	}
 	if (page->first == NONE)
-		memory_unprotect(cache->machine->memory, gpa, PAGE_TRANSLATED);
+		memory_unprotect(cache->machine->memory, gpa, cache->flag);
 }
 
 void code_cache_drop(struct code_cache *cache, uint32_t index)
@@ -305,7 +306,7 @@ void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n)
 	bool dropped = false;
 
 	if (page->first == NONE) {
-		memory_unprotect(cache->machine->memory, gpa, PAGE_TRANSLATED);
+		memory_unprotect(cache->machine->memory, gpa, cache->flag);
 		return;
 	}
 	if (!(page->lines & lines_of(from, from + n)))

@@ -92,6 +92,7 @@ struct code_page {
 
 struct code_cache {
 	struct machine *machine;
+	enum page_flags flag;   /* of pages that hold what is translated */
 	struct emitter emitter; /* the rest of the cache */
 	uint32_t start, end;    /* where translations go; end leaves room for dropping */
 	struct translation *translations;
@@ -111,7 +112,7 @@ struct code_cache {
  * area: the run-time area as mapped for writing. bytes: bound of the cache. Returns 0 or a negative
  * errno. The memory's listener is the caller's to register: code_cache_on_write().
  */
-int code_cache_create(struct machine *machine, uint8_t *area, uint32_t bytes,
+int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t bytes,
 		      struct translator_statistics *statistics, struct code_cache **ret_cache);
 void code_cache_destroy(struct code_cache *cache);
 

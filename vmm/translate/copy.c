@@ -46,7 +46,7 @@ static bool names_high_byte(const struct insn *insn)
 }
 
 /* The destination is written whole and not read. */
-static bool only_writes(const struct insn *insn)
+bool insn_only_writes(const struct insn *insn)
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_MOV:
@@ -60,7 +60,7 @@ static bool only_writes(const struct insn *insn)
 }
 
 /* Whether a register operand may be changed. More than the destination only where both are. */
-static bool writes_operand(const struct insn *insn, unsigned n)
+bool insn_writes_operand(const struct insn *insn, unsigned n)
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_CMP:
@@ -78,7 +78,7 @@ static bool writes_operand(const struct insn *insn, unsigned n)
 static bool writes_gpr(const struct insn *insn, unsigned reg)
 {
 	for (unsigned i = 0; i < insn->n_operands; i++)
-		if (is_gpr(&insn->operand[i], reg) && writes_operand(insn, i))
+		if (is_gpr(&insn->operand[i], reg) && insn_writes_operand(insn, i))
 			return true;
 	return false;
 }
@@ -86,14 +86,14 @@ static bool writes_gpr(const struct insn *insn, unsigned reg)
 /* The guest's R11 is nowhere but in a destination that is written only. */
 static bool r11_only_written(const struct insn *insn)
 {
-	return only_writes(insn) && is_gpr(&insn->operand[0], R11) &&
+	return insn_only_writes(insn) && is_gpr(&insn->operand[0], R11) &&
 	       !is_gpr(&insn->operand[1], R11) &&
 	       !(has_address(insn) && (insn->base == R11 || insn->index == R11));
 }
 
 static bool rsp_only_written(const struct insn *insn)
 {
-	return only_writes(insn) && is_gpr(&insn->operand[0], RSP) &&
+	return insn_only_writes(insn) && is_gpr(&insn->operand[0], RSP) &&
 	       !is_gpr(&insn->operand[1], RSP);
 }
 
@@ -191,6 +191,7 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_RET:
 	case CLASS_LOOP:
 		return branch_possible(insn, linear);
+	case CLASS_SYSTEM:
 	case CLASS_INTERP:
 		break;
 	}

@@ -319,6 +319,14 @@ void emit_patch(struct emitter *e, uint32_t displacement, uint32_t target)
 		memcpy(e->base + displacement, &value, sizeof(value));
 }
 
+void emit_patch_address(struct emitter *e, uint32_t at)
+{
+	uint32_t address = (uint32_t)e->linear + e->at;
+
+	if (!e->full)
+		memcpy(e->base + at, &address, sizeof(address));
+}
+
 void emit_jump_to(struct emitter *e, uint32_t target)
 {
 	uint32_t displacement = emit_jump(e);

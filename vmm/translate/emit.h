@@ -75,6 +75,8 @@ uint32_t emit_jump(struct emitter *e);
 uint32_t emit_jump_if(struct emitter *e, unsigned cc);
 /* Makes the displacement at an offset lead to another offset. */
 void emit_patch(struct emitter *e, uint32_t displacement, uint32_t target);
+/* Makes 4 bytes at an offset the address of the next byte to be written. */
+void emit_patch_address(struct emitter *e, uint32_t at);
 /* jmp to an offset */
 void emit_jump_to(struct emitter *e, uint32_t target);
 

@@ -182,13 +182,13 @@ static void compare_kept_source(struct generator *g, unsigned size)
 
 /* ---- */
 
-static bool is_simple_register(const struct operand *operand)
+static bool is_simple_register(const struct operand *operand, bool any)
 {
 	return operand->kind == OPERAND_REG && operand->reg_class == REG_GPR &&
-	       operand->reg != RSP && operand->reg != R11;
+	       (any || (operand->reg != RSP && operand->reg != R11));
 }
 
-bool fix_possible(const struct planned *planned)
+bool fix_possible(const struct planned *planned, bool any_register)
 {
 	const struct insn *insn = &planned->insn;
 	struct operand low;
@@ -196,11 +196,11 @@ bool fix_possible(const struct planned *planned)
 	switch ((enum flag_rule)planned->effect.rule) {
 	case RULE_MULTIPLY:
 		low = product(insn);
-		return is_simple_register(&low);
+		return is_simple_register(&low, any_register);
 	case RULE_DIVIDE:
 		return true;
 	case RULE_SCAN: /* the source is tested afterwards */
-		return is_simple_register(&insn->operand[1]);
+		return is_simple_register(&insn->operand[1], any_register);
 	case RULE_SHIFT:
 	case RULE_DOUBLE_SHIFT: /* the count is tested afterwards */
 		return count_is_constant(insn) || insn->operand[0].kind != OPERAND_REG ||

@@ -177,6 +177,11 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_CONSTANT:
 		finish_constant(g, deferred);
 		break;
+	case DEFERRED_SLOW:
+	case DEFERRED_READ:
+	case DEFERRED_WRITE:
+	case DEFERRED_STATE:
+		assert(!"put off by this writer");
 	}
 }
 

@@ -58,13 +58,18 @@ struct plan {
 enum r11_content { R11_COUNT, R11_GUEST, R11_CONSTANT, R11_OTHER };
 
 enum deferred_kind {
-	DEFERRED_EXIT,    /* the exit of a site, state in place */
-	DEFERRED_POLL,    /* of a poll in front of an instruction: runs the instruction first */
-	DEFERRED_RESTORE, /* RCX and the count are put back, then the exit */
-	DEFERRED_MISS,    /* the second lookup; then as DEFERRED_RESTORE */
-	DEFERRED_REPEAT,  /* RCX and the flags are put back, then the exit */
-	DEFERRED_LINK,    /* jumps through a link */
-	DEFERRED_CONSTANT /* 8 bytes; patch is an absolute 32-bit address of them */
+	DEFERRED_EXIT,     /* the exit of a site, state in place */
+	DEFERRED_POLL,     /* of a poll in front of an instruction: runs the instruction first */
+	DEFERRED_RESTORE,  /* RCX and the count are put back, then the exit */
+	DEFERRED_MISS,     /* the second lookup; then as DEFERRED_RESTORE */
+	DEFERRED_REPEAT,   /* RCX and the flags are put back, then the exit */
+	DEFERRED_LINK,     /* jumps through a link */
+	DEFERRED_CONSTANT, /* 8 bytes; patch is an absolute 32-bit address of them */
+	/* Of the jit's writer (vmm/jit): */
+	DEFERRED_SLOW,  /* the count as before the instruction, then the exit */
+	DEFERRED_READ,  /* a translation for reading is fetched, then on at constant; or as SLOW */
+	DEFERRED_WRITE, /* likewise for writing */
+	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
 };
 
 struct deferred {
@@ -72,12 +77,12 @@ struct deferred {
 	int8_t n;       /* to be added to the count */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
-	uint64_t constant;        /* DEFERRED_MISS: the code address where a hit goes on */
+	uint64_t constant;        /* where it goes on: a code address */
 	struct encoding encoding; /* DEFERRED_POLL */
 };
 
 /* One run of blocks puts off at most this much. */
-#define MAX_DEFERRED 512
+#define MAX_DEFERRED 2048
 
 /* Return addresses that are translated ahead. */
 #define MAX_RETURNS 64
@@ -86,6 +91,7 @@ struct generator {
 	struct code_cache *cache;
 	struct emitter *e;
 	const struct lowering *lowering;
+	const struct writer *writer;
 	struct spaces *spaces;
 	struct translation *translation;
 	uint32_t index; /* of the translation */
@@ -93,7 +99,9 @@ struct generator {
 	unsigned at; /* which instruction of the plan */
 	uint8_t r11; /* enum r11_content */
 	bool count_saved;
-	bool ahead; /* the count is that of the block's end already */
+	bool ahead;       /* the count is that of the block's end already */
+	bool flags_live;  /* jit: the guest's flags are in the host's */
+	bool flags_saved; /* jit: and, or, in their slot */
 	uint64_t r11_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
@@ -132,6 +140,10 @@ void generator_finish(struct generator *g);
 /* Whether the translator can write it: an instruction that it cannot is left to interp. linear: its
  * address. */
 bool copy_possible(const struct planned *planned, uint64_t linear);
+/* Whether a register operand may be changed; whether the first one is written whole and not read.
+ */
+bool insn_writes_operand(const struct insn *insn, unsigned n);
+bool insn_only_writes(const struct insn *insn);
 void copy_emit(struct generator *g, const struct planned *planned);
 /* The bare encoding of an instruction that copy_is_plain(). */
 bool copy_is_plain(const struct planned *planned);
@@ -151,8 +163,9 @@ void tsc_emit(struct generator *g, const struct planned *planned);
 void flags_save(struct generator *g);
 void flags_restore(struct generator *g);
 
-/* Whether undefined flags that live can be put right; and the code around the instruction. */
-bool fix_possible(const struct planned *planned);
+/* Whether undefined flags that live can be put right; and the code around the instruction.
+ * any_register: R11 and RSP can be tested too. */
+bool fix_possible(const struct planned *planned, bool any_register);
 void fix_before(struct generator *g, const struct planned *planned);
 void fix_after(struct generator *g, const struct planned *planned);
 
@@ -164,7 +177,11 @@ struct plan_rules {
 	const uint8_t *breakpoint_offsets; /* bit n: no instruction at page offset n */
 	unsigned max_insns;
 	bool poll_always;
-	bool no_tsc, no_x87; /* RDTSC, x87 and MMX are left to interp */
+	bool no_tsc, no_x87, no_vector; /* RDTSC; x87 and MMX; SSE: left to interp */
+	bool kernel;                    /* the code is of CPL 0 */
+	bool any_register;              /* for fix_possible() */
+	/* What can be written: struct writer's. */
+	bool (*possible)(const struct planned *planned, uint64_t linear);
 };
 
 /*
@@ -183,6 +200,16 @@ void branch_emit(struct generator *g);
  * there. */
 bool branch_falls_through(const struct plan *plan);
 void branch_emit_next(struct generator *g);
+/* Whether a direct branch to rip stays inside the block's page. */
+bool branch_is_near(const struct generator *g, uint64_t rip);
+/* Where a translation of the same page begins, or NONE. */
+uint32_t branch_near_code(const struct generator *g, uint64_t rip);
+/* patch: the displacement that is to lead to rip, in the same page. */
+void branch_defer_near(struct generator *g, uint64_t rip, uint32_t patch);
+/* patch: of the branch that is to lead to the link, or NONE. Returns the link. */
+uint32_t branch_defer_far(struct generator *g, uint64_t rip, uint32_t patch);
+/* Of the branch that ends the block. */
+uint64_t branch_direct_target(const struct generator *g);
 /* A poll in front of the instruction plan->poll_at. */
 void poll_emit(struct generator *g);
 

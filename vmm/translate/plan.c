@@ -32,7 +32,9 @@ static bool is_repeated(const struct planned *planned)
 static bool is_ruled_out(const struct planned *planned, const struct plan_rules *rules)
 {
 	return (planned->effect.cls == CLASS_TSC && rules->no_tsc) ||
-	       (planned->effect.cls == CLASS_X87 && rules->no_x87);
+	       (planned->effect.cls == CLASS_X87 && rules->no_x87) ||
+	       (planned->effect.cls == CLASS_VECTOR && rules->no_vector) ||
+	       (planned->effect.cls == CLASS_SYSTEM && !rules->kernel);
 }
 
 /* Decodes until something ends the block. */
@@ -61,7 +63,7 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 			return;
 		classify(&planned->insn, rules->host, &planned->effect);
 		plan->left = planned->insn.mnemonic;
-		if (!copy_possible(planned, linear) || is_ruled_out(planned, rules))
+		if (!rules->possible(planned, linear) || is_ruled_out(planned, rules))
 			return;
 		if (is_repeated(planned) && plan->n) { /* is a block of its own */
 			plan->end = END_NEXT;
@@ -103,12 +105,13 @@ static void cut(struct plan *plan, unsigned n)
 	plan->far_end = false;
 }
 
-static bool must_cut(const struct planned *planned)
+static bool must_cut(const struct planned *planned, const struct plan_rules *rules)
 {
-	return (planned->effect.inexact & planned->live) && !fix_possible(planned);
+	return (planned->effect.inexact & planned->live) &&
+	       !fix_possible(planned, rules->any_register);
 }
 
-static void settle_flags(struct plan *plan)
+static void settle_flags(struct plan *plan, const struct plan_rules *rules)
 {
 	bool again;
 
@@ -116,7 +119,7 @@ static void settle_flags(struct plan *plan)
 		again = false;
 		find_live_flags(plan);
 		for (unsigned i = 0; i < plan->n && !again; i++) {
-			if (must_cut(&plan->insns[i])) {
+			if (must_cut(&plan->insns[i], rules)) {
 				cut(plan, i);
 				again = true;
 			}
@@ -196,7 +199,7 @@ bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mod
 	decode(plan, code, n, mode, rules);
 	if (plan->crosses && plan->n)
 		keep_one(plan);
-	settle_flags(plan);
+	settle_flags(plan, rules);
 	if (!plan->n)
 		return false;
 	place_poll(plan, rules->poll_always);

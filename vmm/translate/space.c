@@ -13,23 +13,27 @@
 /* Entries of a lookup table that are remembered one by one. */
 #define NOTED_LISTED 4096u
 
+#define TOUCHED_BITS 8192u
+
 /* What stands in the tables of one space. */
 struct space {
 	uint32_t *links; /* that are set, in no order */
 	uint32_t n, room;
-	bool overflow;                /* there was no memory: any link may be set */
-	uint32_t n_noted;             /* entries of the lookup table that were set */
-	uint16_t noted[NOTED_LISTED]; /* which, while they are that few */
-	bool victims;                 /* something stands among the victims */
-	unsigned next_way;            /* of a set of victims, to be replaced */
-	uint64_t warm[WARM_PAGES];    /* linear pages, by their hash; 0: none */
+	bool overflow;                       /* there was no memory: any link may be set */
+	uint32_t n_noted;                    /* entries of the lookup table that were set */
+	uint16_t noted[NOTED_LISTED];        /* which, while they are that few */
+	bool victims;                        /* something stands among the victims */
+	uint32_t n_links;                    /* of all, the first that lead anywhere yet */
+	unsigned next_way;                   /* of a set of victims, to be replaced */
+	uint64_t warm[WARM_PAGES];           /* linear pages, by their hash; 0: none */
+	uint64_t touched[TOUCHED_BITS / 64]; /* hashes of pages that something may lead to */
 };
 
 #define LINK_BUCKETS 16384u
 
 struct spaces {
-	struct runtime_space *tables[RUNTIME_SPACES];
-	struct space set[RUNTIME_SPACES];
+	struct runtime_space *tables[RUNTIME_TABLES];
+	struct space set[RUNTIME_TABLES];
 	unsigned selected;
 	uint32_t n_links;
 	uint64_t defaults[RUNTIME_LINKS];
@@ -68,7 +72,7 @@ int spaces_create(uint8_t *area, struct spaces **ret_spaces)
 
 	if (!spaces)
 		return -ENOMEM;
-	for (unsigned i = 0; i < RUNTIME_SPACES; i++) {
+	for (unsigned i = 0; i < RUNTIME_TABLES; i++) {
 		spaces->tables[i] = (struct runtime_space *)(area + RUNTIME_SPACE_FILE(i));
 		mark_empty(spaces->tables[i]);
 	}
@@ -80,7 +84,7 @@ void spaces_destroy(struct spaces *spaces)
 {
 	if (!spaces)
 		return;
-	for (unsigned i = 0; i < RUNTIME_SPACES; i++)
+	for (unsigned i = 0; i < RUNTIME_TABLES; i++)
 		free(spaces->set[i].links);
 	free(spaces);
 }
@@ -91,7 +95,7 @@ static void reset_links(struct spaces *spaces, unsigned space)
 	uint64_t *links = spaces->tables[space]->link;
 
 	if (set->overflow)
-		memcpy(links, spaces->defaults, spaces->n_links * sizeof(links[0]));
+		memcpy(links, spaces->defaults, set->n_links * sizeof(links[0]));
 	for (uint32_t i = 0; i < set->n && !set->overflow; i++)
 		links[set->links[i]] = spaces->defaults[set->links[i]];
 	set->n = 0;
@@ -102,13 +106,20 @@ void spaces_flush(struct spaces *spaces)
 {
 	spaces->n_links = 0;
 	memset(spaces->first, 0, sizeof(spaces->first));
-	for (unsigned i = 0; i < RUNTIME_SPACES; i++)
+	for (unsigned i = 0; i < RUNTIME_TABLES; i++) {
 		spaces_drop(spaces, i);
+		spaces->set[i].n_links = 0;
+	}
 }
 
+/* Links that came while another space was selected lead to their exits here too. */
 void spaces_select(struct spaces *spaces, unsigned space)
 {
+	struct space *set = &spaces->set[space];
+
 	spaces->selected = space;
+	for (; set->n_links < spaces->n_links; set->n_links++)
+		spaces->tables[space]->link[set->n_links] = spaces->defaults[set->n_links];
 }
 
 void spaces_drop(struct spaces *spaces, unsigned space)
@@ -117,6 +128,7 @@ void spaces_drop(struct spaces *spaces, unsigned space)
 
 	clear_lookup(set, spaces->tables[space]);
 	memset(set->warm, 0, sizeof(set->warm));
+	memset(set->touched, 0, sizeof(set->touched));
 	if (set->n || set->overflow)
 		reset_links(spaces, space);
 }
@@ -126,6 +138,28 @@ void spaces_drop(struct spaces *spaces, unsigned space)
 static uint32_t page_hash(uint64_t page)
 {
 	return (uint32_t)((page >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 40);
+}
+
+static void touch(struct space *set, uint64_t page)
+{
+	uint32_t bit = page_hash(page) % TOUCHED_BITS;
+
+	set->touched[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+/* What stands at rip may end in the next page. */
+static void touch_pages(struct space *set, uint64_t rip)
+{
+	touch(set, rip & PAGE_MASK);
+	if (rip % PAGE_BYTES > PAGE_BYTES - INSN_MAX_BYTES)
+		touch(set, (rip & PAGE_MASK) + PAGE_BYTES);
+}
+
+static bool is_touched(const struct space *set, uint64_t page)
+{
+	uint32_t bit = page_hash(page) % TOUCHED_BITS;
+
+	return set->touched[bit / 64] >> bit % 64 & 1;
 }
 
 static uint64_t *warm_slot(struct space *set, uint64_t page)
@@ -223,6 +257,8 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 	uint64_t page = linear & PAGE_MASK;
 
 	*warm_slot(&spaces->set[space], page) = 0;
+	if (!is_touched(&spaces->set[space], page))
+		return;
 	if (spaces->set[space].n_noted) {
 		drop_lookups(spaces->tables[space], page - INSN_MAX_BYTES,
 			     PAGE_BYTES + INSN_MAX_BYTES, page);
@@ -252,6 +288,7 @@ void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code)
 	struct runtime_space *table = spaces->tables[spaces->selected];
 	struct space *set = &spaces->set[spaces->selected];
 	uint32_t index = rip % RUNTIME_LOOKUP_ENTRIES;
+	touch_pages(set, rip);
 	uint64_t other = table->minus_rip[index];
 
 	if (set->n_noted < NOTED_LISTED)
@@ -275,6 +312,7 @@ uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip)
 		return UINT32_MAX;
 	uint32_t *first = &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS];
 	uint32_t link = spaces->n_links++;
+	spaces->set[spaces->selected].n_links = spaces->n_links;
 	spaces->rip[link] = rip;
 	spaces->next[link] = *first - 1;
 	*first = link + 1;
@@ -284,8 +322,7 @@ uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip)
 void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code)
 {
 	spaces->defaults[link] = code;
-	for (unsigned i = 0; i < RUNTIME_SPACES; i++)
-		spaces->tables[i]->link[link] = code;
+	spaces->tables[spaces->selected]->link[link] = code;
 }
 
 void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code)
@@ -293,6 +330,7 @@ void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code)
 	struct space *set = &spaces->set[spaces->selected];
 
 	spaces->tables[spaces->selected]->link[link] = code;
+	touch_pages(set, spaces->rip[link]);
 	if (set->n == set->room) {
 		uint32_t room = set->room ? 2 * set->room : 256;
 		uint32_t *links = realloc(set->links, room * sizeof(*links));

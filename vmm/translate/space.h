@@ -44,7 +44,8 @@ void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code);
 
 /* A new link to rip, or UINT32_MAX when there are no more. */
 uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip);
-/* What the link leads to in spaces where it has not been set: its exit. */
+/* What a new link leads to in spaces where it has not been set: its exit. To be told before another
+ * space is selected. */
 void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code);
 /* In the selected space. */
 void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code);

@@ -12,15 +12,24 @@
 #define X87_MASKS 0x3fu
 
 /* Beside enum mode_bits: RDTSC faults outside of CPL 0; an x87 exception may be pending. */
-#define MODE_NO_TSC (1u << (MODE_BITS + 1))
-#define MODE_NO_X87 (1u << (MODE_BITS + 2))
+#define MODE_NO_TSC    (1u << (MODE_BITS + 1))
+#define MODE_NO_X87    (1u << (MODE_BITS + 2))
+#define MODE_KERNEL    (1u << (MODE_BITS + 3))
+#define MODE_NO_VECTOR (1u << (MODE_BITS + 4)) /* not at all, or an exception may arise */
 
-uint32_t translate_mode(const struct cpu *cpu)
+/* MXCSR's bits that mask the six SSE exceptions. */
+#define MXCSR_MASKS 0x1f80u
+
+uint32_t translate_mode(const struct translator *t, const struct cpu *cpu)
 {
 	uint32_t mode = cpu->mode;
 
 	mode |= cpu->cr4 & CR4_TSD ? MODE_NO_TSC : 0;
 	mode |= (cpu->fx.fcw & X87_MASKS) != X87_MASKS ? MODE_NO_X87 : 0;
+	mode |= cpu->cpl == 0 ? MODE_KERNEL : 0;
+	if (!(mode & MODE_SSE) ||
+	    (t->writer->masked_only && (cpu->fx.mxcsr & MXCSR_MASKS) != MXCSR_MASKS))
+		mode |= MODE_NO_VECTOR;
 	return mode;
 }
 
@@ -75,6 +84,10 @@ static bool plan_at(struct translator *t, const struct source *source, uint32_t 
 		.poll_always = t->config.poll_often,
 		.no_tsc = source->mode & MODE_NO_TSC,
 		.no_x87 = source->mode & MODE_NO_X87,
+		.any_register = t->writer->any_register,
+		.kernel = source->mode & MODE_KERNEL,
+		.no_vector = source->mode & MODE_NO_VECTOR,
+		.possible = t->writer->possible,
 	};
 
 	plan->gpa = source->gpa + offset;
@@ -93,7 +106,7 @@ static uint32_t emit_one(struct translator *t, const struct source *source, cons
 		return NONE;
 	g->index = index;
 	g->translation = &t->cache->translations[index];
-	generate_block(g, plan);
+	t->writer->block(g, plan);
 	return index;
 }
 
@@ -125,6 +138,7 @@ static void setup_generator(struct translator *t)
 	g->cache = t->cache;
 	g->e = &t->cache->emitter;
 	g->lowering = &lowering_mmu;
+	g->writer = t->writer;
 	g->spaces = t->spaces;
 	g->n_deferred = 0;
 }
@@ -140,7 +154,7 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 	if (!plan_at(t, source, offset, plan))
 		return NONE;
 	uint32_t thunk = g->e->at;
-	if (source->returned_to)
+	if (source->returned_to && t->writer->thunks)
 		emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
 	for (unsigned n = 1; !g->e->full; n++) {
 		uint32_t index = emit_one(t, source, plan);
@@ -152,7 +166,7 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 		bool goes_on = falls && run_goes_on(t, source, plan, offset, n) &&
 			       plan_at(t, source, offset, next_plan);
 		if (falls && !goes_on)
-			branch_emit_next(g);
+			t->writer->next(g);
 		end_translation(t, plan);
 		if (!goes_on)
 			break;
@@ -160,7 +174,7 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 		plan = next_plan;
 		next_plan = done;
 	}
-	generator_finish(g);
+	t->writer->finish(g);
 	t->statistics.code_bytes += t->cache->emitter.at - before;
 	return g->e->full ? NONE : first;
 }
@@ -182,7 +196,7 @@ static void make_far(struct translator *t, struct site *site)
 		return;
 	site->kind = SITE_FAR;
 	site->link = link;
-	emit_jump_memory(e, space_link_address(link));
+	t->writer->jump_link(e, link);
 	spaces_set_default(t->spaces, link, RUNTIME_BASE + e->at);
 	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
 	emit_patch(e, site->patch, thunk);
@@ -211,6 +225,8 @@ void translate_note(struct translator *t, uint64_t rip, uint32_t index)
 	struct translation *translation = &t->cache->translations[index];
 	struct emitter *e = &t->cache->emitter;
 
+	if (!t->writer->thunks)
+		translation->thunk = translation->code;
 	if (translation->thunk == NONE) {
 		if (!code_cache_has_room(t->cache))
 			return;
@@ -231,7 +247,7 @@ bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t
 	*ret_source = (struct source){
 		.gpa = gpa,
 		.linear = linear,
-		.mode = translate_mode(cpu),
+		.mode = translate_mode(t, cpu),
 		.code = page + gpa % PAGE_BYTES,
 		.n = PAGE_BYTES - gpa % PAGE_BYTES,
 	};

@@ -7,11 +7,13 @@
 #include "vmm/translate/generate.h"
 #include "vmm/translate/space.h"
 #include "vmm/translate/translator.h"
+#include "vmm/translate/writer.h"
 
 #define HOT_COUNTERS 65536u
 
 struct translator {
 	struct translator_config config;
+	const struct writer *writer;
 	int fd;
 	uint8_t *area;
 	struct runtime_context *context;
@@ -22,7 +24,7 @@ struct translator {
 	uint64_t entered;                    /* count when translated code was entered */
 	uint64_t budget;                     /* what R11 is less than the count by */
 	unsigned selected;                   /* space */
-	uint32_t noted_mode[RUNTIME_SPACES]; /* in which what is noted in each was translated */
+	uint32_t noted_mode[RUNTIME_TABLES]; /* in which what is noted in each was translated */
 	unsigned ahead;                      /* runs translated because others lead there */
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
@@ -43,7 +45,7 @@ struct source {
 };
 
 /* What a translation depends on. */
-uint32_t translate_mode(const struct cpu *cpu);
+uint32_t translate_mode(const struct translator *t, const struct cpu *cpu);
 
 /* The code that is fetched from gpa at linear. False when there is no memory. */
 bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t gpa,

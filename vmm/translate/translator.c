@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "vmm/cpu/flags.h"
-#include "vmm/translate/trampoline.h"
 #include "vmm/translate/translate.h"
 
 /* Flags that translated code holds itself; the others stay in struct cpu. */
@@ -24,9 +23,9 @@ static void on_code_write(void *ctx, uint64_t gpa, uint32_t n)
 static int open_area(struct translator *t)
 {
 	t->fd = memfd_create("reprise-runtime", MFD_CLOEXEC);
-	if (t->fd < 0 || ftruncate(t->fd, RUNTIME_FILE_BYTES))
+	if (t->fd < 0 || ftruncate(t->fd, RUNTIME_AREA_BYTES))
 		return -errno;
-	t->area = mmap(NULL, RUNTIME_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+	t->area = mmap(NULL, RUNTIME_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 		       t->fd, 0);
 	if (t->area == MAP_FAILED) {
 		t->area = NULL;
@@ -46,9 +45,12 @@ int translator_create(const struct translator_config *config, struct translator 
 	if (!t)
 		return -ENOMEM;
 	t->config = *config;
+	t->writer = config->writer ? config->writer : &writer_mmu;
+	if (!config->flag)
+		t->config.flag = PAGE_TRANSLATED;
 	int r = open_area(t);
 	if (!r)
-		r = code_cache_create(config->machine, t->area,
+		r = code_cache_create(config->machine, t->config.flag, t->area,
 				      bytes < RUNTIME_CODE_BYTES ? bytes : RUNTIME_CODE_BYTES,
 				      &t->statistics, &t->cache);
 	if (!r)
@@ -59,9 +61,9 @@ int translator_create(const struct translator_config *config, struct translator 
 	}
 	if (!config->distrust_host)
 		host_flags_probe(&t->host);
-	trampolines_emit(t->cache, config);
+	t->writer->trampolines(t->cache, config);
 	code_cache_begin(t->cache);
-	memory_set_code_listener(config->machine->memory, PAGE_TRANSLATED,
+	memory_set_code_listener(config->machine->memory, t->config.flag,
 				 &(struct memory_code_listener){on_code_write, t});
 	*ret_translator = t;
 	return 0;
@@ -71,11 +73,11 @@ void translator_destroy(struct translator *t)
 {
 	if (!t)
 		return;
-	memory_set_code_listener(t->config.machine->memory, PAGE_TRANSLATED, NULL);
+	memory_set_code_listener(t->config.machine->memory, t->config.flag, NULL);
 	spaces_destroy(t->spaces);
 	code_cache_destroy(t->cache);
 	if (t->area)
-		munmap(t->area, RUNTIME_FILE_BYTES);
+		munmap(t->area, RUNTIME_AREA_BYTES);
 	if (t->fd >= 0)
 		close(t->fd);
 	free(t);
@@ -124,6 +126,11 @@ void translator_select_space(struct translator *t, unsigned space)
 {
 	t->selected = space;
 	spaces_select(t->spaces, space);
+}
+
+struct runtime_space *translator_selected_space(const struct translator *t)
+{
+	return (struct runtime_space *)(t->area + RUNTIME_SPACE_FILE(t->selected));
 }
 
 void translator_drop_space(struct translator *t, unsigned space)
@@ -241,7 +248,7 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
 		translator_flush(t);
 	if (!fetch(cpu, cpu->rip, &gpa))
 		return NONE;
-	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(cpu));
+	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(t, cpu));
 	if (index != NONE && second_page_holds(t, cpu, index))
 		return index;
 	if (!now && !is_hot(t, gpa))
@@ -251,12 +258,20 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
 
 /* ---- running ---- */
 
+/* A kernel's AC lifts SMAP, which is the mmu's affair. */
+static bool privilege_may_run(const struct translator *t, const struct cpu *cpu)
+{
+	if (!t->config.kernel && !(cpu->mode & MODE_SSE))
+		return false;
+	return cpu->cpl == 3 ? !(cpu->rflags_rest & FLAG_AC) : t->config.kernel && cpu->cpl == 0;
+}
+
 bool translator_may_run(const struct translator *t, const struct cpu *cpu)
 {
-	return cpu->cpl == 3 && cpu_code64(cpu) && (cpu->mode & MODE_SSE) && !cpu->attention &&
+	return privilege_may_run(t, cpu) && cpu_code64(cpu) && !cpu->attention &&
 	       cpu->activity == ACTIVITY_RUNNING && cpu->shadow == SHADOW_NONE &&
 	       !cpu->pending_db && !(cpu->dr7 & 0xff) &&
-	       !(cpu->rflags_rest & (FLAG_TF | FLAG_AC | FLAG_RF)) &&
+	       !(cpu->rflags_rest & (FLAG_TF | FLAG_RF)) &&
 	       !memory_is_watched(t->config.machine->memory);
 }
 
@@ -305,9 +320,9 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 	if (!translator_may_run(t, cpu))
 		return 0;
 	/* What was noted holds in one mode. */
-	if (translate_mode(cpu) != t->noted_mode[t->selected]) {
+	if (translate_mode(t, cpu) != t->noted_mode[t->selected]) {
 		spaces_drop(t->spaces, t->selected);
-		t->noted_mode[t->selected] = translate_mode(cpu);
+		t->noted_mode[t->selected] = translate_mode(t, cpu);
 	}
 	uint32_t index = find(t, cpu, false);
 	if (index == NONE)

@@ -30,6 +30,8 @@
 #include "vmm/translate/runtime.h"
 
 /* How translated code leaves. */
+struct writer;
+
 enum runtime_leave {
 	RUNTIME_LEAVE_OUT,  /* OUT to leave_port; when it goes on there it enters anew */
 	RUNTIME_LEAVE_JUMP, /* a jump to context->leave */
@@ -40,8 +42,11 @@ struct translator_config {
 	uint64_t bias;           /* added to guest addresses; bits 0 to 31 are 0 */
 	enum runtime_leave leave;
 	uint8_t leave_port;
-	bool load_fs_base; /* the enter trampoline loads the FS base from the context */
-	uint32_t hot;      /* how often an address must be asked for to be translated; 0: at once */
+	bool load_fs_base;           /* the enter trampoline loads the FS base from the context */
+	const struct writer *writer; /* NULL: writer_mmu */
+	bool kernel;                 /* code of CPL 0 too */
+	enum page_flags flag;        /* of pages with translated code; 0: PAGE_TRANSLATED */
+	uint32_t hot; /* how often an address must be asked for to be translated; 0: at once */
 	uint32_t cache_bytes; /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
 	uint32_t max_insns;   /* tests: instructions in a block; 0: as many as there is room for */
 	bool poll_often;      /* tests: every block polls */
@@ -63,8 +68,9 @@ struct runtime_context *translator_context(const struct translator *translator);
 uint64_t translator_enter_address(const struct translator *translator);
 
 /*
- * True when translated code may run now: CPL 3, 64-bit code, SSE enabled, running, TF = AC = RF =
- * 0, no breakpoint enabled in DR7, nothing pending, no debugger's watchpoint.
+ * True when translated code may run now: CPL 3 with AC = 0 and SSE enabled, or what the config
+ * adds; 64-bit code, running, TF = RF = 0, no breakpoint enabled in DR7, nothing pending, no
+ * debugger's watchpoint.
  */
 bool translator_may_run(const struct translator *translator, const struct cpu *cpu);
 
@@ -106,8 +112,10 @@ bool translator_fault(struct translator *translator, const struct runtime_regist
 
 /* ---- address spaces ---- */
 
-/* The runtime_space that RIPs are noted in from here on; the engine maps it into the window. */
+/* The runtime_space, of RUNTIME_TABLES, that RIPs are noted in from here on; the engine maps it
+ * into the window, or has translated code find it. */
 void translator_select_space(struct translator *translator, unsigned space);
+struct runtime_space *translator_selected_space(const struct translator *translator);
 /* Forgets all addresses noted in the space. */
 void translator_drop_space(struct translator *translator, unsigned space);
 /* Forgets the addresses noted in the space that lie in this linear page. */

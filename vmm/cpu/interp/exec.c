@@ -118,11 +118,11 @@ const struct uop *uop_miss(struct cpu *cpu, const struct uop *uop, uint64_t line
 {
 	if (memory_is_watched(cpu->machine->memory)) {
 		struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
-		const uint8_t *host = mmu_beside_watches(cpu, linear, size, kind);
+		uint8_t *host = mmu_beside_watches(cpu, linear, size, kind);
 		uint64_t page = linear & PAGE_MASK;
 		if (host)
 			return run_alone(cpu, uop, tlb_slot(entries, linear),
-					 (struct tlb_entry){page, (uintptr_t)host - linear});
+					 (struct tlb_entry){page, host - linear % PAGE_BYTES});
 	}
 	uop_sync(cpu, uop);
 	bool filled = fill_helps(cpu, linear, size, kind);

@@ -1,0 +1,235 @@
+#include "vmm/jit/code.h"
+
+#include "vmm/mmu/mmu.h"
+
+/* ---- host instructions ---- */
+
+void code_memory(struct emitter *e, uint8_t opcode, unsigned reg, unsigned base, int32_t disp,
+		 bool wide)
+{
+	struct encoding c = {.opcode = opcode,
+			     .wide = wide,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = (uint8_t)reg,
+			     .base = (uint8_t)base,
+			     .index = GPR_ZERO,
+			     .disp = disp};
+	emit_encoding(e, &c);
+}
+
+void code_register(struct emitter *e, uint8_t opcode, unsigned reg, unsigned rm, bool wide)
+{
+	struct encoding c = {.opcode = opcode,
+			     .wide = wide,
+			     .has_modrm = true,
+			     .reg = (uint8_t)reg,
+			     .rm = (uint8_t)rm};
+	emit_encoding(e, &c);
+}
+
+void code_immediate(struct emitter *e, unsigned extension, unsigned reg, int32_t value, bool wide)
+{
+	bool small = value == (int8_t)value;
+	struct encoding c = {.opcode = small ? 0x83 : 0x81,
+			     .wide = wide,
+			     .has_modrm = true,
+			     .reg = (uint8_t)extension,
+			     .rm = (uint8_t)reg,
+			     .n_imm = small ? 1 : 4};
+
+	for (unsigned i = 0; i < c.n_imm; i++)
+		c.imm[i] = (uint8_t)((uint32_t)value >> (8 * i));
+	emit_encoding(e, &c);
+}
+
+void code_shift(struct emitter *e, unsigned extension, unsigned reg, uint8_t count, bool wide)
+{
+	struct encoding c = {.opcode = 0xc1,
+			     .wide = wide,
+			     .has_modrm = true,
+			     .reg = (uint8_t)extension,
+			     .rm = (uint8_t)reg,
+			     .n_imm = 1,
+			     .imm = {count}};
+	emit_encoding(e, &c);
+}
+
+void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n)
+{
+	while (n--)
+		emit8(e, *bytes++);
+}
+
+bool code_is_displaced(unsigned reg)
+{
+	return reg == JIT_TEMP || reg == JIT_TEMP2 || reg == JIT_COUNT;
+}
+
+/* ---- flags ---- */
+
+#define FLAGS_SLOT CONTEXT_SCRATCH(SCRATCH_FLAGS)
+
+void code_save_flags(struct generator *g)
+{
+	static const uint8_t lahf_seto_al[] = {0x9f, 0x0f, 0x90, 0xc0};
+	struct encoding store = {.opcode = OP_STORE,
+				 .opsize = true,
+				 .has_modrm = true,
+				 .memory = true,
+				 .reg = RAX,
+				 .base = GPR_ZERO,
+				 .index = GPR_ZERO,
+				 .disp = (int32_t)FLAGS_SLOT};
+
+	if (g->flags_saved)
+		return;
+	emit_move(g->e, JIT_TEMP2, RAX);
+	code_bytes(g->e, lahf_seto_al, sizeof(lahf_seto_al));
+	emit_encoding(g->e, &store);
+	emit_move(g->e, RAX, JIT_TEMP2);
+	g->flags_saved = true;
+}
+
+void code_load_flags(struct generator *g)
+{
+	static const uint8_t add_al_sahf[] = {0x04, 0x7f, 0x9e};
+	struct encoding load = {.map = 1,
+				.opcode = 0xb7, /* movzx */
+				.has_modrm = true,
+				.memory = true,
+				.reg = RAX,
+				.base = GPR_ZERO,
+				.index = GPR_ZERO,
+				.disp = (int32_t)FLAGS_SLOT};
+
+	if (g->flags_live)
+		return;
+	emit_move(g->e, JIT_TEMP2, RAX);
+	emit_encoding(g->e, &load);
+	code_bytes(g->e, add_al_sahf, sizeof(add_al_sahf));
+	emit_move(g->e, RAX, JIT_TEMP2);
+	g->flags_live = true;
+}
+
+void code_load_carry(struct generator *g)
+{
+	struct encoding bt = {.map = 1,
+			      .opcode = 0xba,
+			      .has_modrm = true,
+			      .memory = true,
+			      .reg = 4,
+			      .base = GPR_ZERO,
+			      .index = GPR_ZERO,
+			      .disp = (int32_t)FLAGS_SLOT,
+			      .n_imm = 1,
+			      .imm = {8}}; /* AH's bit 0 */
+
+	if (!g->flags_live)
+		emit_encoding(g->e, &bt);
+}
+
+void code_lose_flags(struct generator *g)
+{
+	code_save_flags(g);
+	g->flags_live = false;
+}
+
+/* ---- addresses ---- */
+
+/* A guest register in the host's one of that number, or loaded into temp. */
+static unsigned address_register(struct generator *g, unsigned reg, unsigned temp)
+{
+	if (reg == GPR_ZERO || !code_is_displaced(reg))
+		return reg;
+	emit_load(g->e, temp, CONTEXT_GPR(reg));
+	return temp;
+}
+
+static void address_of_registers(struct generator *g, const struct insn *insn)
+{
+	struct encoding lea = {.opcode = 0x8d,
+			       .wide = true,
+			       .has_modrm = true,
+			       .memory = true,
+			       .reg = JIT_TEMP,
+			       .scale = insn->scale,
+			       .disp = (int32_t)insn->disp};
+
+	lea.base = (uint8_t)address_register(g, insn->base, JIT_TEMP);
+	lea.index = insn->index == insn->base
+			    ? lea.base
+			    : (uint8_t)address_register(g, insn->index, JIT_TEMP2);
+	emit_encoding(g->e, &lea);
+}
+
+void code_address(struct generator *g, const struct insn *insn)
+{
+	code_lose_flags(g);
+	if (insn->base == INSN_BASE_RIP)
+		emit_constant(g->e, JIT_TEMP, insn_rip_relative(insn, generator_rip(g)));
+	else if (insn->base == GPR_ZERO && insn->index == GPR_ZERO)
+		emit_constant(g->e, JIT_TEMP, (uint64_t)(int64_t)(int32_t)insn->disp);
+	else
+		address_of_registers(g, insn);
+	if (insn->seg == SEG_FS)
+		code_memory(g->e, OP_ADD, JIT_TEMP, GPR_ZERO, (int32_t)CONTEXT(fs_base), true);
+	else if (insn->seg == SEG_GS)
+		code_memory(g->e, OP_ADD, JIT_TEMP, GPR_ZERO, (int32_t)JIT_CONTEXT(gs_base), true);
+}
+
+void code_stack_address(struct generator *g, unsigned reg, int32_t disp)
+{
+	code_lose_flags(g);
+	emit_lea(g->e, JIT_TEMP, reg, GPR_ZERO, disp);
+}
+
+/* ---- translation ---- */
+
+/* What is to be added to the count to have that of the present instruction. */
+static int8_t count_back(const struct generator *g)
+{
+	return (int8_t)((int)g->at - (int)g->plan->n);
+}
+
+static void defer(struct generator *g, enum deferred_kind kind, uint32_t patch, uint32_t retry)
+{
+	uint32_t site = generator_site(g, SITE_INTERP, generator_rip(g));
+	struct deferred *deferred = generator_defer(g, kind, patch);
+
+	deferred->n = count_back(g);
+	deferred->site = site;
+	deferred->constant = retry;
+	if (site != NONE)
+		g->cache->sites[site].mnemonic = g->plan->insns[g->at].insn.mnemonic;
+}
+
+void code_defer_slow(struct generator *g, uint32_t patch)
+{
+	defer(g, DEFERRED_SLOW, patch, NONE);
+}
+
+_Static_assert(sizeof(struct tlb_entry) == 16, "as indexed below");
+
+#define ENTRY_SHIFT 4
+
+void code_translate(struct generator *g, bool write, unsigned size, bool aligned)
+{
+	static const uint8_t test_r11b_15[] = {0x41, 0xf6, 0xc3, 0x0f};
+	struct emitter *e = g->e;
+	uint32_t retry = e->at;
+	uint32_t array = write ? JIT_CONTEXT(tlb_write) : JIT_CONTEXT(tlb_read);
+
+	code_register(e, OP_LOAD, JIT_TEMP2, JIT_TEMP, false);
+	code_shift(e, SHIFT_RIGHT, JIT_TEMP2, PAGE_SHIFT - ENTRY_SHIFT, false);
+	code_immediate(e, ALU_AND, JIT_TEMP2, (TLB_ENTRIES - 1) << ENTRY_SHIFT, false);
+	code_memory(e, OP_ADD, JIT_TEMP2, GPR_ZERO, (int32_t)array, true);
+	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
+	code_immediate(e, ALU_CMP, JIT_TEMP, (int32_t)(PAGE_BYTES - size), true);
+	defer(g, write ? DEFERRED_WRITE : DEFERRED_READ, emit_jump_if(e, CC_A), retry);
+	if (aligned) {
+		code_bytes(e, test_r11b_15, sizeof(test_r11b_15));
+		code_defer_slow(g, emit_jump_if(e, CC_NZ));
+	}
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, host), true);
+}

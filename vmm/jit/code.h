@@ -1,0 +1,82 @@
+/* Pieces of code that the jit's writer puts instructions together from. */
+#ifndef REPRISE_VMM_JIT_CODE_H
+#define REPRISE_VMM_JIT_CODE_H
+
+#include "vmm/jit/context.h"
+#include "vmm/translate/writer.h"
+
+#define JIT_TEMP  R11 /* addresses, mostly */
+#define JIT_TEMP2 R10
+#define JIT_COUNT R15
+
+/* The address of a field of the context, as translated code sees it. */
+#define JIT_CONTEXT(field)                                                                         \
+	(RUNTIME_BASE + JIT_CONTEXT_OFFSET + (uint32_t)offsetof(struct jit_context, field))
+
+/* Opcodes of the form op reg, r/m. */
+enum { OP_ADD = 0x03, OP_SUB = 0x2b, OP_CMP = 0x3b, OP_LOAD = 0x8b, OP_STORE = 0x89 };
+/* Extensions of 81 and 83. */
+enum { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_CMP = 7 };
+/* Extensions of C1. */
+enum { SHIFT_LEFT = 4, SHIFT_RIGHT = 5, SHIFT_ARITHMETIC = 7 };
+enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7, CC_G = 15 };
+
+/* op reg, [base + disp]; base GPR_ZERO: at an absolute address. wide: of 64 bits, else 32. */
+void code_memory(struct emitter *e, uint8_t opcode, unsigned reg, unsigned base, int32_t disp,
+		 bool wide);
+/* op reg, rm */
+void code_register(struct emitter *e, uint8_t opcode, unsigned reg, unsigned rm, bool wide);
+/* add, and, cmp … reg, value */
+void code_immediate(struct emitter *e, unsigned extension, unsigned reg, int32_t value, bool wide);
+void code_shift(struct emitter *e, unsigned extension, unsigned reg, uint8_t count, bool wide);
+void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n);
+
+/* Registers that are not where the guest has them. */
+bool code_is_displaced(unsigned reg);
+
+/* ---- flags; each takes JIT_TEMP2 ---- */
+
+/* The guest's flags stand in their slot afterwards, and where they stood. */
+void code_save_flags(struct generator *g);
+/* … in the host's flags afterwards, and where they stood. */
+void code_load_flags(struct generator *g);
+/* As code_load_flags(), where CF alone is wanted: the host's other flags mean nothing. */
+void code_load_carry(struct generator *g);
+/* The host's flags are about to change; saved before that. */
+void code_lose_flags(struct generator *g);
+
+/* ---- memory ---- */
+
+/* The linear address of the instruction's memory operand in JIT_TEMP. Takes both, and the flags. */
+void code_address(struct generator *g, const struct insn *insn);
+/* JIT_TEMP = reg + disp; and the flags go. */
+void code_stack_address(struct generator *g, unsigned reg, int32_t disp);
+/*
+ * The host address of size bytes at JIT_TEMP in JIT_TEMP; or the block is left in front of the
+ * instruction. Takes JIT_TEMP2. aligned: to the size, or likewise.
+ */
+void code_translate(struct generator *g, bool write, unsigned size, bool aligned);
+/* A branch at patch leaves the block in front of the instruction. */
+void code_defer_slow(struct generator *g, uint32_t patch);
+
+/* ---- the writer's parts ---- */
+
+bool jit_possible(const struct planned *planned, uint64_t linear);
+void jit_write_insn(struct generator *g, const struct planned *planned);
+bool jit_system_is_possible(const struct insn *insn);
+void jit_write_system(struct generator *g, const struct insn *insn);
+void jit_write_end(struct generator *g);
+void jit_write_next(struct generator *g);
+void jit_jump_link(struct emitter *e, uint32_t link);
+void jit_trampolines(struct code_cache *cache, const struct translator_config *config);
+
+/* Code offsets of what the trampolines offer; the same for every area. */
+struct jit_offsets {
+	uint32_t fill_read, fill_write, load_state;
+};
+extern struct jit_offsets jit_offsets;
+
+/* Guest memory through the mmu's cached translations, in the host's process. */
+extern const struct writer jit_writer;
+
+#endif

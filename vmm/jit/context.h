@@ -1,0 +1,48 @@
+/*
+ * What translated code of the jit engine finds beside struct runtime_context: in the next page of
+ * the run-time area.
+ *
+ * Registers between two guest instructions:
+ *
+ * - R15: the instruction count of the block's end, less the budget.
+ * - R10, R11: nothing; whatever needs a register for a moment takes them.
+ * - The guest's R10, R11 and R15 are runtime_context.gpr[]. All others, RSP too, are in place: so
+ *   whoever handles signals meanwhile needs a stack of its own.
+ * - Flags: at a block's start in runtime_context.scratch[SCRATCH_FLAGS], as LAHF and SETO give them
+ *   in AX; inside a block there, in the host's flags, or both (struct generator).
+ * - XMM registers and MXCSR: the guest's once loaded is set, which blocks that use them see to.
+ * - DF is clear.
+ */
+#ifndef REPRISE_VMM_JIT_CONTEXT_H
+#define REPRISE_VMM_JIT_CONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/translate/runtime.h"
+
+struct jit_context {
+	uint64_t tlb_read, tlb_write; /* struct tlb_entry[] of the space and privilege */
+	uint64_t space;               /* struct runtime_space of both */
+	uint64_t plain_read, plain_write, lifted_read, lifted_write; /* of a kernel, by AC */
+	uint64_t gs_base;
+	uint64_t cpu;         /* struct cpu */
+	uint64_t window;      /* flags that POPF may not set by itself */
+	uint64_t host_rsp;    /* while translated code runs */
+	uint64_t fx;          /* struct fx_state of the vCPU */
+	uint64_t loaded;      /* 1: SSE state is in the registers */
+	uint64_t host_mxcsr;  /* while it is */
+	uint64_t retry, slow; /* where code goes on after fill, if it has helped and if not */
+	uint64_t fill_read, fill_write; /* jit_fill_fn */
+	uint64_t engine;                /* the argument */
+	uint64_t linear;                /* of the access that missed */
+	uint64_t target;                /* kept while a second operand is translated */
+};
+
+#define JIT_CONTEXT_OFFSET 4096u
+
+/* Makes a cached translation for an access serve it next time. Returns 1, or 0 when interp is to
+ * run the instruction. Changes nothing that the guest can see. */
+typedef uint64_t jit_fill_fn(void *engine, uint64_t linear);
+
+#endif

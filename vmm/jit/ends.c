@@ -1,0 +1,345 @@
+/*
+ * The beginnings and ends of blocks. A block counts all its instructions as it begins, and leaves
+ * there if they do not fit the budget; flags are in their slot at both ends.
+ */
+#include "vmm/jit/code.h"
+
+#include <Zydis/Mnemonic.h>
+
+#include "vmm/translate/space.h"
+
+/* ---- the beginning ---- */
+
+static bool uses_vectors(const struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->n; i++)
+		if (plan->insns[i].effect.cls == CLASS_VECTOR)
+			return true;
+	return false;
+}
+
+/* cmp byte [loaded], 0 */
+static void emit_is_loaded(struct emitter *e)
+{
+	struct encoding c = {.opcode = 0x80,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = ALU_CMP,
+			     .base = GPR_ZERO,
+			     .index = GPR_ZERO,
+			     .disp = (int32_t)JIT_CONTEXT(loaded),
+			     .n_imm = 1};
+	emit_encoding(e, &c);
+}
+
+static void begin_block(struct generator *g)
+{
+	struct emitter *e = g->e;
+
+	code_immediate(e, ALU_ADD, JIT_COUNT, (int32_t)g->plan->n, true);
+	struct deferred *stop = generator_defer(g, DEFERRED_SLOW, emit_jump_if(e, CC_G));
+	stop->n = (int8_t) - (int)g->plan->n;
+	stop->site = generator_site(g, SITE_POLL, g->plan->linear);
+	if (!uses_vectors(g->plan))
+		return;
+	emit_is_loaded(e);
+	struct deferred *load = generator_defer(g, DEFERRED_STATE, emit_jump_if(e, CC_Z));
+	load->constant = e->at;
+}
+
+/* ---- direct branches ---- */
+
+void jit_jump_link(struct emitter *e, uint32_t link)
+{
+	uint32_t offset = (uint32_t)offsetof(struct runtime_space, link) + 8 * link;
+	struct encoding jump = {.opcode = 0xff,
+				.has_modrm = true,
+				.memory = true,
+				.reg = 4,
+				.base = JIT_TEMP2,
+				.index = GPR_ZERO,
+				.disp = (int32_t)offset};
+
+	emit_load(e, JIT_TEMP2, JIT_CONTEXT(space));
+	emit_encoding(e, &jump);
+}
+
+static void jump_to(struct generator *g, uint64_t rip, bool near)
+{
+	uint32_t code = near ? branch_near_code(g, rip) : NONE;
+
+	if (!near)
+		jit_jump_link(g->e, branch_defer_far(g, rip, NONE));
+	else if (code != NONE)
+		emit_jump_to(g->e, code);
+	else
+		branch_defer_near(g, rip, emit_jump(g->e));
+}
+
+static void write_conditional(struct generator *g)
+{
+	uint64_t target = branch_direct_target(g);
+
+	code_load_flags(g);
+	code_save_flags(g);
+	uint32_t displacement = emit_jump_if(g->e, g->plan->insns[g->at].insn.opcode & 15);
+	if (!branch_is_near(g, target)) {
+		branch_defer_far(g, target, displacement);
+		return;
+	}
+	uint32_t code = branch_near_code(g, target);
+	if (code != NONE)
+		emit_patch(g->e, displacement, code);
+	else
+		branch_defer_near(g, target, displacement);
+}
+
+void jit_write_next(struct generator *g)
+{
+	uint64_t rip = g->plan->linear + g->plan->bytes;
+
+	jump_to(g, rip, branch_is_near(g, rip) && !g->plan->far_end);
+}
+
+/* mov qword [temp], the return address */
+static void store_return(struct generator *g)
+{
+	uint64_t address = generator_next_rip(g);
+
+	emit_constant(g->e, JIT_TEMP2, address);
+	code_memory(g->e, OP_STORE, JIT_TEMP2, JIT_TEMP, 0, true);
+	if (branch_is_near(g, address) && g->n_returns < MAX_RETURNS)
+		g->returns[g->n_returns++] = address;
+}
+
+static void push_return(struct generator *g)
+{
+	code_stack_address(g, RSP, -8);
+	code_translate(g, true, 8, false);
+	store_return(g);
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8);
+}
+
+static void write_direct(struct generator *g, bool call)
+{
+	uint64_t target = branch_direct_target(g);
+
+	if (call)
+		push_return(g);
+	code_save_flags(g);
+	jump_to(g, target, branch_is_near(g, target));
+}
+
+/* ---- indirect branches ---- */
+
+#define LOOKUP_CODE ((int32_t)offsetof(struct runtime_space, code))
+
+/* JIT_TEMP: the target. JIT_TEMP2 + LOOKUP_CODE is where its translation's address stands; or
+ * interp runs the branch. */
+static void look_up(struct generator *g)
+{
+	struct encoding low = {
+		.map = 1, .opcode = 0xb7, .has_modrm = true, .reg = JIT_TEMP2, .rm = JIT_TEMP};
+
+	code_lose_flags(g);
+	emit_encoding(g->e, &low); /* movzx r10d, r11w */
+	code_shift(g->e, SHIFT_LEFT, JIT_TEMP2, 3, false);
+	code_memory(g->e, OP_ADD, JIT_TEMP2, GPR_ZERO, (int32_t)JIT_CONTEXT(space), true);
+	code_memory(g->e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct runtime_space, minus_rip),
+		    true);
+	code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
+}
+
+static void jump_found(struct generator *g)
+{
+	struct encoding jump = {.opcode = 0xff,
+				.has_modrm = true,
+				.memory = true,
+				.reg = 4,
+				.base = JIT_TEMP2,
+				.index = GPR_ZERO,
+				.disp = LOOKUP_CODE};
+	emit_encoding(g->e, &jump);
+}
+
+static void write_return(struct generator *g)
+{
+	const struct insn *insn = &g->plan->insns[g->at].insn;
+	int32_t popped = 8 + (insn->n_operands ? (int32_t)(insn->imm & 0xffff) : 0);
+
+	code_stack_address(g, RSP, 0);
+	code_translate(g, false, 8, false);
+	code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
+	look_up(g);
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, popped);
+	jump_found(g);
+}
+
+static void load_target(struct generator *g, const struct insn *insn)
+{
+	const struct operand *operand = &insn->operand[0];
+
+	if (operand->kind == OPERAND_MEM) {
+		code_address(g, insn);
+		code_translate(g, false, 8, false);
+		code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
+	} else if (code_is_displaced(operand->reg)) {
+		emit_load(g->e, JIT_TEMP, CONTEXT_GPR(operand->reg));
+	} else {
+		emit_move(g->e, JIT_TEMP, operand->reg);
+	}
+}
+
+static void write_indirect(struct generator *g, bool call)
+{
+	load_target(g, &g->plan->insns[g->at].insn);
+	look_up(g);
+	if (!call) {
+		jump_found(g);
+		return;
+	}
+	code_memory(g->e, OP_LOAD, JIT_TEMP2, JIT_TEMP2, LOOKUP_CODE, true);
+	emit_store(g->e, JIT_CONTEXT(target), JIT_TEMP2);
+	push_return(g);
+	emit_jump_memory(g->e, JIT_CONTEXT(target));
+}
+
+/* ---- ends ---- */
+
+static void write_branch(struct generator *g)
+{
+	const struct planned *last = &g->plan->insns[g->at];
+	bool call = last->effect.cls == CLASS_CALL;
+
+	if (last->effect.cls == CLASS_JCC)
+		write_conditional(g);
+	else if (last->effect.cls == CLASS_RET)
+		write_return(g);
+	else if (last->insn.operand[0].kind == OPERAND_IMM)
+		write_direct(g, call);
+	else
+		write_indirect(g, call);
+}
+
+static void write_interp_exit(struct generator *g)
+{
+	struct deferred *deferred = generator_defer(g, DEFERRED_EXIT, emit_jump(g->e));
+
+	deferred->site = generator_site(g, SITE_INTERP, g->plan->linear + g->plan->bytes);
+	if (deferred->site != NONE)
+		g->cache->sites[deferred->site].mnemonic = g->plan->left;
+}
+
+void jit_write_end(struct generator *g)
+{
+	if (g->plan->end == END_BRANCH) {
+		write_branch(g);
+		return;
+	}
+	code_save_flags(g);
+	if (g->plan->end == END_INTERP)
+		write_interp_exit(g);
+}
+
+/* ---- what was put off ---- */
+
+static void emit_exit(struct generator *g, uint32_t site)
+{
+	if (site != NONE)
+		code_cache_emit_exit(g->cache, g->e, site);
+}
+
+static void finish_slow(struct generator *g, const struct deferred *deferred)
+{
+	emit_lea(g->e, JIT_COUNT, JIT_COUNT, GPR_ZERO, deferred->n);
+	emit_exit(g, deferred->site);
+}
+
+static void finish_fill(struct generator *g, const struct deferred *deferred, uint32_t fill)
+{
+	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(RUNTIME_BASE + deferred->constant));
+	emit_store_imm(g->e, JIT_CONTEXT(slow), 0);
+	uint32_t immediate = g->e->at - 4;
+	emit_jump_to(g->e, fill);
+	emit_patch_address(g->e, immediate);
+	finish_slow(g, deferred);
+}
+
+static void finish_state(struct generator *g, const struct deferred *deferred)
+{
+	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(RUNTIME_BASE + deferred->constant));
+	emit_jump_to(g->e, jit_offsets.load_state);
+}
+
+static void finish_link(struct generator *g, const struct deferred *deferred)
+{
+	struct site *site = &g->cache->sites[deferred->site];
+
+	if (deferred->patch != NONE)
+		jit_jump_link(g->e, site->link);
+	spaces_set_default(g->spaces, site->link, RUNTIME_BASE + g->e->at);
+	emit_exit(g, deferred->site);
+}
+
+static void finish_one(struct generator *g, const struct deferred *deferred)
+{
+	if (deferred->patch != NONE)
+		emit_patch(g->e, deferred->patch, g->e->at);
+	switch ((enum deferred_kind)deferred->kind) {
+	case DEFERRED_EXIT:
+		emit_exit(g, deferred->site);
+		break;
+	case DEFERRED_SLOW:
+		finish_slow(g, deferred);
+		break;
+	case DEFERRED_READ:
+		finish_fill(g, deferred, jit_offsets.fill_read);
+		break;
+	case DEFERRED_WRITE:
+		finish_fill(g, deferred, jit_offsets.fill_write);
+		break;
+	case DEFERRED_STATE:
+		finish_state(g, deferred);
+		break;
+	case DEFERRED_LINK:
+		finish_link(g, deferred);
+		break;
+	default:
+		break; /* is none of this writer's */
+	}
+}
+
+static void jit_finish(struct generator *g)
+{
+	for (unsigned i = 0; i < g->n_deferred && !g->e->full; i++)
+		finish_one(g, &g->deferred[i]);
+	g->n_deferred = 0;
+}
+
+/* ---- the whole block ---- */
+
+static void jit_block(struct generator *g, const struct plan *plan)
+{
+	unsigned n = plan->end == END_BRANCH ? plan->n - 1 : plan->n;
+
+	g->plan = plan;
+	g->flags_live = false;
+	g->flags_saved = true;
+	begin_block(g);
+	for (g->at = 0; g->at < n; g->at++)
+		jit_write_insn(g, &plan->insns[g->at]);
+	g->at = plan->n - 1;
+	jit_write_end(g);
+}
+
+const struct writer jit_writer = {
+	.name = "tlb",
+	.possible = jit_possible,
+	.block = jit_block,
+	.next = jit_write_next,
+	.finish = jit_finish,
+	.jump_link = jit_jump_link,
+	.trampolines = jit_trampolines,
+	.masked_only = true,
+	.any_register = true,
+};

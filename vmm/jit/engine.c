@@ -1,0 +1,416 @@
+/*
+ * A run alternates between slices of translated code and interp: for an instruction that is not
+ * translated or whose access needs more than a cached translation, for code that has not run often
+ * yet, and for the last instructions before the limit.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/jit/code.h"
+#include "vmm/jit/jit.h"
+#include "vmm/jit/step.h"
+#include "vmm/mmu/mmu.h"
+#include "vmm/translate/translator.h"
+
+/* Instructions that interp runs of code that is not hot. */
+#define COLD_STEP 64
+
+/* Of code that cannot be translated at all, by its mode. */
+#define FOREIGN_STEP 1024
+
+/* How often an address is asked for before it is translated. */
+#define HOT 2
+
+/* Instructions in a block: what is put off for each takes room. */
+#define MAX_INSNS 24
+
+#define SIGNAL_STACK_BYTES 65536
+
+struct jit_engine {
+	struct engine engine;
+	struct engine *interp;
+	struct translator *translator;
+	struct jit_context *context;
+	struct jit_stepper *stepper;
+	unsigned n_breakpoints;
+	bool mapped;
+	uint64_t steps;
+	struct engine_use in_jit, in_interp;
+};
+
+struct jit_options jit_options = {.hot = HOT, .max_insns = MAX_INSNS};
+
+/* ---- listening to the mmu ---- */
+
+/* Each space has two tables: of its users, and of its kernel. */
+static unsigned table_of(unsigned space, bool kernel)
+{
+	return 2 * space + kernel;
+}
+
+static void on_flush_space(void *ctx, unsigned space)
+{
+	struct jit_engine *jit = ctx;
+
+	translator_drop_space(jit->translator, table_of(space, false));
+	translator_drop_space(jit->translator, table_of(space, true));
+}
+
+static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
+{
+	struct jit_engine *jit = ctx;
+
+	translator_drop_page(jit->translator, table_of(space, false), linear);
+	translator_drop_page(jit->translator, table_of(space, true), linear);
+}
+
+static void on_protect(void *ctx, uint64_t gpa)
+{
+	(void)ctx;
+	(void)gpa;
+}
+
+/* ---- what translated code asks for ---- */
+
+static uint64_t fill(const struct jit_engine *jit, uint64_t linear, enum access_kind kind)
+{
+	struct cpu *cpu = machine_current(jit->engine.machine);
+
+	mmu_select(cpu); /* AC may have changed */
+	return mmu_fill_plain(cpu, linear, kind);
+}
+
+static uint64_t fill_read(void *ctx, uint64_t linear)
+{
+	return fill(ctx, linear, ACCESS_READ);
+}
+
+static uint64_t fill_write(void *ctx, uint64_t linear)
+{
+	return fill(ctx, linear, ACCESS_WRITE);
+}
+
+/* ---- slices ---- */
+
+/* RFLAGS from and to what LAHF and SETO give in AX. */
+#define FLAGS_OF_AH 0xd5u
+
+static uint64_t pack_flags(uint64_t rflags)
+{
+	return ((rflags & FLAGS_OF_AH) | FLAG_FIXED) << 8 | (rflags & FLAG_OF ? 1 : 0);
+}
+
+static uint64_t unpack_flags(uint64_t slot)
+{
+	return (slot >> 8 & FLAGS_OF_AH) | (slot & 1 ? FLAG_OF : 0);
+}
+
+/* What translated code finds its translations in. */
+static void set_tlbs(struct jit_context *context, const struct cpu *cpu)
+{
+	struct mmu *mmu = cpu->machine->mmu;
+	const struct tlb *plain = mmu_system_tlb(mmu);
+	const struct tlb *lifted = cpu->cr4 & CR4_SMAP ? mmu_lifted_tlb(mmu) : plain;
+
+	context->tlb_read = (uint64_t)(uintptr_t)cpu->tlb->read;
+	context->tlb_write = (uint64_t)(uintptr_t)cpu->tlb->write;
+	context->plain_read = (uint64_t)(uintptr_t)plain->read;
+	context->plain_write = (uint64_t)(uintptr_t)plain->write;
+	context->lifted_read = (uint64_t)(uintptr_t)lifted->read;
+	context->lifted_write = (uint64_t)(uintptr_t)lifted->write;
+}
+
+static void enter(struct jit_engine *jit, struct cpu *cpu, uint64_t entry, uint64_t until)
+{
+	struct runtime_context *runtime = translator_context(jit->translator);
+	struct jit_context *context = jit->context;
+
+	translator_enter(jit->translator, cpu, entry, until);
+	runtime->scratch[SCRATCH_FLAGS] = pack_flags(runtime->rflags);
+	set_tlbs(context, cpu);
+	context->space = (uint64_t)(uintptr_t)translator_selected_space(jit->translator);
+	context->gs_base = cpu->seg[SEG_GS].base;
+	context->fx = (uint64_t)(uintptr_t)&cpu->fx;
+	context->cpu = (uint64_t)(uintptr_t)cpu;
+}
+
+static void leave(struct jit_engine *jit, struct cpu *cpu)
+{
+	struct runtime_context *runtime = translator_context(jit->translator);
+
+	runtime->rflags =
+		unpack_flags(runtime->scratch[SCRATCH_FLAGS]) | (cpu->rflags_rest & FLAG_DF);
+	translator_leave(jit->translator, cpu);
+	mmu_select(cpu); /* AC may have changed */
+}
+
+/* To a branch's target; which is not even fetched when the budget is used up. */
+static bool goes_on(const struct runtime_context *runtime)
+{
+	return runtime->exit == RUNTIME_EXIT_LINK && (int64_t)runtime->count < 0;
+}
+
+/* Runs translated code until it leaves for good. Returns false when there is none at RIP;
+ * *ret_exit: enum runtime_exit. */
+static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, uint64_t *ret_exit)
+{
+	struct machine *machine = jit->engine.machine;
+	const struct runtime_context *runtime = translator_context(jit->translator);
+	void (*code)(void) = (void (*)(void))(uintptr_t)translator_enter_address(jit->translator);
+	uint64_t before = machine->icount;
+
+	translator_select_space(jit->translator,
+				table_of(mmu_selected_space(machine->mmu), cpu->cpl == 0));
+	uint64_t entry = translator_find(jit->translator, cpu);
+	if (!entry)
+		return false;
+	enter(jit, cpu, entry, until);
+	do
+		code();
+	while (goes_on(runtime) && translator_continue(jit->translator, cpu));
+	leave(jit, cpu);
+	*ret_exit = runtime->exit;
+	jit->in_jit.entries++;
+	jit->in_jit.instructions += machine->icount - before;
+	return true;
+}
+
+/* ---- runs ---- */
+
+static bool window_is_open(const struct cpu *cpu, const struct run_control *control)
+{
+	return (control->interrupt_window && cpu_can_take_interrupt(cpu)) ||
+	       (control->nmi_window && cpu_can_take_nmi(cpu));
+}
+
+/* Translated code does not change what windows depend on. */
+static bool slice_is_possible(const struct jit_engine *jit, const struct cpu *cpu,
+			      const struct run_control *control)
+{
+	const struct machine *machine = jit->engine.machine;
+
+	return machine->icount < control->until_icount && !machine->crossing.n_answers &&
+	       !window_is_open(cpu, control) && translator_may_run(jit->translator, cpu);
+}
+
+static enum engine_exit run_interp(struct jit_engine *jit, const struct run_control *control,
+				   bool first, uint64_t steps)
+{
+	struct machine *machine = jit->engine.machine;
+	struct run_control inner = *control;
+	uint64_t before = machine->icount;
+
+	inner.skip_breakpoint &= first;
+	inner.user_stop = NULL;
+	if (inner.until_icount - before > steps)
+		inner.until_icount = before + steps;
+	enum engine_exit exit = jit->interp->ops->run(jit->interp, &inner);
+	jit->in_interp.entries++;
+	jit->in_interp.instructions += machine->icount - before;
+	return exit;
+}
+
+/* A single instruction between slices. Returns how many steps are interp's instead. */
+static uint64_t step(struct jit_engine *jit, struct cpu *cpu)
+{
+	uint64_t steps = jit->n_breakpoints ? 1 : jit_step(jit->stepper, cpu);
+
+	jit->steps += !steps;
+	return steps;
+}
+
+/* How many instructions interp is to run after a slice. */
+static uint64_t steps_after(uint64_t exit)
+{
+	switch (exit) {
+	case RUNTIME_EXIT_POLL: /* less than a block is left */
+		return UINT64_MAX;
+	case RUNTIME_EXIT_LINK: /* to code that is not translated */
+		return COLD_STEP;
+	default:
+		return 1;
+	}
+}
+
+/* How many instructions interp is to run where translated code may not. */
+static uint64_t steps_untranslated(const struct cpu *cpu)
+{
+	if (cpu->shadow != SHADOW_NONE || cpu->pending_db)
+		return 1;
+	return cpu->attention ? COLD_STEP : FOREIGN_STEP;
+}
+
+/* Signals find a stack of their own. */
+static void give_signal_stack(void)
+{
+	static _Thread_local bool given;
+	static _Thread_local uint8_t bytes[SIGNAL_STACK_BYTES];
+	const stack_t stack = {.ss_sp = bytes, .ss_size = sizeof(bytes)};
+
+	if (!given)
+		given = !sigaltstack(&stack, NULL);
+}
+
+static enum engine_exit jit_run(struct engine *engine, const struct run_control *control)
+{
+	struct jit_engine *jit = (struct jit_engine *)engine;
+	struct machine *machine = engine->machine;
+	struct cpu *cpu = machine_current(machine);
+	uint64_t first = machine->icount;
+	bool single = control->skip_breakpoint;
+
+	give_signal_stack();
+	jit->context->window = FLAG_VIF | FLAG_VIP | (control->interrupt_window ? FLAG_IF : 0);
+	cpu_update_mode(cpu); /* another vCPU may have run in between */
+	for (;;) {
+		uint64_t steps = single ? 1 : steps_untranslated(cpu), exit;
+		if (!single && slice_is_possible(jit, cpu, control)) {
+			steps = run_slice(jit, cpu, control->until_icount, &exit)
+					? steps_after(exit)
+					: COLD_STEP;
+			if (steps == 1 && machine->icount < control->until_icount)
+				steps = step(jit, cpu);
+			if (!steps)
+				continue;
+		}
+		single = false;
+		enum engine_exit end = run_interp(jit, control, machine->icount == first, steps);
+		if (end != ENGINE_LIMIT || machine->icount >= control->until_icount)
+			return end;
+	}
+}
+
+/* ---- the other functions ---- */
+
+static void jit_flush(struct engine *engine)
+{
+	struct jit_engine *jit = (struct jit_engine *)engine;
+
+	jit->interp->ops->flush(jit->interp);
+	translator_flush(jit->translator);
+}
+
+static int jit_set_breakpoints(struct engine *engine, const uint64_t *linear, unsigned n)
+{
+	struct jit_engine *jit = (struct jit_engine *)engine;
+	int r = translator_set_breakpoints(jit->translator, linear, n);
+
+	jit->n_breakpoints = n;
+	return r ? r : jit->interp->ops->set_breakpoints(jit->interp, linear, n);
+}
+
+static unsigned jit_uses(const struct engine *engine, struct engine_use ret_uses[ENGINE_MAX_USES])
+{
+	const struct jit_engine *jit = (const struct jit_engine *)engine;
+
+	ret_uses[0] = jit->in_jit;
+	ret_uses[1] = jit->in_interp;
+	return 2;
+}
+
+/* ---- life ---- */
+
+/* The contexts and the code, where translated code finds them. Code is written through the
+ * translator's own mapping only. */
+static int map_runtime(struct jit_engine *jit)
+{
+	static const struct {
+		uint32_t offset, bytes;
+		int protection;
+	} parts[] = {
+		{0, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE},
+		{RUNTIME_CODE, RUNTIME_CODE_BYTES, PROT_READ | PROT_EXEC},
+	};
+	void *whole = (void *)(uintptr_t)RUNTIME_BASE;
+
+	if (mmap(whole, RUNTIME_LINEAR_BYTES, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != whole)
+		return -EEXIST;
+	jit->mapped = true;
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		void *want = (void *)(uintptr_t)(RUNTIME_BASE + parts[i].offset);
+		if (mmap(want, parts[i].bytes, parts[i].protection, MAP_SHARED | MAP_FIXED,
+			 translator_runtime_fd(jit->translator), parts[i].offset) != want)
+			return -errno;
+	}
+	return 0;
+}
+
+static void jit_destroy(struct engine *engine)
+{
+	struct jit_engine *jit = (struct jit_engine *)engine;
+
+	mmu_remove_listener(engine->machine->mmu, jit);
+	if (jit->mapped)
+		munmap((void *)(uintptr_t)RUNTIME_BASE, RUNTIME_LINEAR_BYTES);
+	translator_destroy(jit->translator);
+	jit_stepper_destroy(jit->stepper);
+	engine_destroy(jit->interp);
+	free(jit);
+}
+
+static int create_parts(struct jit_engine *jit, struct machine *machine)
+{
+	const struct translator_config config = {
+		.machine = machine,
+		.writer = &jit_writer,
+		.kernel = true,
+		.flag = PAGE_JITTED,
+		.hot = jit_options.hot,
+		.cache_bytes = jit_options.cache_bytes,
+		.max_insns = jit_options.max_insns,
+		.distrust_host = jit_options.distrust_host,
+	};
+	const struct mmu_listener listener = {.flush_space = on_flush_space,
+					      .drop_page = on_drop_page,
+					      .protect = on_protect,
+					      .ctx = jit};
+	int r = engine_create(&interp_engine_ops, machine, &jit->interp);
+
+	jit->stepper = jit_stepper_create();
+	if (!r && !jit->stepper)
+		r = -ENOMEM;
+	if (!r)
+		r = translator_create(&config, &jit->translator);
+	if (!r)
+		r = map_runtime(jit);
+	if (r)
+		return r;
+	jit->context =
+		(struct jit_context *)(translator_runtime(jit->translator) + JIT_CONTEXT_OFFSET);
+	jit->context->engine = (uint64_t)(uintptr_t)jit;
+	jit->context->fill_read = (uint64_t)(uintptr_t)fill_read;
+	jit->context->fill_write = (uint64_t)(uintptr_t)fill_write;
+	return mmu_add_listener(machine->mmu, &listener);
+}
+
+static int jit_create(struct machine *machine, struct engine **ret_engine)
+{
+	struct jit_engine *jit = calloc(1, sizeof(*jit));
+
+	if (!jit)
+		return -ENOMEM;
+	jit->engine = (struct engine){.ops = &jit_engine_ops, .machine = machine};
+	jit->in_jit.name = "jit";
+	jit->in_interp.name = "interp";
+	int r = create_parts(jit, machine);
+	if (r) {
+		jit_destroy(&jit->engine);
+		return r;
+	}
+	*ret_engine = &jit->engine;
+	return 0;
+}
+
+const struct engine_ops jit_engine_ops = {
+	.name = "jit",
+	.create = jit_create,
+	.destroy = jit_destroy,
+	.run = jit_run,
+	.flush = jit_flush,
+	.set_breakpoints = jit_set_breakpoints,
+	.uses = jit_uses,
+};

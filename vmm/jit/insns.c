@@ -1,0 +1,554 @@
+/*
+ * Instructions. Those that are copied have their memory operand translated and the registers that
+ * are not in place loaded; everything that can fail comes before anything changes.
+ */
+#include "vmm/jit/code.h"
+
+#include <Zydis/Mnemonic.h>
+
+#include "vmm/cpu/exec.h"
+
+/* ---- what an instruction names ---- */
+
+static bool is_gpr(const struct operand *operand)
+{
+	return operand->kind == OPERAND_REG && operand->reg_class == REG_GPR;
+}
+
+static bool is_displaced(const struct operand *operand)
+{
+	return is_gpr(operand) && code_is_displaced(operand->reg);
+}
+
+static const struct operand *memory_operand(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->n_operands; i++)
+		if (insn->operand[i].kind == OPERAND_MEM)
+			return &insn->operand[i];
+	return NULL;
+}
+
+static bool names_high_byte(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->n_operands; i++)
+		if (insn->operand[i].reg_class == REG_GPR_HIGH)
+			return true;
+	return false;
+}
+
+/* Different registers among the operands that are not in place. */
+static unsigned count_displaced(const struct insn *insn)
+{
+	uint32_t seen = 0;
+
+	for (unsigned i = 0; i < insn->n_operands; i++)
+		if (is_displaced(&insn->operand[i]))
+			seen |= 1u << insn->operand[i].reg;
+	return (unsigned)__builtin_popcount(seen);
+}
+
+static bool writes_memory(const struct insn *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_MUL:
+	case ZYDIS_MNEMONIC_IMUL:
+	case ZYDIS_MNEMONIC_DIV:
+	case ZYDIS_MNEMONIC_IDIV:
+		return false;
+	default:
+		break;
+	}
+	for (unsigned i = 0; i < insn->n_operands; i++)
+		if (insn->operand[i].kind == OPERAND_MEM)
+			return insn_writes_operand(insn, i);
+	return false;
+}
+
+static bool must_be_aligned(const struct insn *insn, unsigned size)
+{
+	return size == 16 && ((insn_row(insn->mnemonic)->flags & ROW_ALIGN16) ||
+			      insn->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B);
+}
+
+/* ---- what can be written ---- */
+
+static bool memory_possible(const struct insn *insn)
+{
+	const struct operand *memory = memory_operand(insn);
+
+	if (!memory)
+		return true;
+	return insn->addr_size == 8 && memory->size && memory->size <= 16 && !names_high_byte(insn);
+}
+
+/* A bit number in a register reaches beyond the operand. */
+static bool is_bit_string(const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+
+	return planned->effect.rule == RULE_BIT && memory_operand(insn) &&
+	       insn->operand[1].kind == OPERAND_REG;
+}
+
+static bool copy_is_possible(const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_CLD:
+	case ZYDIS_MNEMONIC_STD:
+		return false;
+	case ZYDIS_MNEMONIC_DIV:
+	case ZYDIS_MNEMONIC_IDIV:
+		if (insn->operand[0].size < 4)
+			return false;
+		break;
+	default:
+		break;
+	}
+	/* What is put right afterwards tests an operand that must still be there. */
+	if (planned->effect.rule == RULE_SCAN && count_displaced(insn) > 1)
+		return false;
+	return memory_possible(insn) && !is_bit_string(planned) &&
+	       count_displaced(insn) <= (memory_operand(insn) ? 1u : 2u);
+}
+
+static bool lea_is_possible(const struct insn *insn)
+{
+	return insn->operand[0].size >= 4 && (insn->base != INSN_BASE_RIP || insn->addr_size == 8);
+}
+
+static bool push_is_possible(const struct insn *insn)
+{
+	const struct operand *operand = &insn->operand[0];
+
+	if (insn->op_size != 8)
+		return false;
+	if (operand->kind == OPERAND_IMM)
+		return true;
+	if (operand->kind == OPERAND_MEM)
+		return operand->size == 8 && memory_possible(insn);
+	return is_gpr(operand) && operand->size == 8;
+}
+
+static bool branch_is_possible(const struct insn *insn, uint64_t linear)
+{
+	const struct operand *operand = &insn->operand[0];
+
+	if (insn->n_operands && operand->kind == OPERAND_IMM &&
+	    insn->mnemonic != ZYDIS_MNEMONIC_RET)
+		return address_is_canonical(linear + insn->length + insn->imm);
+	if (insn->prefixes & PREFIX_OPSIZE)
+		return false;
+	if (insn->mnemonic == ZYDIS_MNEMONIC_RET)
+		return true;
+	return operand->size == 8 && (operand->kind == OPERAND_REG || memory_possible(insn));
+}
+
+bool jit_possible(const struct planned *planned, uint64_t linear)
+{
+	const struct insn *insn = &planned->insn;
+
+	switch ((enum insn_class)planned->effect.cls) {
+	case CLASS_COPY:
+	case CLASS_VECTOR:
+		return copy_is_possible(planned);
+	case CLASS_NOTHING:
+	case CLASS_TSC:
+		return true;
+	case CLASS_LEA:
+		return lea_is_possible(insn);
+	case CLASS_PUSH:
+		return push_is_possible(insn);
+	case CLASS_POP:
+		return is_gpr(&insn->operand[0]) && insn->operand[0].size == 8;
+	case CLASS_LEAVE:
+		return insn->op_size == 8;
+	case CLASS_JCC:
+	case CLASS_JMP:
+	case CLASS_CALL:
+	case CLASS_RET:
+		return branch_is_possible(insn, linear);
+	case CLASS_SYSTEM:
+		return jit_system_is_possible(insn);
+	case CLASS_LOOP:
+	case CLASS_STRING:
+	case CLASS_X87:
+	case CLASS_INTERP:
+		break;
+	}
+	return false;
+}
+
+/* ---- copies ---- */
+
+/* Where the displaced registers of one instruction are for a moment. */
+struct homes {
+	unsigned n;
+	uint8_t guest[2], host[2];
+	bool written[2];
+};
+
+static unsigned home_of(const struct homes *homes, unsigned reg)
+{
+	for (unsigned i = 0; i < homes->n; i++)
+		if (homes->guest[i] == reg)
+			return homes->host[i];
+	return reg;
+}
+
+/* Puts the displaced registers of the operands into temporaries. */
+static struct homes find_homes(const struct insn *insn)
+{
+	struct homes homes = {.n = 0, .host = {JIT_TEMP2, JIT_TEMP}};
+
+	for (unsigned i = 0; i < insn->n_operands; i++) {
+		const struct operand *operand = &insn->operand[i];
+		unsigned n = 0;
+		if (!is_displaced(operand))
+			continue;
+		while (n < homes.n && homes.guest[n] != operand->reg)
+			n++;
+		if (n == homes.n)
+			homes.n++;
+		homes.guest[n] = operand->reg;
+		homes.written[n] |= insn_writes_operand(insn, i);
+	}
+	return homes;
+}
+
+static void load_homes(struct generator *g, const struct insn *insn, const struct homes *homes)
+{
+	for (unsigned i = 0; i < homes->n; i++) {
+		bool whole = insn_only_writes(insn) && is_displaced(&insn->operand[0]) &&
+			     homes->guest[i] == insn->operand[0].reg &&
+			     !(insn->operand[1].kind == OPERAND_REG &&
+			       insn->operand[1].reg == homes->guest[i]);
+		if (!whole)
+			emit_load(g->e, homes->host[i], CONTEXT_GPR(homes->guest[i]));
+	}
+}
+
+static void store_homes(struct generator *g, const struct homes *homes)
+{
+	for (unsigned i = 0; i < homes->n; i++)
+		if (homes->written[i])
+			emit_store(g->e, CONTEXT_GPR(homes->guest[i]), homes->host[i]);
+}
+
+/* The instruction with its operands where they are now. */
+static struct planned move_home(const struct planned *planned, const struct homes *homes)
+{
+	struct planned moved = *planned;
+
+	for (unsigned i = 0; i < moved.insn.n_operands; i++) {
+		struct operand *operand = &moved.insn.operand[i];
+		if (is_displaced(operand))
+			operand->reg = (uint8_t)home_of(homes, operand->reg);
+	}
+	return moved;
+}
+
+static struct encoding encode(const struct planned *planned, const struct homes *homes)
+{
+	const struct insn *insn = &planned->insn;
+	struct encoding c;
+
+	encoding_from_insn(insn, planned->bytes, &c);
+	for (unsigned i = 0; i < insn->n_operands; i++) {
+		const struct operand *operand = &insn->operand[i];
+		if (!is_displaced(operand))
+			continue;
+		if (operand->field == FIELD_REG)
+			c.reg = (uint8_t)home_of(homes, operand->reg);
+		else
+			c.rm = (uint8_t)home_of(homes, operand->reg);
+	}
+	if (c.memory) {
+		c.base = JIT_TEMP;
+		c.index = GPR_ZERO;
+		c.scale = 0;
+		c.disp = 0;
+		c.segment = ENCODING_FLAT;
+	}
+	return c;
+}
+
+static void translate_operand(struct generator *g, const struct insn *insn)
+{
+	const struct operand *memory = memory_operand(insn);
+
+	code_address(g, insn);
+	code_translate(g, writes_memory(insn), memory->size, must_be_aligned(insn, memory->size));
+}
+
+/* All flags that the instruction leaves are its own, of those that live. */
+static bool sets_flags(const struct insn_effect *effect)
+{
+	return (effect->writes | effect->inexact) == FLAGS_ARITH && !effect->reads;
+}
+
+/* Of the flags that stand before it, CF alone matters. */
+static bool needs_carry_only(const struct insn_effect *effect)
+{
+	return effect->rule == RULE_CARRY || effect->rule == RULE_INC ||
+	       (effect->rule == RULE_CONDITION && effect->reads == FLAG_CF);
+}
+
+static void prepare_flags(struct generator *g, const struct insn_effect *effect)
+{
+	if (effect->rule == RULE_NONE || sets_flags(effect))
+		return;
+	if (needs_carry_only(effect))
+		code_load_carry(g);
+	else
+		code_load_flags(g);
+}
+
+/* After it: only conditions leave flags alone. */
+static void flags_changed(struct generator *g, const struct insn_effect *effect)
+{
+	if (effect->rule == RULE_NONE || effect->rule == RULE_CONDITION ||
+	    effect->rule == RULE_STATUS_READ)
+		return;
+	g->flags_live = true;
+	g->flags_saved = false;
+}
+
+static void emit_copy(struct generator *g, const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+	struct homes homes = find_homes(insn);
+	struct planned moved = move_home(planned, &homes);
+
+	if (memory_operand(insn))
+		translate_operand(g, insn);
+	prepare_flags(g, &planned->effect);
+	load_homes(g, insn, &homes);
+	fix_before(g, &moved);
+	struct encoding c = encode(planned, &homes);
+	emit_encoding(g->e, &c);
+	flags_changed(g, &planned->effect);
+	store_homes(g, &homes);
+	fix_after(g, &moved);
+}
+
+/* ---- division ---- */
+
+/* cmp reg, divisor: the operand that an encoding of a division has. */
+static void compare_divisor(struct emitter *e, const struct encoding *division, unsigned reg)
+{
+	struct encoding c = *division;
+
+	c.opcode = OP_CMP;
+	c.reg = (uint8_t)reg;
+	emit_encoding(e, &c);
+}
+
+/* cmp divisor, value */
+static void compare_divisor_value(struct emitter *e, const struct encoding *division, int8_t value)
+{
+	struct encoding c = *division;
+
+	c.opcode = 0x83;
+	c.reg = ALU_CMP;
+	c.n_imm = 1;
+	c.imm[0] = (uint8_t)value;
+	emit_encoding(e, &c);
+}
+
+/*
+ * What could raise #DE is interp's: an unsigned quotient that does not fit; a signed dividend that
+ * is more than its low half, or a divisor of 0 or -1.
+ */
+static void check_division(struct generator *g, const struct encoding *c, bool is_signed)
+{
+	if (!is_signed) {
+		compare_divisor(g->e, c, RDX);
+		code_defer_slow(g, emit_jump_if(g->e, CC_AE));
+		return;
+	}
+	code_register(g->e, OP_LOAD, JIT_TEMP2, RAX, c->wide);
+	code_shift(g->e, SHIFT_ARITHMETIC, JIT_TEMP2, c->wide ? 63 : 31, c->wide);
+	code_register(g->e, OP_CMP, JIT_TEMP2, RDX, c->wide);
+	code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
+	compare_divisor_value(g->e, c, 0);
+	code_defer_slow(g, emit_jump_if(g->e, CC_Z));
+	compare_divisor_value(g->e, c, -1);
+	code_defer_slow(g, emit_jump_if(g->e, CC_Z));
+}
+
+/* Flags stay as they were. */
+static void emit_division(struct generator *g, const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+	struct homes homes = find_homes(insn);
+
+	homes.host[0] = JIT_TEMP;
+	code_lose_flags(g);
+	if (memory_operand(insn))
+		translate_operand(g, insn);
+	load_homes(g, insn, &homes);
+	struct encoding c = encode(planned, &homes);
+	check_division(g, &c, insn->mnemonic == ZYDIS_MNEMONIC_IDIV);
+	emit_encoding(g->e, &c);
+}
+
+/* ---- LEA ---- */
+
+static void emit_lea_insn(struct generator *g, const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+	const struct operand *to = &insn->operand[0];
+	unsigned host = code_is_displaced(to->reg) ? JIT_TEMP : to->reg;
+	struct encoding c;
+
+	encoding_from_insn(insn, planned->bytes, &c);
+	c.reg = (uint8_t)host;
+	c.addr32 = insn->addr_size == 4;
+	if (insn->base == INSN_BASE_RIP) {
+		uint64_t address = insn_rip_relative(insn, generator_rip(g));
+		emit_constant(g->e, host, to->size == 4 ? (uint32_t)address : address);
+	} else {
+		if (insn->base != GPR_ZERO && code_is_displaced(insn->base)) {
+			emit_load(g->e, JIT_TEMP, CONTEXT_GPR(insn->base));
+			c.base = JIT_TEMP;
+		}
+		if (insn->index != GPR_ZERO && code_is_displaced(insn->index)) {
+			emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(insn->index));
+			c.index = JIT_TEMP2;
+		}
+		emit_encoding(g->e, &c);
+	}
+	if (code_is_displaced(to->reg))
+		emit_store(g->e, CONTEXT_GPR(to->reg), host);
+}
+
+/* ---- the stack ---- */
+
+static void store_immediate(struct emitter *e, int32_t value)
+{
+	struct encoding c = {.opcode = 0xc7,
+			     .wide = true,
+			     .has_modrm = true,
+			     .memory = true,
+			     .base = JIT_TEMP,
+			     .index = GPR_ZERO,
+			     .n_imm = 4};
+
+	for (unsigned i = 0; i < 4; i++)
+		c.imm[i] = (uint8_t)((uint32_t)value >> (8 * i));
+	emit_encoding(e, &c);
+}
+
+static void emit_push(struct generator *g, const struct planned *planned)
+{
+	const struct insn *insn = &planned->insn;
+	const struct operand *operand = &insn->operand[0];
+	unsigned from = operand->reg;
+
+	if (operand->kind == OPERAND_MEM) {
+		translate_operand(g, insn);
+		code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
+		emit_store(g->e, JIT_CONTEXT(target), JIT_TEMP);
+	}
+	code_stack_address(g, RSP, -8);
+	code_translate(g, true, 8, false);
+	if (operand->kind == OPERAND_MEM)
+		emit_load(g->e, JIT_TEMP2, JIT_CONTEXT(target));
+	else if (operand->kind == OPERAND_REG && code_is_displaced(from))
+		emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(from));
+	if (operand->kind == OPERAND_IMM)
+		store_immediate(g->e, (int32_t)insn->imm);
+	else
+		code_memory(g->e, OP_STORE,
+			    operand->kind == OPERAND_REG && !code_is_displaced(from) ? from
+										     : JIT_TEMP2,
+			    JIT_TEMP, 0, true);
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8);
+}
+
+static void emit_pop(struct generator *g, const struct planned *planned)
+{
+	unsigned to = planned->insn.operand[0].reg;
+	unsigned host = code_is_displaced(to) ? JIT_TEMP2 : to;
+
+	code_stack_address(g, RSP, 0);
+	code_translate(g, false, 8, false);
+	code_memory(g->e, OP_LOAD, host, JIT_TEMP, 0, true);
+	if (code_is_displaced(to))
+		emit_store(g->e, CONTEXT_GPR(to), host);
+	if (to != RSP)
+		emit_lea(g->e, RSP, RSP, GPR_ZERO, 8);
+}
+
+static void emit_leave(struct generator *g)
+{
+	code_stack_address(g, RBP, 0);
+	code_translate(g, false, 8, false);
+	emit_lea(g->e, RSP, RBP, GPR_ZERO, 8);
+	code_memory(g->e, OP_LOAD, RBP, JIT_TEMP, 0, true);
+}
+
+/* ---- the clock ---- */
+
+static void emit_tsc(struct generator *g, const struct planned *planned)
+{
+	static const uint8_t shift_product[] = {0x48, 0x0f, 0xac, 0xd0, 0x20}; /* shrd rax,rdx,32 */
+	struct emitter *e = g->e;
+	struct encoding mul = {.opcode = 0xf7,
+			       .wide = true,
+			       .has_modrm = true,
+			       .memory = true,
+			       .reg = 4,
+			       .base = GPR_ZERO,
+			       .index = GPR_ZERO,
+			       .disp = (int32_t)CONTEXT(tsc_ratio)};
+
+	code_lose_flags(g);
+	emit_lea(e, RAX, JIT_COUNT, GPR_ZERO, (int32_t)g->at - (int32_t)g->plan->n);
+	code_memory(e, OP_ADD, RAX, GPR_ZERO, (int32_t)CONTEXT(tsc_count), true);
+	emit_encoding(e, &mul);
+	code_bytes(e, shift_product, sizeof(shift_product));
+	code_memory(e, OP_ADD, RAX, GPR_ZERO, (int32_t)CONTEXT(tsc_base), true);
+	emit_move(e, RDX, RAX);
+	code_shift(e, SHIFT_RIGHT, RDX, 32, true);
+	code_register(e, OP_LOAD, RAX, RAX, false);
+	if (planned->insn.mnemonic == ZYDIS_MNEMONIC_RDTSCP)
+		emit_load(e, RCX, CONTEXT(tsc_aux));
+}
+
+/* ---- */
+
+void jit_write_insn(struct generator *g, const struct planned *planned)
+{
+	switch ((enum insn_class)planned->effect.cls) {
+	case CLASS_COPY:
+	case CLASS_VECTOR:
+		if (planned->effect.rule == RULE_DIVIDE)
+			emit_division(g, planned);
+		else
+			emit_copy(g, planned);
+		break;
+	case CLASS_LEA:
+		emit_lea_insn(g, planned);
+		break;
+	case CLASS_PUSH:
+		emit_push(g, planned);
+		break;
+	case CLASS_POP:
+		emit_pop(g, planned);
+		break;
+	case CLASS_LEAVE:
+		emit_leave(g);
+		break;
+	case CLASS_TSC:
+		emit_tsc(g, planned);
+		break;
+	case CLASS_SYSTEM:
+		jit_write_system(g, &planned->insn);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,27 @@
+/*
+ * The jit engine: translated code of guest kernels and users in the host's process, with guest
+ * memory reached through the mmu's cached translations (docs/jit.md). Interp, which it contains,
+ * runs what is not translated.
+ *
+ * Its code lies at a fixed address (runtime.h), so one machine in a process has it at a time; and
+ * whoever handles signals in the thread that runs it must ask for SA_ONSTACK: the stack pointer is
+ * the guest's.
+ */
+#ifndef REPRISE_VMM_JIT_JIT_H
+#define REPRISE_VMM_JIT_JIT_H
+
+#include "vmm/engine.h"
+
+/* Creation fails with -EEXIST while another machine has it. */
+extern const struct engine_ops jit_engine_ops;
+
+/* For tests: how engines that are created from here on translate. */
+struct jit_options {
+	uint32_t hot;         /* as in struct translator_config */
+	uint32_t cache_bytes; /* likewise */
+	uint32_t max_insns;   /* likewise */
+	bool distrust_host;   /* likewise */
+};
+extern struct jit_options jit_options;
+
+#endif

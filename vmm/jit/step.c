@@ -1,0 +1,111 @@
+#include "vmm/jit/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/machine.h"
+#include "vmm/mmu/mmu.h"
+
+#define DECODED 1024u
+
+/* What an instruction is depends on its bytes and mode alone. */
+struct decoded {
+	uint32_t mode; /* UINT32_MAX: nothing */
+	uint8_t bytes[INSN_MAX_BYTES];
+	struct insn insn;
+};
+
+struct jit_stepper {
+	struct decoded decoded[DECODED];
+};
+
+struct jit_stepper *jit_stepper_create(void)
+{
+	struct jit_stepper *stepper = calloc(1, sizeof(*stepper));
+
+	for (unsigned i = 0; stepper && i < DECODED; i++)
+		stepper->decoded[i].mode = UINT32_MAX;
+	return stepper;
+}
+
+void jit_stepper_destroy(struct jit_stepper *stepper)
+{
+	free(stepper);
+}
+
+/* The bytes at RIP, if their page is known to be fetched from; NULL otherwise. */
+static const uint8_t *fetched(const struct cpu *cpu)
+{
+	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, cpu->rip);
+	uint32_t offset = cpu->rip % PAGE_BYTES;
+
+	if (entry->tag != (cpu->rip & PAGE_MASK) || offset > PAGE_BYTES - INSN_MAX_BYTES)
+		return NULL;
+	const uint8_t *page = memory_page(cpu->machine->memory, entry->gpa);
+	return page ? page + offset : NULL;
+}
+
+static const struct insn *decode(struct jit_stepper *stepper, const struct cpu *cpu)
+{
+	struct decoded *decoded = &stepper->decoded[(cpu->rip ^ cpu->rip >> 10) % DECODED];
+	const uint8_t *bytes = fetched(cpu);
+
+	if (!bytes)
+		return NULL;
+	if (decoded->mode == cpu->mode && !memcmp(decoded->bytes, bytes, decoded->insn.length))
+		return &decoded->insn;
+	decoded->mode = UINT32_MAX;
+	if (insn_decode(bytes, INSN_MAX_BYTES, cpu->mode & MODE_CODE_MASK, &decoded->insn) !=
+	    INSN_OK)
+		return NULL;
+	memcpy(decoded->bytes, bytes, INSN_MAX_BYTES);
+	decoded->mode = cpu->mode;
+	return &decoded->insn;
+}
+
+/* Checks that are not the exec function's own are interp's. */
+static bool is_plain(const struct cpu *cpu, const struct insn *insn, const struct insn_row *row)
+{
+	return row->exec && !(row->flags & (ROW_REP | ROW_FPU | ROW_SSE | ROW_ALIGN16)) &&
+	       !(insn->prefixes & PREFIX_LOCK) && (!(row->flags & ROW_CPL0) || cpu->cpl == 0);
+}
+
+/* Repeats that compare may end early, and other instructions follow. */
+#define COMPARES_MAX 64
+
+static uint64_t repeats(const struct cpu *cpu, const struct insn *insn)
+{
+	bool compares = (insn->opcode & 0xf6) == 0xa6; /* CMPS, SCAS */
+	uint64_t count = gpr_read(cpu, RCX, insn->addr_size);
+
+	if (!count)
+		return 1;
+	return compares && count > COMPARES_MAX ? COMPARES_MAX : count;
+}
+
+uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu)
+{
+	struct machine *machine = cpu->machine;
+	const struct insn *insn = decode(stepper, cpu);
+
+	if (!insn)
+		return 1;
+	if (insn->prefixes & (PREFIX_REP | PREFIX_REPNE))
+		return repeats(cpu, insn);
+	if (!is_plain(cpu, insn, insn_row(insn->mnemonic)))
+		return 1;
+	cpu->next_rip = cpu->rip + insn->length;
+	machine->crossing.n_used = 0;
+	cpu->stop = CPU_STOP_NONE;
+	if (insn_row(insn->mnemonic)->exec(cpu, insn)) {
+		cpu->rip = cpu->next_rip;
+		machine->icount++;
+		cpu->stop = CPU_STOP_NONE;
+		return 0;
+	}
+	bool faulted = cpu->stop == CPU_STOP_FAULT;
+	if (faulted)
+		exception_deliver(cpu);
+	cpu->stop = CPU_STOP_NONE;
+	return faulted ? 0 : 1;
+}

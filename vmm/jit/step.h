@@ -1,0 +1,21 @@
+/* One instruction carried out by its exec function, without interp's machinery around it. */
+#ifndef REPRISE_VMM_JIT_STEP_H
+#define REPRISE_VMM_JIT_STEP_H
+
+#include "vmm/cpu/cpu.h"
+
+struct jit_stepper;
+
+/* NULL when there is no memory. */
+struct jit_stepper *jit_stepper_create(void);
+void jit_stepper_destroy(struct jit_stepper *stepper);
+
+/*
+ * Runs the instruction at RIP, or delivers the fault that it raises: one step. Only while
+ * translated code may run (translator_may_run()). Returns 0; or, having changed nothing that
+ * counts, how many steps interp is to run: one if the instruction needs x87 or SSE state, crosses a
+ * page or the boundary, is not fetched yet, and as many as a repeated instruction asks for.
+ */
+uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * What stands in front of all translations: how they are entered, by a call from C, and left; and
+ * what they have in common.
+ */
+#include "vmm/jit/code.h"
+
+#include "vmm/cpu/cpu.h"
+#include "vmm/mmu/mmu.h"
+
+struct jit_offsets jit_offsets;
+
+static const uint8_t callee_saved[] = {RBX, RBP, R12, R13, R14, R15};
+#define N_CALLEE_SAVED sizeof(callee_saved)
+
+static void emit_push_register(struct emitter *e, unsigned reg)
+{
+	struct encoding c = {.opcode = 0x50, .has_opcode_reg = true, .rm = (uint8_t)reg};
+	emit_encoding(e, &c);
+}
+
+static void emit_pop_register(struct emitter *e, unsigned reg)
+{
+	struct encoding c = {.opcode = 0x58, .has_opcode_reg = true, .rm = (uint8_t)reg};
+	emit_encoding(e, &c);
+}
+
+/* ---- SSE state ---- */
+
+/* movups xmm, [base + disp] or the reverse */
+static void emit_move_xmm(struct emitter *e, bool store, unsigned xmm, unsigned base, int32_t disp)
+{
+	struct encoding c = {.map = 1,
+			     .opcode = store ? 0x11 : 0x10,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = (uint8_t)xmm,
+			     .base = (uint8_t)base,
+			     .index = GPR_ZERO,
+			     .disp = disp};
+	emit_encoding(e, &c);
+}
+
+/* LDMXCSR (2) and STMXCSR (3) */
+static void emit_mxcsr(struct emitter *e, unsigned extension, unsigned base, int32_t disp)
+{
+	struct encoding c = {.map = 1,
+			     .opcode = 0xae,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = (uint8_t)extension,
+			     .base = (uint8_t)base,
+			     .index = GPR_ZERO,
+			     .disp = disp};
+	emit_encoding(e, &c);
+}
+
+#define LDMXCSR 2
+#define STMXCSR 3
+
+/* All of it to or from struct fx_state; takes a register for the address. */
+static void emit_state(struct emitter *e, bool store, unsigned temp)
+{
+	emit_load(e, temp, JIT_CONTEXT(fx));
+	for (unsigned i = 0; i < 16; i++)
+		emit_move_xmm(e, store, i, temp,
+			      (int32_t)(offsetof(struct fx_state, xmm) + 16 * i));
+	emit_mxcsr(e, store ? STMXCSR : LDMXCSR, temp, offsetof(struct fx_state, mxcsr));
+}
+
+/* A short branch over what follows if SSE state is not loaded; changes flags. */
+static uint32_t emit_skip_unless_loaded(struct emitter *e)
+{
+	static const uint8_t opcode[] = {0x80, 0x3c, 0x25}; /* cmp byte [disp32], imm8 */
+
+	code_bytes(e, opcode, sizeof(opcode));
+	emit32(e, JIT_CONTEXT(loaded));
+	emit8(e, 0);
+	return emit_jump_if(e, CC_Z);
+}
+
+static void emit_load_state(struct emitter *e)
+{
+	jit_offsets.load_state = e->at;
+	emit_mxcsr(e, STMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
+	emit_state(e, false, JIT_TEMP);
+	emit_store_imm(e, JIT_CONTEXT(loaded), 1);
+	emit_jump_memory(e, JIT_CONTEXT(retry));
+}
+
+/* ---- in and out ---- */
+
+static void emit_enter(struct emitter *e)
+{
+	for (unsigned i = 0; i < N_CALLEE_SAVED; i++)
+		emit_push_register(e, callee_saved[i]);
+	emit_lea(e, RSP, RSP, GPR_ZERO, -8); /* aligned for calls from here */
+	emit_store(e, JIT_CONTEXT(host_rsp), RSP);
+	for (unsigned reg = RAX; reg <= R15; reg++)
+		if (reg != RSP && !code_is_displaced(reg))
+			emit_load(e, reg, CONTEXT_GPR(reg));
+	emit_load(e, JIT_COUNT, CONTEXT(count));
+	emit_load(e, RSP, CONTEXT_GPR(RSP));
+	emit_jump_memory(e, CONTEXT(entry));
+}
+
+static void emit_leave(struct emitter *e)
+{
+	for (unsigned reg = RAX; reg <= R15; reg++)
+		if (!code_is_displaced(reg))
+			emit_store(e, CONTEXT_GPR(reg), reg);
+	emit_store(e, CONTEXT(count), JIT_COUNT);
+	uint32_t over = emit_skip_unless_loaded(e);
+	emit_state(e, true, JIT_TEMP);
+	emit_mxcsr(e, LDMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
+	emit_store_imm(e, JIT_CONTEXT(loaded), 0);
+	emit_patch(e, over, e->at);
+	emit_load(e, RSP, JIT_CONTEXT(host_rsp));
+	emit_lea(e, RSP, RSP, GPR_ZERO, 8);
+	for (unsigned i = N_CALLEE_SAVED; i-- > 0;)
+		emit_pop_register(e, callee_saved[i]);
+	emit8(e, 0xc3);
+}
+
+/* ---- fills ---- */
+
+static const uint8_t caller_saved[] = {RAX, RCX, RDX, RSI, RDI, R8, R9, RSP};
+
+static void emit_call_memory(struct emitter *e, uint32_t address)
+{
+	struct encoding c = {.opcode = 0xff,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = 2,
+			     .base = GPR_ZERO,
+			     .index = GPR_ZERO,
+			     .disp = (int32_t)address};
+	emit_encoding(e, &c);
+}
+
+/* JIT_TEMP holds the address less the entry's tag, JIT_TEMP2 the entry's address (code.c). */
+static uint32_t emit_fill(struct emitter *e, uint32_t function)
+{
+	uint32_t at = e->at;
+
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
+	emit_store(e, JIT_CONTEXT(linear), JIT_TEMP);
+	for (unsigned i = 0; i < sizeof(caller_saved); i++)
+		emit_store(e, CONTEXT_GPR(caller_saved[i]), caller_saved[i]);
+	emit_load(e, RSP, JIT_CONTEXT(host_rsp));
+	uint32_t over = emit_skip_unless_loaded(e);
+	emit_state(e, true, RAX);
+	emit_patch(e, over, e->at);
+	emit_load(e, RDI, JIT_CONTEXT(engine));
+	emit_load(e, RSI, JIT_CONTEXT(linear));
+	emit_call_memory(e, function);
+	emit_move(e, JIT_TEMP2, RAX);
+	over = emit_skip_unless_loaded(e);
+	emit_state(e, false, RAX);
+	emit_patch(e, over, e->at);
+	for (unsigned i = 0; i < sizeof(caller_saved); i++)
+		emit_load(e, caller_saved[i], CONTEXT_GPR(caller_saved[i]));
+	emit_load(e, JIT_TEMP, JIT_CONTEXT(linear));
+	code_register(e, 0x85, JIT_TEMP2, JIT_TEMP2, true); /* test */
+	uint32_t no = emit_jump_if(e, CC_Z);
+	emit_jump_memory(e, JIT_CONTEXT(retry));
+	emit_patch(e, no, e->at);
+	emit_jump_memory(e, JIT_CONTEXT(slow));
+	return at;
+}
+
+void jit_trampolines(struct code_cache *cache, const struct translator_config *config)
+{
+	struct emitter *e = &cache->emitter;
+	uint32_t jumps[RUNTIME_EXIT_COUNT];
+
+	(void)config;
+	emit_enter(e);
+	for (unsigned kind = RUNTIME_EXIT_NONE; kind < RUNTIME_EXIT_COUNT; kind++) {
+		cache->leave[kind] = e->at;
+		emit_store_imm(e, CONTEXT(exit), (int32_t)kind);
+		jumps[kind] = emit_jump(e);
+	}
+	for (unsigned kind = RUNTIME_EXIT_NONE; kind < RUNTIME_EXIT_COUNT; kind++)
+		emit_patch(e, jumps[kind], e->at);
+	emit_leave(e);
+	emit_load_state(e);
+	jit_offsets.fill_read = emit_fill(e, JIT_CONTEXT(fill_read));
+	jit_offsets.fill_write = emit_fill(e, JIT_CONTEXT(fill_write));
+}
