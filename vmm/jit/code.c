@@ -61,6 +61,19 @@ void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n)
 		emit8(e, *bytes++);
 }
 
+void code_is_loaded(struct emitter *e)
+{
+	struct encoding c = {.opcode = 0x80,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = ALU_CMP,
+			     .base = GPR_ZERO,
+			     .index = GPR_ZERO,
+			     .disp = (int32_t)JIT_CONTEXT(loaded),
+			     .n_imm = 1};
+	emit_encoding(e, &c);
+}
+
 bool code_is_displaced(unsigned reg)
 {
 	return reg == JIT_TEMP || reg == JIT_TEMP2 || reg == JIT_COUNT;

@@ -31,6 +31,9 @@ void code_immediate(struct emitter *e, unsigned extension, unsigned reg, int32_t
 void code_shift(struct emitter *e, unsigned extension, unsigned reg, uint8_t count, bool wide);
 void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n);
 
+/* cmp byte [loaded], 0: whether SSE state is loaded */
+void code_is_loaded(struct emitter *e);
+
 /* Registers that are not where the guest has them. */
 bool code_is_displaced(unsigned reg);
 

@@ -18,20 +18,6 @@ static bool uses_vectors(const struct plan *plan)
 	return false;
 }
 
-/* cmp byte [loaded], 0 */
-static void emit_is_loaded(struct emitter *e)
-{
-	struct encoding c = {.opcode = 0x80,
-			     .has_modrm = true,
-			     .memory = true,
-			     .reg = ALU_CMP,
-			     .base = GPR_ZERO,
-			     .index = GPR_ZERO,
-			     .disp = (int32_t)JIT_CONTEXT(loaded),
-			     .n_imm = 1};
-	emit_encoding(e, &c);
-}
-
 static void begin_block(struct generator *g)
 {
 	struct emitter *e = g->e;
@@ -42,7 +28,7 @@ static void begin_block(struct generator *g)
 	stop->site = generator_site(g, SITE_POLL, g->plan->linear);
 	if (!uses_vectors(g->plan))
 		return;
-	emit_is_loaded(e);
+	code_is_loaded(e);
 	struct deferred *load = generator_defer(g, DEFERRED_STATE, emit_jump_if(e, CC_Z));
 	load->constant = e->at;
 }
@@ -257,7 +243,7 @@ static void finish_slow(struct generator *g, const struct deferred *deferred)
 
 static void finish_fill(struct generator *g, const struct deferred *deferred, uint32_t fill)
 {
-	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(RUNTIME_BASE + deferred->constant));
+	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(g->e->linear + deferred->constant));
 	emit_store_imm(g->e, JIT_CONTEXT(slow), 0);
 	uint32_t immediate = g->e->at - 4;
 	emit_jump_to(g->e, fill);
@@ -267,7 +253,7 @@ static void finish_fill(struct generator *g, const struct deferred *deferred, ui
 
 static void finish_state(struct generator *g, const struct deferred *deferred)
 {
-	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(RUNTIME_BASE + deferred->constant));
+	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(g->e->linear + deferred->constant));
 	emit_jump_to(g->e, jit_offsets.load_state);
 }
 
@@ -277,7 +263,7 @@ static void finish_link(struct generator *g, const struct deferred *deferred)
 
 	if (deferred->patch != NONE)
 		jit_jump_link(g->e, site->link);
-	spaces_set_default(g->spaces, site->link, RUNTIME_BASE + g->e->at);
+	spaces_set_default(g->spaces, site->link, g->e->linear + g->e->at);
 	emit_exit(g, deferred->site);
 }
 

@@ -36,7 +36,7 @@ struct jit_engine {
 	struct jit_context *context;
 	struct jit_stepper *stepper;
 	unsigned n_breakpoints;
-	bool mapped;
+	uint8_t *area; /* where the run-time area runs */
 	uint64_t steps;
 	struct engine_use in_jit, in_interp;
 };
@@ -171,6 +171,8 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	do
 		code();
 	while (goes_on(runtime) && translator_continue(jit->translator, cpu));
+	if (runtime->exit == RUNTIME_EXIT_LINK)
+		cpu->rip = translator_target(jit->translator);
 	leave(jit, cpu);
 	*ret_exit = runtime->exit;
 	jit->in_jit.entries++;
@@ -313,9 +315,29 @@ static unsigned jit_uses(const struct engine *engine, struct engine_use ret_uses
 
 /* ---- life ---- */
 
+/* Areas lie from RUNTIME_BASE downwards. */
+static void *area_address(unsigned n)
+{
+	return (void *)(uintptr_t)(RUNTIME_BASE - n * RUNTIME_LINEAR_BYTES);
+}
+
+static int reserve_area(struct jit_engine *jit)
+{
+	for (unsigned i = 0; i < JIT_MAX; i++) {
+		void *want = area_address(i);
+		if (mmap(want, RUNTIME_LINEAR_BYTES, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+			 0) == want) {
+			jit->area = want;
+			return 0;
+		}
+	}
+	return -EEXIST;
+}
+
 /* The contexts and the code, where translated code finds them. Code is written through the
  * translator's own mapping only. */
-static int map_runtime(struct jit_engine *jit)
+static int map_area(struct jit_engine *jit)
 {
 	static const struct {
 		uint32_t offset, bytes;
@@ -324,14 +346,9 @@ static int map_runtime(struct jit_engine *jit)
 		{0, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE},
 		{RUNTIME_CODE, RUNTIME_CODE_BYTES, PROT_READ | PROT_EXEC},
 	};
-	void *whole = (void *)(uintptr_t)RUNTIME_BASE;
 
-	if (mmap(whole, RUNTIME_LINEAR_BYTES, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != whole)
-		return -EEXIST;
-	jit->mapped = true;
 	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		void *want = (void *)(uintptr_t)(RUNTIME_BASE + parts[i].offset);
+		void *want = jit->area + parts[i].offset;
 		if (mmap(want, parts[i].bytes, parts[i].protection, MAP_SHARED | MAP_FIXED,
 			 translator_runtime_fd(jit->translator), parts[i].offset) != want)
 			return -errno;
@@ -344,8 +361,8 @@ static void jit_destroy(struct engine *engine)
 	struct jit_engine *jit = (struct jit_engine *)engine;
 
 	mmu_remove_listener(engine->machine->mmu, jit);
-	if (jit->mapped)
-		munmap((void *)(uintptr_t)RUNTIME_BASE, RUNTIME_LINEAR_BYTES);
+	if (jit->area)
+		munmap(jit->area, RUNTIME_LINEAR_BYTES);
 	translator_destroy(jit->translator);
 	jit_stepper_destroy(jit->stepper);
 	engine_destroy(jit->interp);
@@ -354,7 +371,7 @@ static void jit_destroy(struct engine *engine)
 
 static int create_parts(struct jit_engine *jit, struct machine *machine)
 {
-	const struct translator_config config = {
+	struct translator_config config = {
 		.machine = machine,
 		.writer = &jit_writer,
 		.kernel = true,
@@ -374,9 +391,12 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 	if (!r && !jit->stepper)
 		r = -ENOMEM;
 	if (!r)
+		r = reserve_area(jit);
+	config.base = (uint32_t)(uintptr_t)jit->area;
+	if (!r)
 		r = translator_create(&config, &jit->translator);
 	if (!r)
-		r = map_runtime(jit);
+		r = map_area(jit);
 	if (r)
 		return r;
 	jit->context =

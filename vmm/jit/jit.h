@@ -3,7 +3,7 @@
  * memory reached through the mmu's cached translations (docs/jit.md). Interp, which it contains,
  * runs what is not translated.
  *
- * Its code lies at a fixed address (runtime.h), so one machine in a process has it at a time; and
+ * Its code lies below 2 GiB, where there is room for JIT_MAX machines of a process; and
  * whoever handles signals in the thread that runs it must ask for SA_ONSTACK: the stack pointer is
  * the guest's.
  */
@@ -12,7 +12,9 @@
 
 #include "vmm/engine.h"
 
-/* Creation fails with -EEXIST while another machine has it. */
+#define JIT_MAX 8
+
+/* Creation fails with -EEXIST when there is no room. */
 extern const struct engine_ops jit_engine_ops;
 
 /* For tests: how engines that are created from here on translate. */

@@ -70,11 +70,7 @@ static void emit_state(struct emitter *e, bool store, unsigned temp)
 /* A short branch over what follows if SSE state is not loaded; changes flags. */
 static uint32_t emit_skip_unless_loaded(struct emitter *e)
 {
-	static const uint8_t opcode[] = {0x80, 0x3c, 0x25}; /* cmp byte [disp32], imm8 */
-
-	code_bytes(e, opcode, sizeof(opcode));
-	emit32(e, JIT_CONTEXT(loaded));
-	emit8(e, 0);
+	code_is_loaded(e);
 	return emit_jump_if(e, CC_Z);
 }
 

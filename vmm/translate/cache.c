@@ -45,8 +45,9 @@ static void forget_all(struct code_cache *cache)
 	cache->overfull = false;
 }
 
-int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t bytes,
-		      struct translator_statistics *statistics, struct code_cache **ret_cache)
+int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t base,
+		      uint32_t bytes, struct translator_statistics *statistics,
+		      struct code_cache **ret_cache)
 {
 	struct code_cache *cache = calloc(1, sizeof(*cache));
 
@@ -57,7 +58,8 @@ int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *ar
 	cache->statistics = statistics;
 	cache->emitter = (struct emitter){
 		.base = area,
-		.linear = RUNTIME_BASE,
+		.linear = base,
+		.moved = (int32_t)(base - RUNTIME_BASE),
 		.at = RUNTIME_CODE,
 		.end = RUNTIME_CODE + bytes,
 	};

@@ -109,11 +109,13 @@ struct code_cache {
 };
 
 /*
- * area: the run-time area as mapped for writing. bytes: bound of the cache. Returns 0 or a negative
- * errno. The memory's listener is the caller's to register: code_cache_on_write().
+ * area: the run-time area as mapped for writing. base: where it runs. bytes: bound of the cache.
+ * Returns 0 or a negative errno. The memory's listener is the caller's to register:
+ * code_cache_on_write().
  */
-int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t bytes,
-		      struct translator_statistics *statistics, struct code_cache **ret_cache);
+int code_cache_create(struct machine *machine, enum page_flags flag, uint8_t *area, uint32_t base,
+		      uint32_t bytes, struct translator_statistics *statistics,
+		      struct code_cache **ret_cache);
 void code_cache_destroy(struct code_cache *cache);
 
 /* Drops all translations; code in front of start (the trampolines) stays. */

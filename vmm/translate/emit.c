@@ -86,7 +86,7 @@ static void emit_memory(struct emitter *e, const struct encoding *c)
 	if (c->base == GPR_ZERO) {
 		emit8(e, (uint8_t)(reg | 4));
 		emit8(e, (uint8_t)(c->scale << 6 | index << 3 | 5));
-		emit32(e, (uint32_t)c->disp);
+		emit32(e, (uint32_t)c->disp + (uint32_t)e->moved);
 		return;
 	}
 	unsigned base = c->base & 7;

@@ -14,6 +14,7 @@
 struct emitter {
 	uint8_t *base;   /* where the cache is mapped for writing */
 	uint64_t linear; /* where base runs */
+	int32_t moved;   /* added to absolute operands */
 	uint32_t at;     /* offset of the next byte */
 	uint32_t end;    /* nothing is written from here on */
 	bool full;       /* something did not fit; what was written is of no use */

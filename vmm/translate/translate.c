@@ -183,7 +183,7 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 
 uint64_t translate_address(const struct translator *t, uint32_t index)
 {
-	return RUNTIME_BASE + t->cache->translations[index].code;
+	return t->config.base + t->cache->translations[index].code;
 }
 
 /* A branch inside the page to an instruction that crosses into the next: through a link. */
@@ -197,7 +197,7 @@ static void make_far(struct translator *t, struct site *site)
 	site->kind = SITE_FAR;
 	site->link = link;
 	t->writer->jump_link(e, link);
-	spaces_set_default(t->spaces, link, RUNTIME_BASE + e->at);
+	spaces_set_default(t->spaces, link, t->config.base + e->at);
 	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
 	emit_patch(e, site->patch, thunk);
 }
@@ -234,7 +234,7 @@ void translate_note(struct translator *t, uint64_t rip, uint32_t index)
 		emit_load(e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
 		emit_jump_to(e, translation->code);
 	}
-	spaces_note(t->spaces, rip, RUNTIME_BASE + translation->thunk);
+	spaces_note(t->spaces, rip, t->config.base + translation->thunk);
 }
 
 bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t gpa,

@@ -46,11 +46,13 @@ int translator_create(const struct translator_config *config, struct translator 
 		return -ENOMEM;
 	t->config = *config;
 	t->writer = config->writer ? config->writer : &writer_mmu;
+	if (!config->base)
+		t->config.base = RUNTIME_BASE;
 	if (!config->flag)
 		t->config.flag = PAGE_TRANSLATED;
 	int r = open_area(t);
 	if (!r)
-		r = code_cache_create(config->machine, t->config.flag, t->area,
+		r = code_cache_create(config->machine, t->config.flag, t->area, t->config.base,
 				      bytes < RUNTIME_CODE_BYTES ? bytes : RUNTIME_CODE_BYTES,
 				      &t->statistics, &t->cache);
 	if (!r)
@@ -100,7 +102,7 @@ struct runtime_context *translator_context(const struct translator *t)
 
 uint64_t translator_enter_address(const struct translator *t)
 {
-	return RUNTIME_BASE + RUNTIME_CODE;
+	return t->config.base + RUNTIME_CODE;
 }
 
 const struct translator_statistics *translator_statistics(const struct translator *t)
@@ -367,13 +369,18 @@ static void take_count(struct translator *t, uint64_t count)
 	t->config.machine->icount = count;
 }
 
+uint64_t translator_target(const struct translator *t)
+{
+	return t->cache->sites[(uint32_t)t->context->exit_arg].rip;
+}
+
 bool translator_continue(struct translator *t, struct cpu *cpu)
 {
 	uint32_t number = (uint32_t)t->context->exit_arg;
 	uint64_t generation = t->generation;
 
 	t->statistics.exits[RUNTIME_EXIT_LINK]++;
-	cpu->rip = t->cache->sites[number].rip;
+	cpu->rip = translator_target(t);
 	uint32_t index = find(t, cpu, true);
 	if (index == NONE)
 		return false;
@@ -406,7 +413,7 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 {
 	const struct runtime_context *context = t->context;
 	const struct translation *translation;
-	uint64_t code = registers->rip - RUNTIME_BASE;
+	uint64_t code = registers->rip - t->config.base;
 	const struct mark *mark = code < RUNTIME_LINEAR_BYTES
 					  ? code_cache_find_mark(t->cache, code, &translation)
 					  : NULL;

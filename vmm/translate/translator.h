@@ -45,6 +45,7 @@ struct translator_config {
 	bool load_fs_base;           /* the enter trampoline loads the FS base from the context */
 	const struct writer *writer; /* NULL: writer_mmu */
 	bool kernel;                 /* code of CPL 0 too */
+	uint32_t base;               /* where the area runs; 0: RUNTIME_BASE */
 	enum page_flags flag;        /* of pages with translated code; 0: PAGE_TRANSLATED */
 	uint32_t hot; /* how often an address must be asked for to be translated; 0: at once */
 	uint32_t cache_bytes; /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
@@ -93,6 +94,9 @@ uint32_t translator_poll_bound(const struct translator *translator);
 void translator_enter(struct translator *translator, const struct cpu *cpu, uint64_t entry,
 		      uint64_t budget);
 
+/* After RUNTIME_EXIT_LINK: the target of the branch. */
+uint64_t translator_target(const struct translator *translator);
+
 /*
  * After RUNTIME_EXIT_LINK: finds the branch's target, links it, and sets context->entry. Returns
  * false when interp is to run there. Registers stay in the context.
@@ -100,7 +104,8 @@ void translator_enter(struct translator *translator, const struct cpu *cpu, uint
 bool translator_continue(struct translator *translator, struct cpu *cpu);
 
 /* After translated code has left by itself: registers, RIP and count go to cpu and the machine.
- * After RUNTIME_EXIT_LINK translator_continue() must have been called, whatever it returned. */
+ * After RUNTIME_EXIT_LINK cpu's RIP is right already: from translator_continue(), whatever it
+ * returned, or from translator_target(). */
 void translator_leave(struct translator *translator, struct cpu *cpu);
 
 /*
