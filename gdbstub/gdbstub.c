@@ -11,15 +11,20 @@
 #include "gdbstub/process.h"
 #include "gdbstub/remote_files.h"
 
-/* Called while something runs: gdb may want to stop it, or be gone. */
-static void look_for_interrupt(void *ctx, uint64_t icount, uint64_t end_icount)
+void stub_look_for_interrupt(struct gdbstub *stub)
 {
-	struct gdbstub *stub = ctx;
-
 	if (stub->quit && *stub->quit)
 		stub->interrupted = 1;
 	if (stub->connection && connection_interrupted(stub->connection))
 		stub->interrupted = 1;
+}
+
+/* Called while something runs. */
+static void look_for_interrupt(void *ctx, uint64_t icount, uint64_t end_icount)
+{
+	struct gdbstub *stub = ctx;
+
+	stub_look_for_interrupt(stub);
 	if (stub->progress)
 		stub->progress(stub->progress_ctx, icount, end_icount);
 }

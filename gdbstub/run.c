@@ -215,15 +215,23 @@ static bool take_action(const struct gdbstub *stub, struct cursor *cursor, struc
 	return ret->kind && !cursor_left(cursor);
 }
 
+/* Steps between two looks at whether gdb wants to stop them. */
+#define STEPS_BETWEEN_LOOKS 256
+
 /* Steps while the thread stays inside the range. */
 static enum timeline_status step_range(struct gdbstub *stub, const struct action *action,
 				       struct view_stop *ret)
 {
 	enum timeline_status status;
+	unsigned n = 0;
 	uint64_t pc;
 
 	do {
 		status = stub->view->step(stub, action->thread, ret);
+		if (++n % STEPS_BETWEEN_LOOKS == 0)
+			stub_look_for_interrupt(stub);
+		if (status == TIMELINE_ARRIVED && stub->interrupted)
+			status = TIMELINE_INTERRUPTED;
 		pc = target_thread_pc(stub, ret->thread);
 	} while (status == TIMELINE_ARRIVED && pc >= action->first && pc < action->end &&
 		 !hits_has_breakpoint(stub, pc));

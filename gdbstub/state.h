@@ -63,6 +63,12 @@ static inline struct machine *stub_machine(const struct gdbstub *stub)
 	return timeline_machine(stub->timeline);
 }
 
+/* ---- gdbstub.c ---- */
+
+/* Sees whether gdb wants what runs to stop, or is gone: stub->interrupted. The timeline asks by
+ * itself, but hardly ever while it is taken along step by step. */
+void stub_look_for_interrupt(struct gdbstub *stub);
+
 /* ---- target.c: memory as the view has it ---- */
 
 /* Reads up to n bytes at a linear (or, in physical mode, guest-physical) address; returns how many

@@ -86,6 +86,17 @@ def record(path, *command):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
+def receive(client):
+    """The next packet; what runs for long, as stepping through all there is, ends by a ^C."""
+    client.socket.settimeout(5)
+    try:
+        return client.receive()
+    except TimeoutError:
+        client.socket.settimeout(600)
+        client.send_raw(b"\x03")
+        return client.receive()
+
+
 def send_mutations(client, seeds, count):
     """Returns how many were answered, and the last that was sent."""
     answered, packet = 0, b""
@@ -94,9 +105,9 @@ def send_mutations(client, seeds, count):
         if ends_connection(packet):
             continue
         client.send_raw(frame(packet))
-        reply = client.receive()
+        reply = receive(client)
         while reply and reply.startswith("O") and reply != "OK":
-            reply = client.receive()
+            reply = receive(client)
         if reply is None:
             break
         answered += 1

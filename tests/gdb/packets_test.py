@@ -192,6 +192,11 @@ def test_framing(server):
 def test_interrupt(server):
     client = Client(server.socket)
     client.monitor("seek 0")
+    client.send_raw(b"$vCont;r0,ffffffff:p1.1#%02x\x03" % (sum(b"vCont;r0,ffffffff:p1.1") & 255))
+    reply = client.receive()
+    ok(reply.startswith("T02"), "^C ends steps through a range", reply)
+    ok(position(client) < 100000, "soon", position(client))
+    client.monitor("seek 0")
     client.send_raw(b"$c#63\x03")
     reply = client.receive()
     ok(reply.startswith("T02"), "^C ends a continue, though it came with it", reply)
