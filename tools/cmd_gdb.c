@@ -94,7 +94,8 @@ static void print_quoted(FILE *out, const char *path)
 	fputc('"', out);
 }
 
-/* Appends the command that loads a symbol file. */
+/* Appends the commands that load a symbol file. As the executable too: without one gdb complains
+ * that there is none. */
 static int load_symbols(const struct meeting *meeting, const char *path, uint64_t offset)
 {
 	FILE *out = fopen(meeting->script, "ae");
@@ -103,7 +104,9 @@ static int load_symbols(const struct meeting *meeting, const char *path, uint64_
 		message("%s: %s", meeting->script, strerror(errno));
 		return STATUS_FAILED;
 	}
-	fputs("symbol-file ", out);
+	fputs("exec-file ", out);
+	print_quoted(out, path);
+	fputs("\nsymbol-file ", out);
 	if (offset)
 		fprintf(out, "-o 0x%" PRIx64 " ", offset);
 	print_quoted(out, path);

@@ -99,6 +99,7 @@ def test_session(name, file):
         run_gdb.take_checks(gdb, f"{name}: session")
         run_gdb.says_begin(gdb)
     gdb = run(file, "--at", "1000", gdb=["-ex", "monitor when", "-ex", "kill"])
+    ok("warning" not in gdb.stderr + gdb.stdout, f"{name}: gdb has nothing to warn of", gdb.stderr)
     ok(gdb.returncode == 0 and "icount 1000 of" in gdb.stdout + gdb.stderr, f"{name}: reprise gdb --at 1000",
        gdb.stdout, gdb.stderr)
 
