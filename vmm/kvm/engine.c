@@ -311,7 +311,8 @@ static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
 		stop_after(&inner, before, ATTENTION_INSNS);
 	else if (!kvm->policy.forced)
 		stop_after(&inner, before, LOOK_SAMPLES * kvm->policy.sample);
-	bool cold = kvm->cold;
+	/* An instruction that translated code left to interp: what follows is still the slice's. */
+	bool user = sample || kvm->cold || (kvm->single && cpu->cpl == 3);
 	kvm->single = false;
 	kvm->cold = 0;
 	enum engine_exit exit = kvm->interp->ops->run(kvm->interp, &inner);
@@ -319,7 +320,7 @@ static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
 	kvm->in_interp.ns += ns;
 	kvm->in_interp.entries++;
 	kvm->in_interp.instructions += machine->icount - before;
-	kvm->sampled = (sample || cold) && exit == ENGINE_LIMIT && cpu->kernel_entries == entries;
+	kvm->sampled = user && exit == ENGINE_LIMIT && cpu->kernel_entries == entries;
 	if (kvm->sampled)
 		kvm_policy_interp(&kvm->policy, ns, machine->icount - before);
 	return exit;
