@@ -88,7 +88,7 @@ def record(path, *command):
 
 def receive(client):
     """The next packet; what runs for long, as stepping through all there is, ends by a ^C."""
-    client.socket.settimeout(5)
+    client.socket.settimeout(0.2)
     try:
         return client.receive()
     except TimeoutError:
