@@ -14,9 +14,9 @@ extern const char *const engine_names[];
 
 /* For --engine's help: what this build has. */
 #ifdef REPRISE_KVM
-#define ENGINE_HELP "How guest code runs (this build: auto, kvm, interp)"
+#define ENGINE_HELP "How guest code runs (this build: auto, kvm, jit, interp)"
 #else
-#define ENGINE_HELP "How guest code runs (this build: interp)"
+#define ENGINE_HELP "How guest code runs (this build: jit, interp)"
 #endif
 
 /*

@@ -65,6 +65,9 @@ void code_defer_slow(struct generator *g, uint32_t patch);
 /* ---- the writer's parts ---- */
 
 bool jit_possible(const struct planned *planned, uint64_t linear);
+/* Writes instructions that are written together, of those in front of the nth. Returns how many; 0:
+ * the present one is to be written alone. */
+unsigned jit_write_row(struct generator *g, unsigned n);
 void jit_write_insn(struct generator *g, const struct planned *planned);
 bool jit_system_is_possible(const struct insn *insn);
 void jit_write_system(struct generator *g, const struct insn *insn);

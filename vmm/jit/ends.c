@@ -312,8 +312,12 @@ static void jit_block(struct generator *g, const struct plan *plan)
 	g->flags_live = false;
 	g->flags_saved = true;
 	begin_block(g);
-	for (g->at = 0; g->at < n; g->at++)
-		jit_write_insn(g, &plan->insns[g->at]);
+	for (g->at = 0; g->at < n;) {
+		unsigned row = jit_write_row(g, n);
+		if (!row)
+			jit_write_insn(g, &plan->insns[g->at]);
+		g->at += row ? row : 1;
+	}
 	g->at = plan->n - 1;
 	jit_write_end(g);
 }

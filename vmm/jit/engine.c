@@ -13,6 +13,7 @@
 #include "vmm/jit/jit.h"
 #include "vmm/jit/step.h"
 #include "vmm/mmu/mmu.h"
+#include "vmm/mmu/walk.h"
 #include "vmm/translate/translator.h"
 
 /* Instructions that interp runs of code that is not hot. */
@@ -29,6 +30,18 @@
 
 #define SIGNAL_STACK_BYTES 65536
 
+/*
+ * What is known of a kernel's code serves all spaces whose top-level tables have the same last
+ * entry, accessed, and the same control bits: all that lies below is found through the same tables,
+ * which are tracked.
+ */
+#define SHARED_TABLE (RUNTIME_TABLES - 1)
+
+struct shared_kernel {
+	uint64_t entry;
+	uint64_t cr0, cr4, efer;
+};
+
 struct jit_engine {
 	struct engine engine;
 	struct engine *interp;
@@ -36,7 +49,8 @@ struct jit_engine {
 	struct jit_context *context;
 	struct jit_stepper *stepper;
 	unsigned n_breakpoints;
-	uint8_t *area; /* where the run-time area runs */
+	struct shared_kernel kernel; /* in SHARED_TABLE */
+	uint8_t *area;               /* where the run-time area runs */
 	uint64_t steps;
 	struct engine_use in_jit, in_interp;
 };
@@ -45,18 +59,26 @@ struct jit_options jit_options = {.hot = HOT, .max_insns = MAX_INSNS};
 
 /* ---- listening to the mmu ---- */
 
-/* Each space has two tables: of its users, and of its kernel. */
+/* Each space has two tables: of its users, and of its kernel where that is its own. */
 static unsigned table_of(unsigned space, bool kernel)
 {
 	return 2 * space + kernel;
+}
+
+static void on_flush_low(void *ctx, unsigned space)
+{
+	struct jit_engine *jit = ctx;
+
+	translator_drop_space(jit->translator, table_of(space, false));
+	translator_drop_space(jit->translator, table_of(space, true));
 }
 
 static void on_flush_space(void *ctx, unsigned space)
 {
 	struct jit_engine *jit = ctx;
 
-	translator_drop_space(jit->translator, table_of(space, false));
-	translator_drop_space(jit->translator, table_of(space, true));
+	on_flush_low(ctx, space);
+	translator_drop_space(jit->translator, SHARED_TABLE);
 }
 
 static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
@@ -65,6 +87,8 @@ static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
 
 	translator_drop_page(jit->translator, table_of(space, false), linear);
 	translator_drop_page(jit->translator, table_of(space, true), linear);
+	if (linear >= MMU_HIGH)
+		translator_drop_page(jit->translator, SHARED_TABLE, linear);
 }
 
 static void on_protect(void *ctx, uint64_t gpa)
@@ -153,6 +177,43 @@ static bool goes_on(const struct runtime_context *runtime)
 	return runtime->exit == RUNTIME_EXIT_LINK && (int64_t)runtime->count < 0;
 }
 
+static bool same_kernel(const struct shared_kernel *a, const struct shared_kernel *b)
+{
+	return a->entry == b->entry && a->cr0 == b->cr0 && a->cr4 == b->cr4 && a->efer == b->efer;
+}
+
+/* The kernel whose code at MMU_HIGH and above is next. False: it is not to be shared. */
+static bool find_kernel(const struct cpu *cpu, struct shared_kernel *ret_kernel)
+{
+	uint64_t top = cpu->cr3 & PAGE_MASK & ((UINT64_C(1) << GPA_BITS) - 1);
+	const uint8_t *page = memory_page(cpu->machine->memory, top);
+	uint64_t entry;
+
+	if (!page || cpu->rip < MMU_HIGH)
+		return false;
+	memcpy(&entry, page + PAGE_BYTES - sizeof(entry), sizeof(entry));
+	*ret_kernel =
+		(struct shared_kernel){entry & ~(uint64_t)PTE_D, cpu->cr0, cpu->cr4, cpu->efer};
+	return (entry & (PTE_P | PTE_A)) == (PTE_P | PTE_A);
+}
+
+/* Whose page tables below the top one are the same share what is known of them. */
+static void select_table(struct jit_engine *jit, const struct cpu *cpu)
+{
+	unsigned space = mmu_selected_space(jit->engine.machine->mmu);
+	struct shared_kernel kernel;
+
+	if (cpu->cpl != 0 || !find_kernel(cpu, &kernel)) {
+		translator_select_space(jit->translator, table_of(space, cpu->cpl == 0));
+		return;
+	}
+	if (!same_kernel(&kernel, &jit->kernel)) {
+		translator_drop_space(jit->translator, SHARED_TABLE);
+		jit->kernel = kernel;
+	}
+	translator_select_shared(jit->translator, SHARED_TABLE, MMU_HIGH);
+}
+
 /* Runs translated code until it leaves for good. Returns false when there is none at RIP;
  * *ret_exit: enum runtime_exit. */
 static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, uint64_t *ret_exit)
@@ -162,8 +223,7 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	void (*code)(void) = (void (*)(void))(uintptr_t)translator_enter_address(jit->translator);
 	uint64_t before = machine->icount;
 
-	translator_select_space(jit->translator,
-				table_of(mmu_selected_space(machine->mmu), cpu->cpl == 0));
+	select_table(jit, cpu);
 	uint64_t entry = translator_find(jit->translator, cpu);
 	if (!entry)
 		return false;
@@ -382,6 +442,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.distrust_host = jit_options.distrust_host,
 	};
 	const struct mmu_listener listener = {.flush_space = on_flush_space,
+					      .flush_low = on_flush_low,
 					      .drop_page = on_drop_page,
 					      .protect = on_protect,
 					      .ctx = jit};

@@ -482,6 +482,69 @@ static void emit_pop(struct generator *g, const struct planned *planned)
 		emit_lea(g->e, RSP, RSP, GPR_ZERO, 8);
 }
 
+/* ---- pushes and pops in a row, with one look-up ---- */
+
+#define ROW_MAX 16u
+
+static bool is_simple(const struct planned *planned, enum insn_class cls)
+{
+	const struct operand *operand = &planned->insn.operand[0];
+
+	return planned->effect.cls == cls && is_gpr(operand) && operand->reg != RSP;
+}
+
+/* How many simple ones of a class stand in a row in front of the nth instruction. */
+static unsigned row_length(const struct generator *g, unsigned n, enum insn_class cls)
+{
+	unsigned length = 0;
+
+	while (g->at + length < n && length < ROW_MAX &&
+	       is_simple(&g->plan->insns[g->at + length], cls))
+		length++;
+	return length;
+}
+
+static void emit_pushes(struct generator *g, unsigned length)
+{
+	code_stack_address(g, RSP, -8 * (int32_t)length);
+	code_translate(g, true, 8 * length, false);
+	for (unsigned i = 0; i < length; i++) {
+		unsigned reg = g->plan->insns[g->at + i].insn.operand[0].reg;
+		bool displaced = code_is_displaced(reg);
+		if (displaced)
+			emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(reg));
+		code_memory(g->e, OP_STORE, displaced ? JIT_TEMP2 : reg, JIT_TEMP,
+			    8 * (int32_t)(length - 1 - i), true);
+	}
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8 * (int32_t)length);
+}
+
+static void emit_pops(struct generator *g, unsigned length)
+{
+	code_stack_address(g, RSP, 0);
+	code_translate(g, false, 8 * length, false);
+	for (unsigned i = 0; i < length; i++) {
+		unsigned reg = g->plan->insns[g->at + i].insn.operand[0].reg;
+		bool displaced = code_is_displaced(reg);
+		code_memory(g->e, OP_LOAD, displaced ? JIT_TEMP2 : reg, JIT_TEMP, 8 * (int32_t)i,
+			    true);
+		if (displaced)
+			emit_store(g->e, CONTEXT_GPR(reg), JIT_TEMP2);
+	}
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, 8 * (int32_t)length);
+}
+
+unsigned jit_write_row(struct generator *g, unsigned n)
+{
+	unsigned pushes = row_length(g, n, CLASS_PUSH), pops = row_length(g, n, CLASS_POP);
+
+	if (pushes > 1)
+		emit_pushes(g, pushes);
+	else if (pops > 1)
+		emit_pops(g, pops);
+	return pushes > 1 ? pushes : pops > 1 ? pops : 0;
+}
+
 static void emit_leave(struct generator *g)
 {
 	code_stack_address(g, RBP, 0);

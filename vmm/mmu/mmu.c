@@ -40,6 +40,7 @@ struct table_info {
 	uint16_t spaces; /* bit n: space n may hold translations read from here */
 	uint8_t level;   /* 0: not tracked */
 	uint8_t entry_bytes;
+	bool high;      /* below the top level, and walked for addresses from MMU_HIGH on */
 	bool ambiguous; /* walked for more than one range or level */
 	bool mixed;     /* walked with entries of both sizes: what a byte belongs to is unclear */
 	uint8_t writes;
@@ -90,14 +91,23 @@ static void empty_tlb(struct tlb *tlb)
 	empty_exec(tlb);
 }
 
-static void flush_space(struct mmu *mmu, struct space *space)
+static void empty_space(struct mmu *mmu, struct space *space, bool low)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++)
 		empty_tlb(&space->tlb[v]);
 	for (unsigned i = 0; i < mmu->n_listeners; i++) {
 		const struct mmu_listener *listener = &mmu->listeners[i];
-		listener->flush_space(listener->ctx, (unsigned)(space - mmu->spaces));
+		unsigned number = (unsigned)(space - mmu->spaces);
+		if (low && listener->flush_low)
+			listener->flush_low(listener->ctx, number);
+		else
+			listener->flush_space(listener->ctx, number);
 	}
+}
+
+static void flush_space(struct mmu *mmu, struct space *space)
+{
+	empty_space(mmu, space, false);
 }
 
 /* A retired instruction may have changed what the running block was fetched through. */
@@ -172,7 +182,7 @@ static void flush_spaces_of(struct mmu *mmu, const struct table_info *info)
 {
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		if (info->spaces & (1u << i))
-			flush_space(mmu, &mmu->spaces[i]);
+			empty_space(mmu, &mmu->spaces[i], !info->high);
 	request_resync(mmu);
 }
 
@@ -348,7 +358,7 @@ static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t
 		}
 	}
 	if (oldest->root != SPACE_NONE)
-		flush_space(mmu, oldest);
+		empty_space(mmu, oldest, true);
 	oldest->root = root;
 	oldest->bits = bits;
 	memcpy(oldest->pdpte, cpu->pdpte, sizeof(oldest->pdpte));
@@ -404,6 +414,7 @@ static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t 
 		info->mixed |= info->entry_bytes != step->entry_bytes;
 	}
 	info->spaces |= 1u << (mmu->current - mmu->spaces);
+	info->high |= step->level < WALK_MAX_LEVELS && linear >= MMU_HIGH;
 	info->writes = 0;
 }
 

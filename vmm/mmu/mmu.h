@@ -72,17 +72,23 @@ static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, ui
 
 struct mmu;
 
+/* What the last entry of a top-level table of long mode maps: a kernel's code, mostly. */
+#define MMU_HIGH UINT64_C(0xffffff8000000000)
+
 /* Address spaces whose translations are kept, numbered from 0. */
 #define MMU_SPACES 16
 
 /*
  * Whoever keeps translations of its own beside the mmu's, by its spaces, is told when they end: at
- * the moment at which the mmu's own end, before the run goes on. Must not write guest memory. All
- * are mandatory.
+ * the moment at which the mmu's own end, before the run goes on. Must not write guest memory.
+ * Mandatory but for flush_low.
  */
 struct mmu_listener {
 	/* Everything kept for the space; its number may come to mean another space. */
 	void (*flush_space)(void *ctx, unsigned space);
+	/* Likewise, but for what page tables below the top one, which are tracked as before, say of
+	 * addresses from MMU_HIGH on. NULL: flush_space is called. */
+	void (*flush_low)(void *ctx, unsigned space);
 	/* The translation of one linear page of the space. */
 	void (*drop_page)(void *ctx, unsigned space, uint64_t linear);
 	/* Permissions to write to the guest-physical page past memory_write(), in every space. */

@@ -39,8 +39,10 @@
 #define RUNTIME_SPACE_BYTES 0x200000u
 #define RUNTIME_FILE_BYTES  (RUNTIME_LINEAR_BYTES + RUNTIME_SPACES * RUNTIME_SPACE_BYTES)
 
-/* The file goes on: who runs kernels too has a second table for each space. */
-#define RUNTIME_TABLES     (2 * RUNTIME_SPACES)
+/* The file goes on: who runs kernels too has a second table for each space, and one that spaces
+ * share.
+ */
+#define RUNTIME_TABLES     (2 * RUNTIME_SPACES + 1)
 #define RUNTIME_AREA_BYTES (RUNTIME_LINEAR_BYTES + RUNTIME_TABLES * RUNTIME_SPACE_BYTES)
 
 /* Offset of a space in the file. */

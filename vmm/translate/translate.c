@@ -216,7 +216,7 @@ void translate_link(struct translator *t, struct site *site, uint32_t target)
 		}
 		make_far(t, site);
 	}
-	if (site->kind == SITE_FAR)
+	if (site->kind == SITE_FAR && site->rip >= t->lowest)
 		spaces_set_link(t->spaces, site->link, translate_address(t, target));
 }
 
@@ -225,6 +225,8 @@ void translate_note(struct translator *t, uint64_t rip, uint32_t index)
 	struct translation *translation = &t->cache->translations[index];
 	struct emitter *e = &t->cache->emitter;
 
+	if (rip < t->lowest)
+		return;
 	if (!t->writer->thunks)
 		translation->thunk = translation->code;
 	if (translation->thunk == NONE) {

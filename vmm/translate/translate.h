@@ -24,6 +24,7 @@ struct translator {
 	uint64_t entered;                    /* count when translated code was entered */
 	uint64_t budget;                     /* what R11 is less than the count by */
 	unsigned selected;                   /* space */
+	uint64_t lowest;                     /* address that is noted there */
 	uint32_t noted_mode[RUNTIME_TABLES]; /* in which what is noted in each was translated */
 	unsigned ahead;                      /* runs translated because others lead there */
 	struct translator_statistics statistics;

@@ -124,10 +124,16 @@ void translator_flush(struct translator *t)
 	t->generation++;
 }
 
-void translator_select_space(struct translator *t, unsigned space)
+void translator_select_shared(struct translator *t, unsigned space, uint64_t lowest)
 {
 	t->selected = space;
+	t->lowest = lowest;
 	spaces_select(t->spaces, space);
+}
+
+void translator_select_space(struct translator *t, unsigned space)
+{
+	translator_select_shared(t, space, 0);
 }
 
 struct runtime_space *translator_selected_space(const struct translator *t)
@@ -311,7 +317,7 @@ static void warm_page(struct translator *t, uint32_t index)
 	const struct translation *translation = &t->cache->translations[index];
 	uint64_t gpa_page = translation->gpa & PAGE_MASK;
 
-	if (spaces_page_is_warm(t->spaces, translation->linear))
+	if (translation->linear < t->lowest || spaces_page_is_warm(t->spaces, translation->linear))
 		return;
 	warm_links(t, gpa_page, translation->linear, translation->mode);
 	warm_lookups(t, gpa_page, translation->linear, translation->mode);

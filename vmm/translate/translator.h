@@ -120,6 +120,8 @@ bool translator_fault(struct translator *translator, const struct runtime_regist
 /* The runtime_space, of RUNTIME_TABLES, that RIPs are noted in from here on; the engine maps it
  * into the window, or has translated code find it. */
 void translator_select_space(struct translator *translator, unsigned space);
+/* Likewise; addresses below lowest are not noted there. */
+void translator_select_shared(struct translator *translator, unsigned space, uint64_t lowest);
 struct runtime_space *translator_selected_space(const struct translator *translator);
 /* Forgets all addresses noted in the space. */
 void translator_drop_space(struct translator *translator, unsigned space);
