@@ -276,12 +276,24 @@ static enum engine_exit run_interp(struct jit_engine *jit, const struct run_cont
 }
 
 /* A single instruction between slices. Returns how many steps are interp's instead. */
-static uint64_t step(struct jit_engine *jit, struct cpu *cpu)
+static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 {
-	uint64_t steps = jit->n_breakpoints ? 1 : jit_step(jit->stepper, cpu);
+	uint64_t steps = jit->n_breakpoints ? 1 : jit_step(jit->stepper, cpu, until);
 
 	jit->steps += !steps;
 	return steps;
+}
+
+/* Nothing but an STI asks for attention. */
+static bool step_is_possible(const struct cpu *cpu, const struct run_control *control)
+{
+	const struct machine *machine = cpu->machine;
+
+	return cpu->shadow == SHADOW_STI && machine->icount < control->until_icount &&
+	       !machine->crossing.n_answers && !window_is_open(cpu, control) && cpu->cpl == 0 &&
+	       cpu_code64(cpu) && cpu->activity == ACTIVITY_RUNNING && !cpu->pending_db &&
+	       !(cpu->dr7 & 0xff) && !(cpu->rflags_rest & (FLAG_TF | FLAG_RF)) &&
+	       !memory_is_watched(machine->memory);
 }
 
 /* How many instructions interp is to run after a slice. */
@@ -334,7 +346,11 @@ static enum engine_exit jit_run(struct engine *engine, const struct run_control 
 					? steps_after(exit)
 					: COLD_STEP;
 			if (steps == 1 && machine->icount < control->until_icount)
-				steps = step(jit, cpu);
+				steps = step(jit, cpu, control->until_icount);
+			if (!steps)
+				continue;
+		} else if (!single && step_is_possible(cpu, control)) {
+			steps = step(jit, cpu, control->until_icount);
 			if (!steps)
 				continue;
 		}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/cpu/interp/ops.h"
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 
@@ -83,15 +84,52 @@ static uint64_t repeats(const struct cpu *cpu, const struct insn *insn)
 	return compares && count > COMPARES_MAX ? COMPARES_MAX : count;
 }
 
-uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu)
+/* What can be done by the page of a repeat; the rest is interp's. */
+static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t until)
 {
+	struct machine *machine = cpu->machine;
+
+	if (insn->addr_size != 8)
+		return repeats(cpu, insn);
+	while (cpu->gpr[RCX] && machine->icount < until) {
+		uint64_t left = until - machine->icount, count = cpu->gpr[RCX];
+		uint64_t done = rep_bulk(cpu, insn, count < left ? count : left);
+		if (!done)
+			break;
+		cpu->gpr[RCX] -= done;
+		machine->icount += done;
+		if (cpu->gpr[RCX])
+			continue;
+		cpu->rip += insn->length;
+		return 0;
+	}
+	if (machine->icount < until)
+		return repeats(cpu, insn);
+	cpu->rflags_rest |= FLAG_RF; /* as between iterations always (SDM 3B 17.3.1.1) */
+	cpu_update_mode(cpu);
+	return 0;
+}
+
+/* What holds for one instruction ends with it. */
+static void end_shadow(struct cpu *cpu, uint8_t shadow)
+{
+	if (shadow == SHADOW_NONE || cpu->shadow != shadow)
+		return;
+	cpu->shadow = SHADOW_NONE;
+	cpu_update_mode(cpu);
+}
+
+uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until)
+{
+	uint8_t shadow = cpu->shadow;
+
 	struct machine *machine = cpu->machine;
 	const struct insn *insn = decode(stepper, cpu);
 
 	if (!insn)
 		return 1;
 	if (insn->prefixes & (PREFIX_REP | PREFIX_REPNE))
-		return repeats(cpu, insn);
+		return shadow == SHADOW_NONE ? run_repeat(cpu, insn, until) : 1;
 	if (!is_plain(cpu, insn, insn_row(insn->mnemonic)))
 		return 1;
 	cpu->next_rip = cpu->rip + insn->length;
@@ -101,6 +139,7 @@ uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu)
 		cpu->rip = cpu->next_rip;
 		machine->icount++;
 		cpu->stop = CPU_STOP_NONE;
+		end_shadow(cpu, shadow);
 		return 0;
 	}
 	bool faulted = cpu->stop == CPU_STOP_FAULT;

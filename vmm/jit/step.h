@@ -11,11 +11,12 @@ struct jit_stepper *jit_stepper_create(void);
 void jit_stepper_destroy(struct jit_stepper *stepper);
 
 /*
- * Runs the instruction at RIP, or delivers the fault that it raises: one step. Only while
- * translated code may run (translator_may_run()). Returns 0; or, having changed nothing that
- * counts, how many steps interp is to run: one if the instruction needs x87 or SSE state, crosses a
- * page or the boundary, is not fetched yet, and as many as a repeated instruction asks for.
+ * Runs the instruction at RIP, or delivers the fault that it raises: one step; or many, up to
+ * until, of one that repeats. Only while translated code may run (translator_may_run()). Returns 0;
+ * or, having changed nothing that counts, how many steps interp is to run: one if the instruction
+ * needs x87 or SSE state, crosses a page or the boundary, is not fetched yet, and as many as a
+ * repeated instruction asks for.
  */
-uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu);
+uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until);
 
 #endif

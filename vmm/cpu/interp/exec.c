@@ -161,11 +161,7 @@ static uint64_t run_length(struct tlb_entry *entries, uint64_t linear)
 	return tlb_lookup(entries, linear, 1) ? PAGE_BYTES - linear % PAGE_BYTES : 0;
 }
 
-/*
- * Ascending MOVS and STOS with flat segments, as one copy or fill inside a page of each operand.
- * Returns how many iterations that made (0: none), at most limit.
- */
-static uint64_t rep_bulk(struct cpu *cpu, const struct insn *insn, uint64_t limit)
+uint64_t rep_bulk(struct cpu *cpu, const struct insn *insn, uint64_t limit)
 {
 	bool moves = insn->opcode == 0xa4 || insn->opcode == 0xa5;
 	bool stores = insn->opcode == 0xaa || insn->opcode == 0xab;

@@ -47,6 +47,13 @@ int move_condition(uint16_t mnemonic);
 uop_fn uop_exec;         /* nothing */
 uop_fn uop_exec_checked; /* the row's flags first */
 uop_fn uop_exec_end;     /* checked; then the block ends */
-uop_fn uop_exec_rep;     /* a string instruction with REP */
+/*
+ * Iterations of an ascending MOVS or STOS with flat segments, as one copy or fill inside a page of
+ * each operand, where the cached translations serve. RSI and RDI are moved on, RCX and the count
+ * are not. Returns how many iterations that made (0: none), at most limit.
+ */
+uint64_t rep_bulk(struct cpu *cpu, const struct insn *insn, uint64_t limit);
+
+uop_fn uop_exec_rep; /* a string instruction with REP */
 
 #endif
