@@ -84,6 +84,14 @@ static uint64_t repeats(const struct cpu *cpu, const struct insn *insn)
 	return compares && count > COMPARES_MAX ? COMPARES_MAX : count;
 }
 
+/* Has cached translations serve both operands. Returns whether one has come. */
+static bool fill_operands(struct cpu *cpu)
+{
+	bool to = mmu_fill_plain(cpu, cpu->gpr[RDI], ACCESS_WRITE);
+
+	return mmu_fill_plain(cpu, cpu->gpr[RSI], ACCESS_READ) || to;
+}
+
 /* What can be done by the page of a repeat; the rest is interp's. */
 static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t until)
 {
@@ -94,6 +102,8 @@ static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t un
 	while (cpu->gpr[RCX] && machine->icount < until) {
 		uint64_t left = until - machine->icount, count = cpu->gpr[RCX];
 		uint64_t done = rep_bulk(cpu, insn, count < left ? count : left);
+		if (!done && left > 1 && count > 1 && fill_operands(cpu))
+			done = rep_bulk(cpu, insn, count < left ? count : left);
 		if (!done)
 			break;
 		cpu->gpr[RCX] -= done;
