@@ -102,6 +102,13 @@ static bool is_report(const char *line, uint8_t *ret_vector)
 	return false;
 }
 
+bool crash_is_report(const char *line)
+{
+	uint8_t vector;
+
+	return is_report(line, &vector);
+}
+
 /* Copies what can be shown of a line. */
 static void copy_line(char to[LINE_BYTES], const uint8_t *from, size_t n)
 {

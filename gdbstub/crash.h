@@ -13,6 +13,8 @@
 #ifndef REPRISE_GDBSTUB_CRASH_H
 #define REPRISE_GDBSTUB_CRASH_H
 
+#include <stdbool.h>
+
 #include "log-format/log.h"
 #include "replayer/timeline.h"
 
@@ -20,6 +22,10 @@ struct crash {
 	uint64_t icount;
 	char what[160]; /* for one line */
 };
+
+/* True for a line of the console, with time stamps or without, that begins a kernel's report of an
+ * error of its own. */
+bool crash_is_report(const char *line);
 
 /*
  * Searches, and goes there. The timeline's breakpoints and watchpoints are lost. Events are read

@@ -106,6 +106,19 @@ int byte_sink_append(struct byte_sink *sink, const void *data, size_t n)
 	return 0;
 }
 
+int byte_sink_skip(struct byte_sink *sink, uint64_t n)
+{
+	return byte_sink_seek(sink, sink->bytes + n);
+}
+
+int byte_sink_seek(struct byte_sink *sink, uint64_t offset)
+{
+	if (sink->fd >= 0 && lseek(sink->fd, (off_t)offset, SEEK_SET) < 0)
+		return -errno;
+	sink->bytes = offset;
+	return 0;
+}
+
 int byte_sink_sync(const struct byte_sink *sink)
 {
 	if (sink->fd < 0 || !sink->regular)

@@ -37,6 +37,11 @@ int byte_sink_append(struct byte_sink *sink, const void *data, size_t n);
 int byte_sink_publish(struct byte_sink *sink, bool sync);
 /* Cuts off what was appended since the sink held this many bytes, as far as the file allows. */
 void byte_sink_rewind(struct byte_sink *sink, uint64_t bytes);
+/* Leaves room for n bytes, which are 0 until byte_sink_seek() goes back there to write them. Only
+ * of regular files, and of what is discarded. Returns 0 or -errno. */
+int byte_sink_skip(struct byte_sink *sink, uint64_t n);
+/* What is appended next goes to this offset, which was written or skipped before. 0 or -errno. */
+int byte_sink_seek(struct byte_sink *sink, uint64_t offset);
 /* Waits until the bytes are on disk. Returns 0 or -errno; 0 where there is nothing to wait for. */
 int byte_sink_sync(const struct byte_sink *sink);
 /* Closes; removes a file that was not published. Returns close()'s 0 or -errno. */

@@ -45,6 +45,13 @@ int log_writer_add_page(struct log_writer *writer, uint64_t gpa, const uint8_t *
  * as they are stored. Its pages are not recognised when they come again.
  */
 int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader);
+/*
+ * As log_writer_copy_image(), but only room is left for the chunks, until log_writer_fill_image()
+ * copies them from the same reader: a file that is thrown away in the end costs nothing for them.
+ * Of a file that cannot be gone back in, the chunks are copied at once.
+ */
+int log_writer_reserve_image(struct log_writer *writer, struct log_reader *reader);
+int log_writer_fill_image(struct log_writer *writer, struct log_reader *reader);
 
 /* The attachment with the paths on the host that the guest read: each ends with a zero byte. */
 #define LOG_ATTACHMENT_HOST_FILES "host-files"

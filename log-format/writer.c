@@ -28,6 +28,8 @@ struct log_writer {
 	struct column ram; /* rows of the RAM chunk in progress */
 	uint64_t n_ram, ram_page, ram_ref;
 	bool image_done; /* an event came: no more initial RAM */
+	bool image_reserved;
+	uint64_t image_offset; /* where the room begins that was left for it */
 	bool finished;
 
 	uint64_t last_icount;
@@ -155,21 +157,44 @@ static int64_t last_ram_row(const struct chunk_table *table)
 	return last;
 }
 
+static bool is_of_image(const struct chunk *chunk)
+{
+	return chunk->kind == REPRISE__CHUNK_KIND__CHUNK_PAGES ||
+	       chunk->kind == REPRISE__CHUNK_KIND__CHUNK_RAM;
+}
+
+/* Copies the chunk to the end of the file. Out: its place there. */
+static int copy_chunk(struct log_writer *writer, struct chunk *chunk, struct log_reader *reader)
+{
+	return chunk_copy(&writer->sink, &writer->stored, chunk, &reader->chunks, &writer->error);
+}
+
+/* A copy has the same header, and so the same length. */
+static int skip_chunk(struct log_writer *writer, struct chunk *chunk, struct log_reader *reader)
+{
+	(void)reader;
+	chunk->offset = writer->sink.bytes;
+	int error = byte_sink_skip(&writer->sink, chunk->bytes);
+	return error ? fail_system(writer, error) : 0;
+}
+
 /* Page numbers stay as they were, since no page comes before these. */
-int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader)
+static int take_image(struct log_writer *writer, struct log_reader *reader,
+		      int (*take)(struct log_writer *writer, struct chunk *chunk,
+				  struct log_reader *reader))
 {
 	if (writer->error.code)
 		return writer->error.code;
 	if (writer->image_done || writer->n_ram || writer->pages.n_pages)
 		return fail(writer, -EINVAL, "an image is copied too late");
+	writer->image_offset = writer->sink.bytes;
 	int64_t last = last_ram_row(&reader->table);
 	for (int64_t row = 0; row <= last; row++) {
 		struct chunk chunk = reader->table.rows[row].chunk;
-		if (chunk.kind != REPRISE__CHUNK_KIND__CHUNK_PAGES &&
-		    chunk.kind != REPRISE__CHUNK_KIND__CHUNK_RAM)
+		int error = 0;
+		if (!is_of_image(&chunk))
 			continue;
-		int error = chunk_copy(&writer->sink, &writer->stored, &chunk, &reader->chunks,
-				       &writer->error);
+		error = take(writer, &chunk, reader);
 		if (!error)
 			error = chunk_table_add(&writer->table, &chunk, &writer->error);
 		if (error)
@@ -179,6 +204,41 @@ int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader)
 		writer->pages.n_pages = reader->table.rows[last].pages_after;
 	writer->image_done = true;
 	return 0;
+}
+
+int log_writer_copy_image(struct log_writer *writer, struct log_reader *reader)
+{
+	return take_image(writer, reader, copy_chunk);
+}
+
+int log_writer_reserve_image(struct log_writer *writer, struct log_reader *reader)
+{
+	if (writer->sink.fd >= 0 && !writer->sink.regular)
+		return log_writer_copy_image(writer, reader);
+	writer->image_reserved = true;
+	return take_image(writer, reader, skip_chunk);
+}
+
+int log_writer_fill_image(struct log_writer *writer, struct log_reader *reader)
+{
+	const uint64_t end = writer->sink.bytes;
+	if (writer->error.code || !writer->image_reserved)
+		return writer->error.code;
+	writer->image_reserved = false;
+	int64_t last = last_ram_row(&reader->table);
+	int error = byte_sink_seek(&writer->sink, writer->image_offset);
+	for (int64_t row = 0; row <= last && !error; row++) {
+		struct chunk chunk = reader->table.rows[row].chunk;
+		const uint64_t bytes = chunk.bytes;
+		if (!is_of_image(&chunk))
+			continue;
+		error = copy_chunk(writer, &chunk, reader);
+		if (!error && chunk.bytes != bytes)
+			error = -EPROTO;
+	}
+	if (!error)
+		error = byte_sink_seek(&writer->sink, end);
+	return error ? fail_system(writer, error) : 0;
 }
 
 /* ---- attachments ---- */

@@ -53,10 +53,15 @@ void guest_clock_skip(struct guest_clock *clock, uint64_t stall_ns)
 	clock->origin_ns += stall_ns;
 }
 
-void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t host_ns,
-		       struct event *ret_event)
+void guest_clock_gain(struct guest_clock *clock, uint64_t gain_ns)
 {
-	uint64_t now_ns = machine_clock_now(machine);
+	clock->origin_ns -= gain_ns;
+}
+
+void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t delay_ns,
+		       uint64_t host_ns, struct event *ret_event)
+{
+	uint64_t now_ns = machine_clock_now(machine) + delay_ns;
 
 	guest_clock_anchor(clock, now_ns, host_ns);
 	clock->speed_icount = machine->icount;

@@ -33,9 +33,9 @@ struct guest_clock {
 /* ps_per_instruction is the virtual clock's rate; following the host begins with a guess. */
 void guest_clock_init(struct guest_clock *clock, bool follows_host, uint64_t ps_per_instruction);
 
-/* The first event: the machine's time goes on from where it is, now. */
-void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t host_ns,
-		       struct event *ret_event);
+/* The first event: the machine's time goes on, now, from where it is and a delay. */
+void guest_clock_start(struct guest_clock *clock, const struct machine *machine, uint64_t delay_ns,
+		       uint64_t host_ns, struct event *ret_event);
 
 /*
  * Following the host: the event that brings guest time to the host's after running. Returns false
@@ -56,6 +56,9 @@ void guest_clock_anchor(struct guest_clock *clock, uint64_t guest_ns, uint64_t h
 
 /* Takes stall_ns out of the host's time. */
 void guest_clock_skip(struct guest_clock *clock, uint64_t stall_ns);
+
+/* The guest is ahead of the host by so much more, and stays so. */
+void guest_clock_gain(struct guest_clock *clock, uint64_t gain_ns);
 
 /* The first icount at which the machine clock is at or past guest_ns; UINT64_MAX: never. */
 uint64_t guest_clock_icount_at(const struct machine *machine, uint64_t guest_ns);

@@ -37,10 +37,13 @@ static int set_up_failed(struct recorder *recorder, int error, const char *text)
 	return error;
 }
 
-static int create_machine(struct recorder *recorder, const struct machine_config *machine_config)
+int recorder_create_machine(struct recorder *recorder,
+			    const struct platform_config *platform_config)
 {
-	int error = machine_create(machine_config, &recorder->machine);
+	struct machine_config machine_config = {0};
 
+	platform_machine_config(platform_config, &machine_config);
+	int error = machine_create(&machine_config, &recorder->machine);
 	if (error == -EINVAL)
 		return set_up_failed(recorder, error, "no such machine: check RAM size and vCPUs");
 	if (error)
@@ -81,14 +84,19 @@ static int create_engine(struct recorder *recorder)
 static int set_up(struct recorder *recorder)
 {
 	struct platform_config platform_config;
-	struct machine_config machine_config = {0};
-	int error = world_init(&recorder->world, recorder->config, &recorder->error);
+	int error =
+		world_init(&recorder->world, recorder->config, &recorder->chaos, &recorder->error);
 
 	if (error)
 		return error;
 	world_platform_config(&recorder->world, recorder->config, &platform_config);
-	platform_machine_config(&platform_config, &machine_config);
-	error = create_machine(recorder, &machine_config);
+	if (recorder->chaos.strategies & CHAOS_DISK)
+		platform_config.delay =
+			(struct delay){.draw = chaos_latency_ns, .ctx = &recorder->chaos};
+	if (recorder->config->image)
+		recorder_take_image(recorder);
+	else
+		error = recorder_create_machine(recorder, &platform_config);
 	if (!error)
 		error = create_platform(recorder, &platform_config);
 	if (!error)
@@ -115,30 +123,6 @@ static void tear_down(struct recorder *recorder)
 
 /* ---- the run ---- */
 
-/* The engine lost the machine: what led to the last proven count is kept, without a digest. */
-static void end_unproven(struct recorder *recorder)
-{
-	const struct engine_ops *ops = recorder->engine->ops;
-	const char *failure = ops->failure ? ops->failure(recorder->engine) : "the engine failed";
-
-	recorder_end(recorder, "engine failure");
-	if (!recorder_log_finish(recorder, false))
-		recorder_fail(recorder, -EIO, failure);
-}
-
-static void run(struct recorder *recorder)
-{
-	const struct boundary boundary = {.ops = &recorder_boundary_ops, .ctx = recorder};
-
-	if (run_machine(recorder->engine, &boundary) == BOUNDARY_END)
-		recorder_log_finish(recorder, true);
-	else if (recorder->engine->failed)
-		end_unproven(recorder);
-	else
-		recorder_fail(recorder, -EPROTO, "an instruction crosses the boundary too often");
-	world_flush(&recorder->world);
-}
-
 static void fill_result(const struct recorder *recorder, struct recorder_result *ret_result)
 {
 	*ret_result = (struct recorder_result){
@@ -155,6 +139,43 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 	log_writer_sizes(recorder->writer, &ret_result->file_bytes, &ret_result->event_bytes);
 }
 
+/* The engine lost the machine: what led to the last proven count is kept, without a digest. */
+static void end_unproven(struct recorder *recorder)
+{
+	const struct engine_ops *ops = recorder->engine->ops;
+	const char *failure = ops->failure ? ops->failure(recorder->engine) : "the engine failed";
+
+	recorder_end(recorder, "engine failure");
+	if (!recorder_log_finish(recorder, false))
+		recorder_fail(recorder, -EIO, failure);
+}
+
+static bool is_wanted(struct recorder *recorder)
+{
+	const struct recorder_config *config = recorder->config;
+	struct recorder_result result;
+
+	if (!config->keep)
+		return true;
+	world_flush(&recorder->world);
+	fill_result(recorder, &result);
+	return config->keep(config->keep_ctx, &result);
+}
+
+static void run(struct recorder *recorder)
+{
+	const struct boundary boundary = {.ops = &recorder_boundary_ops, .ctx = recorder};
+
+	if (run_machine(recorder->engine, &boundary) == BOUNDARY_END) {
+		if (is_wanted(recorder))
+			recorder_log_finish(recorder, true);
+	} else if (recorder->engine->failed)
+		end_unproven(recorder);
+	else
+		recorder_fail(recorder, -EPROTO, "an instruction crosses the boundary too often");
+	world_flush(&recorder->world);
+}
+
 int recorder_run(const struct recorder_config *config, struct recorder_result *ret_result,
 		 struct log_error *ret_error)
 {
@@ -169,9 +190,12 @@ int recorder_run(const struct recorder_config *config, struct recorder_result *r
 	recorder->boot = config->boot;
 	recorder->switch_icount = UINT64_MAX;
 	recorder->dead_icount = UINT64_MAX;
+	recorder->end_ns = UINT64_MAX;
 	guest_clock_init(&recorder->clock, config->clock == RECORDER_CLOCK_HOST,
 			 config->virtual_ps_per_instruction ? config->virtual_ps_per_instruction
 							    : DEFAULT_PS_PER_INSTRUCTION);
+	chaos_init(&recorder->chaos, &config->chaos);
+	recorder->clock.ratio = chaos_ratio(&recorder->chaos, recorder->clock.ratio);
 	set_up(recorder);
 	if (!recorder->error.code) {
 		run(recorder);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "log-format/log.h"
+#include "recorder/chaos.h"
 #include "vmm/boot/boot.h"
 #include "vmm/devices/block_file.h"
 #include "vmm/engine.h"
@@ -35,6 +36,11 @@ struct recorder_ending {
 	size_t output_tail_bytes;
 };
 
+struct recorder_result;
+
+/* A saved state's machine, loaded in advance. */
+struct recorder_image;
+
 struct recorder_config {
 	const char *output_path; /* NULL: the log is made and thrown away */
 	bool sync;
@@ -50,12 +56,16 @@ struct recorder_config {
 	uint64_t seed;
 	bool reset_on_shutdown; /* a triple fault resets the guest, as a PC does; else it ends it */
 	uint64_t limit_icount;  /* end the recording here; 0: no limit */
+	uint64_t limit_ns;      /* … after this much guest time; 0: no limit */
+	uint64_t start_delay_ns; /* guest time that passes before the first instruction */
+	struct chaos_config chaos;
 
 	/*
 	 * Start from the state that this file holds instead of booting; it must be of the same
 	 * machine. A guest that resets itself then ends the recording. NULL: boot.
 	 */
 	const char *saved_path;
+	struct recorder_image *image; /* of saved_path, used up by the recording; NULL: load it */
 	/* Save the guest's state to this file when its agent is ready for its plan, and end. NULL:
 	 * go on. */
 	const char *save_path;
@@ -107,6 +117,13 @@ struct recorder_config {
 	/* Optional: called about ten times a second with the progress so far. */
 	void (*progress)(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_t log_bytes);
 	void *progress_ctx;
+	/*
+	 * Optional: asked when a recording has ended in good order, before its file is whole,
+	 * whether it is wanted. When it is not, the file stays without its initial RAM and its end,
+	 * for the caller to remove.
+	 */
+	bool (*keep)(void *ctx, const struct recorder_result *result);
+	void *keep_ctx;
 };
 
 struct recorder_result {
@@ -124,6 +141,16 @@ struct recorder_result {
 	struct engine_use uses[ENGINE_MAX_USES]; /* what the engine's parts did */
 	unsigned n_uses;
 };
+
+/*
+ * Loads what config->saved_path names, for one recorder_run() with the same configuration; it may
+ * be in another process, after a fork(): the memory is then shared until it is written. Destroying
+ * accepts NULL, and is for images that no recording has used up. Returns 0 or a negative errno with
+ * *ret_error set.
+ */
+int recorder_image_load(const struct recorder_config *config, struct recorder_image **ret_image,
+			struct log_error *ret_error);
+void recorder_image_destroy(struct recorder_image *image);
 
 /* The guest's date at the start, seconds since 1970 UTC. */
 uint64_t recorder_epoch_s(const struct recorder_config *config);

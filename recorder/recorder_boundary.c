@@ -101,6 +101,8 @@ static enum boundary_result check_ends(struct recorder *recorder)
 
 	if (config->limit_icount && recorder->machine->icount >= config->limit_icount)
 		return recorder_end(recorder, "limit");
+	if (machine_clock_now(recorder->machine) >= recorder->end_ns)
+		return recorder_end(recorder, "timeout");
 	if (config->save_path && platform_channel_ready(recorder->platform))
 		return recorder_save(recorder);
 	if (machine_current(recorder->machine)->activity != ACTIVITY_SHUTDOWN)
@@ -156,6 +158,7 @@ static uint64_t due_icount(struct recorder *recorder)
 	const struct machine_clock *clock = &recorder->machine->clock;
 
 	lower(&due_ns, world_input_due(&recorder->world));
+	lower(&due_ns, recorder->end_ns);
 	if (due_ns != recorder->due_ns || clock->base != recorder->due_clock.base ||
 	    clock->base_icount != recorder->due_clock.base_icount ||
 	    clock->ratio != recorder->due_clock.ratio) {
@@ -173,6 +176,7 @@ static void make_plan(struct recorder *recorder, uint64_t switch_icount,
 	uint64_t until = recorder->upkeep_icount;
 
 	lower(&until, due_icount(recorder));
+	lower(&until, chaos_icount(&recorder->chaos));
 	lower(&until, switch_icount);
 	if (!recorder->clock.follows_host)
 		lower(&until, recorder->cut_icount);
@@ -188,12 +192,18 @@ static void make_plan(struct recorder *recorder, uint64_t switch_icount,
 
 static enum boundary_result start(struct recorder *recorder)
 {
+	const struct recorder_config *config = recorder->config;
+	struct machine *machine = recorder->machine;
 	struct event event;
 
 	recorder->started = true;
 	recorder->host_ns = world_now_ns();
 	recorder->cut_host_ns = recorder->host_ns;
-	guest_clock_start(&recorder->clock, recorder->machine, recorder->host_ns, &event);
+	guest_clock_start(&recorder->clock, machine, config->start_delay_ns, recorder->host_ns,
+			  &event);
+	if (config->limit_ns)
+		recorder->end_ns = event.clock.base + config->limit_ns;
+	chaos_start(&recorder->chaos, machine_current(machine), machine->icount);
 	return recorder_emit(recorder, &event);
 }
 
@@ -207,6 +217,8 @@ static enum boundary_result take_turn(struct recorder *recorder, bool *ret_run,
 	enum boundary_result result = recorder_upkeep(recorder);
 	bool ready = false, delivered = false;
 
+	if (result == BOUNDARY_GO)
+		result = recorder_chaos(recorder);
 	if (result != BOUNDARY_GO)
 		return result;
 	run_devices(recorder);

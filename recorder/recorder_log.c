@@ -35,7 +35,9 @@ static int take_writer_error(struct recorder *recorder)
 static int write_image(struct recorder *recorder)
 {
 	if (recorder->saved)
-		return log_writer_copy_image(recorder->writer, recorder->saved);
+		return recorder->config->keep
+			       ? log_writer_reserve_image(recorder->writer, recorder->saved)
+			       : log_writer_copy_image(recorder->writer, recorder->saved);
 	return memory_each_page(recorder->machine->memory, add_page, recorder->writer);
 }
 
@@ -192,7 +194,8 @@ int recorder_log_finish(struct recorder *recorder, bool proven)
 
 	if (proven && emit_digest(recorder) != BOUNDARY_GO)
 		return recorder->error.code;
-	if (log_writer_cut(recorder->writer) < 0)
+	if (log_writer_cut(recorder->writer) < 0 ||
+	    (recorder->saved && log_writer_fill_image(recorder->writer, recorder->saved) < 0))
 		return take_writer_error(recorder);
 	int error = attach_files_list(recorder);
 	if (!error)

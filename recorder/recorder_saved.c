@@ -165,7 +165,7 @@ static int load_devices(struct recorder *recorder)
 	return 0;
 }
 
-int recorder_load_saved(struct recorder *recorder)
+int recorder_load_memory(struct recorder *recorder)
 {
 	int error =
 		log_reader_open(recorder->config->saved_path, &recorder->saved, &recorder->error);
@@ -177,8 +177,14 @@ int recorder_load_saved(struct recorder *recorder)
 		return error;
 	error = log_reader_each_page(recorder->saved, load_page, recorder->machine->memory,
 				     &recorder->error);
-	if (error)
-		return refuse(recorder, error, "its memory does not fit");
-	error = load_vcpus(recorder);
+	return error ? refuse(recorder, error, "its memory does not fit") : 0;
+}
+
+int recorder_load_saved(struct recorder *recorder)
+{
+	int error = recorder->saved ? check_machine(recorder) : recorder_load_memory(recorder);
+
+	if (!error)
+		error = load_vcpus(recorder);
 	return error ? error : load_devices(recorder);
 }

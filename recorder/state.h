@@ -2,6 +2,7 @@
 #ifndef REPRISE_RECORDER_STATE_H
 #define REPRISE_RECORDER_STATE_H
 
+#include "recorder/chaos.h"
 #include "recorder/guest_clock.h"
 #include "recorder/recorder.h"
 #include "recorder/world.h"
@@ -16,6 +17,7 @@ struct recorder {
 	struct platform *platform;
 	struct world world;
 	struct guest_clock clock;
+	struct chaos chaos;
 	struct log_writer *writer;
 
 	struct boot_config boot; /* config->boot with the ACPI tables */
@@ -25,6 +27,7 @@ struct recorder {
 	uint64_t saved_guest_ns;
 
 	bool started;           /* the first clock event is out */
+	uint64_t end_ns;        /* guest time at which the recording ends; UINT64_MAX: no limit */
 	uint64_t host_ns;       /* the host's time when it was last looked at */
 	uint64_t upkeep_icount; /* the next look at the host: its time, its signals, its terminal */
 	uint64_t looked_icount, looked_host_ns; /* when the last was */
@@ -95,11 +98,27 @@ int recorder_log_finish(struct recorder *recorder, bool proven);
  * the moment, and the devices' state in an attachment.
  */
 
-/* Loads what config->saved_path names. Returns 0 or a negative errno with recorder->error set. */
+/* Loads what config->saved_path names; its memory only if it is not there yet. Returns 0 or a
+ * negative errno with recorder->error set. */
 int recorder_load_saved(struct recorder *recorder);
 
 /* Writes config->save_path and ends the recording. */
 enum boundary_result recorder_save(struct recorder *recorder);
+
+/* ---- recorder_image.c ---- */
+
+/* Takes over the machine and the file that were loaded in advance. */
+void recorder_take_image(struct recorder *recorder);
+
+/* Makes a machine, and the file's initial RAM its own. */
+int recorder_create_machine(struct recorder *recorder,
+			    const struct platform_config *platform_config);
+int recorder_load_memory(struct recorder *recorder);
+
+/* ---- recorder_chaos.c ---- */
+
+/* Lets time pass where chaos wants it to. */
+enum boundary_result recorder_chaos(struct recorder *recorder);
 
 /* ---- recorder_dma.c ---- */
 

@@ -22,13 +22,31 @@
 #define CHANNEL_PIECE_BYTES 4096
 #define CHANNEL_PERIOD_NS   UINT64_C(1000000)
 
+/* Of a sender that is slow, or sends a little at a time: up to 200 bytes, every 1 µs to 16 ms. */
+#define CHAOS_PIECE_BYTES      200
+#define CHAOS_PERIOD_SHIFT_MIN 10
+#define CHAOS_PERIOD_SHIFT_MAX 23
+
 /* Guest time from a disk request to its completion, under both clocks. */
 #define DISK_LATENCY_NS UINT64_C(100000)
 
 /* The clock chip's time at the start under the virtual clock: 2024-01-01 00:00:00 UTC. */
 #define VIRTUAL_EPOCH_S INT64_C(1704067200)
 
-static void init_streams(struct world *world, const struct recorder_config *config)
+/* How the command's standard input comes. */
+static void pace_channel(const struct recorder_config *config, struct chaos *chaos,
+			 struct input_source_config *channel)
+{
+	channel->piece_bytes = CHANNEL_PIECE_BYTES;
+	channel->period_ns = CHANNEL_PERIOD_NS;
+	if (!(chaos->strategies & CHAOS_IO) || config->channel_in_interactive)
+		return;
+	channel->piece_bytes = 1 + (uint32_t)chaos_below(chaos, CHAOS_PIECE_BYTES);
+	channel->period_ns = chaos_power(chaos, CHAOS_PERIOD_SHIFT_MIN, CHAOS_PERIOD_SHIFT_MAX);
+}
+
+static void init_streams(struct world *world, const struct recorder_config *config,
+			 struct chaos *chaos)
 {
 	bool waits = config->clock == RECORDER_CLOCK_VIRTUAL;
 	bool interactive = config->console_in_interactive;
@@ -40,14 +58,13 @@ static void init_streams(struct world *world, const struct recorder_config *conf
 		.period_ns = CONSOLE_PERIOD_NS,
 		.settle_ns = config->virtio_console ? VIRTIO_CONSOLE_SETTLE_NS : CONSOLE_PERIOD_NS,
 	};
-	const struct input_source_config channel = {
+	struct input_source_config channel = {
 		.fd = config->channel ? config->channel_in_fd : -1,
 		.interactive = config->channel && config->channel_in_interactive,
 		.waits = waits,
-		.piece_bytes = CHANNEL_PIECE_BYTES,
-		.period_ns = CHANNEL_PERIOD_NS,
 	};
 
+	pace_channel(config, chaos, &channel);
 	input_source_init(&world->console_in, &console);
 	input_source_init(&world->channel_in, &channel);
 	input_source_hold(&world->console_in, true, 0);
@@ -93,13 +110,13 @@ static int open_files(struct world *world, const struct recorder_config *config,
 	return error;
 }
 
-int world_init(struct world *world, const struct recorder_config *config,
+int world_init(struct world *world, const struct recorder_config *config, struct chaos *chaos,
 	       struct log_error *ret_error)
 {
 	int error = 0;
 
 	memset(world, 0, sizeof(*world));
-	init_streams(world, config);
+	init_streams(world, config, chaos);
 	random_source_init(&world->random, config->seeded, config->seed);
 	for (unsigned i = 0; i < config->n_disks && !error; i++)
 		error = open_disk(world, &config->disks[i], ret_error);

@@ -2,6 +2,7 @@
 #ifndef REPRISE_RECORDER_WORLD_H
 #define REPRISE_RECORDER_WORLD_H
 
+#include "recorder/chaos.h"
 #include "recorder/console_gate.h"
 #include "recorder/host_files.h"
 #include "recorder/random.h"
@@ -22,9 +23,9 @@ struct world {
 	struct host_files *files; /* NULL: the guest has none of them */
 };
 
-/* Opens what the configuration names. Returns 0 or a negative errno with *ret_error set; the world
- * can be finished either way. */
-int world_init(struct world *world, const struct recorder_config *config,
+/* Opens what the configuration names; chaos has a say in how input comes. Returns 0 or a negative
+ * errno with *ret_error set; the world can be finished either way. */
+int world_init(struct world *world, const struct recorder_config *config, struct chaos *chaos,
 	       struct log_error *ret_error);
 void world_finish(struct world *world);
 

@@ -10,132 +10,55 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "tools/guest/agent.h"
 #include "tools/engine.h"
 #include "tools/evidence.h"
-#include "tools/guest_command.h"
-#include "tools/guest_environment.h"
-#include "tools/guest_image.h"
 #include "tools/guest_results.h"
-#include "tools/guest_secrets.h"
+#include "tools/guest_run.h"
 #include "tools/interrupt.h"
-#include "tools/kernel.h"
 #include "tools/message.h"
-#include "tools/modules.h"
-#include "tools/recording.h"
-#include "tools/rootfs.h"
-#include "tools/scratch_disk.h"
 #include "tools/terminal.h"
 #include "tools/text.h"
-#include "tools/warm_state.h"
 #include "vmm/cpu/system/system.h"
 #include "vmm/devices/channel.h"
 
-/* The kernel's tests of its own cryptography would be half of the boot. */
-#define COMMAND_LINE_VERBOSE "console=ttyS0 cryptomgr.notests"
-#define COMMAND_LINE         COMMAND_LINE_VERBOSE " quiet"
-#define SCRATCH_DEVICE       "/dev/vda"
-#define SCRATCH_BYTES        (UINT64_C(16) << 30)
 #define CONSOLE_TAIL_BYTES   2000 /* of the kernel's console, shown when the guest failed */
 
 struct run_options {
-	struct recording_options recording;
-	struct option_list environment, allow, deny, results;
-	bool clean_environment, cold;
-	struct option_number scratch_bytes;
-	const char *rootfs, *modules;
+	struct guest_options guest;
+	struct option_list results;
+	bool cold;
 };
 
 #define FIELD(member) offsetof(struct run_options, member)
 
 static const struct option options[] = {
-	{.name = "env",
-	 .kind = OPTION_LIST,
-	 .offset = FIELD(environment),
-	 .argument = "NAME[=VALUE]",
-	 .help = "Set a variable for the command; may be given again"},
-	{.name = "clean-env",
-	 .kind = OPTION_FLAG,
-	 .offset = FIELD(clean_environment),
-	 .help = "Of the host's environment, pass only PATH, HOME, LANG, LC_ALL, TERM, TZ"},
 	{.name = "result",
 	 .kind = OPTION_LIST,
 	 .offset = FIELD(results),
 	 .argument = "PATH",
 	 .help = "Copy this back to the host at the end; may be given again"},
-	{.name = "allow",
-	 .kind = OPTION_LIST,
-	 .offset = FIELD(allow),
-	 .argument = "PATH",
-	 .help = "Let the guest read this, although it is where secrets are kept"},
-	{.name = "deny",
-	 .kind = OPTION_LIST,
-	 .offset = FIELD(deny),
-	 .argument = "PATH",
-	 .help = "Keep this from the guest; may be given again"},
-	{.name = "rootfs",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(rootfs),
-	 .argument = "DIR|TAR",
-	 .help = "The guest's / instead of the host's, as of a container image"},
-	{.name = "scratch",
-	 .kind = OPTION_SIZE,
-	 .offset = FIELD(scratch_bytes),
-	 .argument = "SIZE",
-	 .max = UINT64_C(1) << 43,
-	 .help = "Disk space for what the command writes (default: 16G); 0: guest RAM"},
 	{.name = "cold",
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(cold),
 	 .help = "Boot the guest anew, and record the boot"},
-	{.name = "modules",
-	 .kind = OPTION_STRING,
-	 .offset = FIELD(modules),
-	 .argument = "DIR",
-	 .help = "The kernel's modules (default: " MODULES_DIRECTORY "/RELEASE)"},
 };
 
 static const struct option_table option_table = {
-	.title = "Guest",
+	.title = "Run",
 	.options = options,
 	.n = sizeof(options) / sizeof(options[0]),
 };
 
-/* What a run is made of, beside the recording. */
+/* What a run is made of, beside the guest and its recording. */
 struct run {
 	const struct run_options *values;
-	char *const *argv;
-	struct recording recording;
-	struct guest_secrets secrets;
-	struct guest_environment environment;
+	struct guest_run guest;
 	struct evidence evidence;
 	struct terminal *terminal; /* NULL: stdin is none */
-	uint8_t *initrd, *plan;
-	char *rootfs;     /* NULL: the host's */
-	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
-	int console_fd, results_fd, scratch_fd;
-	char scratch_path[32];
-	char program[PATH_MAX], directory[PATH_MAX];
+	int console_fd, results_fd;
 };
-
-/* ---- the guest ---- */
-
-static int make_image(struct run *run)
-{
-	struct boot_config *boot = &run->recording.config.boot;
-
-	char *beside = kernel_modules_beside(run->recording.kernel_path);
-	int status = guest_image_make(run->recording.kernel.data, run->recording.kernel.n,
-				      run->values->modules ? run->values->modules : beside,
-				      &run->initrd, &boot->initrd_bytes);
-	free(beside);
-	boot->initrd = run->initrd;
-	return status;
-}
 
 /* Which of our descriptors are a terminal. Of one that is not ours to read, none is. */
 static unsigned terminal_bits(const struct run *run)
@@ -148,98 +71,12 @@ static unsigned terminal_bits(const struct run *run)
 	return bits;
 }
 
-/* A guest that boots gets it from its clock chip. */
-static int64_t start_time_ns(const struct run *run)
-{
-	const struct recorder_config *config = &run->recording.config;
-	struct timespec now;
-
-	if (!run->saved_path)
-		return 0;
-	if (config->epoch_s >= 0 || config->clock == RECORDER_CLOCK_VIRTUAL)
-		return (int64_t)recorder_epoch_s(config) * 1000000000;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-static int make_plan(struct run *run)
-{
-	const struct run_options *values = run->values;
-	const struct guest_command command = {
-		.argv = run->argv,
-		.program = run->program,
-		.directory = values->rootfs ? "/" : NULL,
-		.environment = run->environment.given,
-		.results = &values->results,
-		.terminal = terminal_bits(run),
-		.time_ns = start_time_ns(run),
-		.scratch = run->scratch_fd >= 0 ? SCRATCH_DEVICE : NULL,
-	};
-	size_t n;
-
-	int status = guest_command_plan(&command, &run->plan, &n);
-
-	run->recording.config.plan = run->plan;
-	run->recording.config.plan_bytes = status ? 0 : (uint32_t)n;
-	return status;
-}
-
-static int share_files(struct run *run)
-{
-	struct recorder_config *config = &run->recording.config;
-	int status = guest_secrets_find(&run->values->deny, &run->values->allow, &run->secrets);
-
-	if (!status && run->values->rootfs)
-		status = rootfs_find(run->values->rootfs, !run->values->recording.quiet,
-				     &run->rootfs);
-	config->files_root = run->rootfs ? run->rootfs : "/";
-	config->files_tag = AGENT_FILES_TAG;
-	config->files_denied = (const char *const *)run->secrets.path;
-	config->n_files_denied = run->secrets.n;
-	return status;
-}
-
-/* Without the program that makes file systems, what the command writes stays in guest RAM. */
-static int add_scratch_disk(struct run *run)
-{
-	struct recorder_config *config = &run->recording.config;
-	uint64_t bytes = run->values->scratch_bytes.value;
-	int error = bytes ? scratch_disk_open(bytes & ~(uint64_t)4095, &run->scratch_fd) : -ENOENT;
-
-	if (error == -ENOENT) {
-		if (bytes && run->values->recording.verbose)
-			message("no mkfs.ext4: what the command writes is kept in guest RAM");
-		return STATUS_OK;
-	}
-	if (error) {
-		message("run: a scratch disk of %llu MiB: %s; see --scratch",
-			(unsigned long long)bytes >> 20, strerror(-error));
-		return STATUS_FAILED;
-	}
-	snprintf(run->scratch_path, sizeof(run->scratch_path), "/proc/self/fd/%d", run->scratch_fd);
-	config->disks[0] = (struct recorder_disk){run->scratch_path, BLOCK_FILE_SCRATCH};
-	config->n_disks = 1;
-	return STATUS_OK;
-}
-
-/* Each file that the guest has open is open here too. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 /* ---- the host's side ---- */
 
 static void connect_streams(struct run *run)
 {
-	struct recorder_config *config = &run->recording.config;
+	struct recorder_config *config = &run->guest.recording.config;
 
-	config->channel = true;
 	config->channel_in_fd = STDIN_FILENO;
 	config->channel_out_fd = STDOUT_FILENO;
 	config->channel_err_fd = STDERR_FILENO;
@@ -257,8 +94,8 @@ static void connect_streams(struct run *run)
 
 static int open_own_streams(struct run *run)
 {
-	struct recorder_config *config = &run->recording.config;
-	bool verbose = run->values->recording.verbose;
+	struct recorder_config *config = &run->guest.recording.config;
+	bool verbose = run->values->guest.recording.verbose;
 
 	run->console_fd = verbose ? STDERR_FILENO : memfd_create("console", MFD_CLOEXEC);
 	if (run->console_fd < 0) {
@@ -283,8 +120,6 @@ static void close_own_streams(struct run *run)
 		close(run->console_fd);
 	if (run->results_fd >= 0)
 		close(run->results_fd);
-	if (run->scratch_fd >= 0)
-		close(run->scratch_fd);
 }
 
 /* Shows the end of what the guest's kernel said; fd is a file, or stderr, which has shown it all.
@@ -325,10 +160,10 @@ static void tell_limits(const struct run *run, const struct recorder_result *res
 	const Reprise__Evidence *found = run->evidence.found;
 	const Reprise__CrashedProcess *crash = found ? found->crash : NULL;
 
-	if (run->values->recording.quiet)
+	if (run->values->guest.recording.quiet)
 		return;
 	if (result->notes & CHANNEL_NOTE_NETWORK &&
-	    (result->exit_status || run->values->recording.verbose || isatty(STDERR_FILENO)))
+	    (result->exit_status || run->values->guest.recording.verbose || isatty(STDERR_FILENO)))
 		message("run: the command wanted to reach another machine; the guest has no "
 			"network but loopback");
 	if (result->exit_status == STATUS_SIGNAL_BASE + SIGILL ||
@@ -337,8 +172,8 @@ static void tell_limits(const struct run *run, const struct recorder_result *res
 			"build for that",
 			crash && crash->instruction[0] ? " at " : "",
 			crash ? crash->instruction : "", cpu_model_name);
-	if (crash && (run->values->recording.verbose || isatty(STDERR_FILENO)))
-		tell_crash(crash, run->recording.output_path);
+	if (crash && (run->values->guest.recording.verbose || isatty(STDERR_FILENO)))
+		tell_crash(crash, run->guest.recording.output_path);
 }
 
 static void tell(const struct recording *recording, const struct recorder_result *result,
@@ -365,18 +200,18 @@ static int tell_failure(const struct run *run, const struct recorder_result *res
 /* Returns the command's exit status. */
 static int record(struct run *run)
 {
-	const struct recording_options *values = &run->values->recording;
+	const struct recording_options *values = &run->values->guest.recording;
 	struct recorder_result result = {0};
 
 	interrupt_install();
-	int status = recording_run(&run->recording, values->quiet, &result);
+	int status = recording_run(&run->guest.recording, values->quiet, &result);
 	terminal_close(run->terminal);
 	run->terminal = NULL;
-	if (result.saved_failed && !unlink(run->saved_path))
+	if (result.saved_failed && !unlink(run->guest.saved_path))
 		message("run: it was removed from the cache; run the command again");
 	if (status)
 		return status;
-	tell(&run->recording, &result, values);
+	tell(&run->guest.recording, &result, values);
 	tell_limits(run, &result);
 	if (values->verbose)
 		engine_print_uses(result.uses, result.n_uses);
@@ -387,116 +222,55 @@ static int record(struct run *run)
 	return status ? status : result.exit_status & 0xff;
 }
 
-static int start_warm(struct run *run)
+static int prepare(struct run *run, char *const *argv)
 {
-	const struct recording_options *values = &run->values->recording;
-	bool tell = !values->quiet && (values->verbose || isatty(STDERR_FILENO));
-	int status = warm_state_find(&run->recording, tell, &run->saved_path);
+	const struct run_options *values = run->values;
+	const struct recording_options *recording = &values->guest.recording;
+	bool tell = !recording->quiet && (recording->verbose || isatty(STDERR_FILENO));
+	struct guest_plan plan = {.environment = &values->guest.environment,
+				  .results = &values->results};
+	int status = guest_run_init(&run->guest, "run", &values->guest, argv,
+				    guest_run_command_line(!(values->cold && recording->verbose)));
 
-	run->recording.config.saved_path = run->saved_path;
-	return status;
-}
-
-/* In other files than the host's the guest looks for the command itself. */
-static int find_program(struct run *run)
-{
-	const char *name = run->argv[0];
-
-	if (!run->values->rootfs)
-		return guest_command_find(name, run->program);
-	if (snprintf(run->program, sizeof(run->program), "%s", name) < (int)sizeof(run->program))
-		return STATUS_OK;
-	message("run: the command's name is too long");
-	return STATUS_NOT_FOUND;
-}
-
-/* What the file says of the run. */
-static int describe(struct run *run)
-{
-	struct recorder_config *config = &run->recording.config;
-
-	if (guest_environment_init(&run->environment, &run->values->environment,
-				   run->values->clean_environment)) {
-		message("run: no memory for the environment");
-		return STATUS_FAILED;
-	}
-	config->command = (const char *const *)run->argv;
-	config->environment = (const char *const *)run->environment.shown;
-	config->withheld = (const char *const *)run->environment.withheld;
-	if (run->values->rootfs)
-		config->directory = "/";
-	else if (getcwd(run->directory, sizeof(run->directory)))
-		config->directory = run->directory;
-	evidence_prepare(&run->evidence, config, run->values->recording.quiet);
-	return STATUS_OK;
-}
-
-static int prepare(struct run *run)
-{
-	bool shown = run->values->cold && run->values->recording.verbose;
-	int status = find_program(run);
-
-	if (!status)
-		status = recording_init(&run->recording, "run", &run->values->recording,
-					shown ? COMMAND_LINE_VERBOSE : COMMAND_LINE);
-	if (!status)
-		status = make_image(run);
-	if (!status)
-		status = share_files(run);
-	if (!status)
-		status = add_scratch_disk(run);
 	if (!status)
 		status = open_own_streams(run);
-	if (status)
-		return status;
-	if (!run->values->cold)
-		status = start_warm(run);
-	if (status)
-		return status;
-	status = describe(run);
+	if (!status && !values->cold)
+		status = guest_run_warm(&run->guest, 0, tell);
 	if (status)
 		return status;
 	connect_streams(run);
-	status = make_plan(run);
-	raise_file_limit();
-	return status;
+	evidence_prepare(&run->evidence, &run->guest.recording.config, recording->quiet);
+	plan.terminal = terminal_bits(run);
+	return guest_run_plan(&run->guest, &plan);
 }
 
-static int run_guest(struct run *run)
+static int run_guest(struct run *run, char *const *argv)
 {
-	int status = prepare(run);
+	int status = prepare(run, argv);
 
 	if (status)
 		return status;
-	if (run->values->recording.verbose)
-		message("kernel %s, recording to %s", run->recording.kernel_path,
-			run->recording.output_path);
+	if (run->values->guest.recording.verbose)
+		message("kernel %s, recording to %s", run->guest.recording.kernel_path,
+			run->guest.recording.output_path);
 	return record(run);
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct run_options values = {0};
-	struct run run = {.values = &values, .console_fd = -1, .results_fd = -1, .scratch_fd = -1};
+	struct run run = {.values = &values, .console_fd = -1, .results_fd = -1};
 	struct operands operands;
 
-	recording_options_init(&values.recording);
-	values.scratch_bytes.value = SCRATCH_BYTES;
+	guest_options_init(&values.guest);
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
-	run.argv = operands.item;
-	int status = run_guest(&run);
+	int status = run_guest(&run, operands.item);
 	terminal_close(run.terminal);
 	close_own_streams(&run);
-	guest_secrets_finish(&run.secrets);
-	guest_environment_finish(&run.environment);
 	evidence_finish(&run.evidence);
-	free(run.initrd);
-	free(run.plan);
-	free(run.saved_path);
-	free(run.rootfs);
-	recording_finish(&run.recording);
+	guest_run_finish(&run.guest);
 	return status;
 }
 
@@ -509,7 +283,7 @@ const struct command command_run = {
 		   "and variables where secrets are kept are left out: --allow, --env. Output and\n"
 		   "exit status are the command's; 128+N when signal N killed it, 127 when it is\n"
 		   "not found, 126 when it cannot be executed, 125 when reprise itself failed.",
-	.tables = {&option_table, &recording_option_table},
+	.tables = {&option_table, &guest_option_table, &recording_option_table},
 	.takes_command = true,
 	.min_operands = 1,
 	.max_operands = INT_MAX,

@@ -16,7 +16,7 @@ enum command_status {
 	STATUS_SIGNAL_BASE = 128,    /* and a number: a replay or run that this signal ended */
 };
 
-#define COMMAND_MAX_TABLES 2
+#define COMMAND_MAX_TABLES 3
 
 struct option_table;
 
@@ -36,6 +36,7 @@ struct command {
 extern const struct command command_record;
 extern const struct command command_replay;
 extern const struct command command_run;
+extern const struct command command_hunt;
 extern const struct command command_info;
 extern const struct command command_dump;
 extern const struct command command_check;

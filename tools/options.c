@@ -74,16 +74,39 @@ int options_parse_size(const char *text, uint64_t *ret_value)
 	return 0;
 }
 
+int options_parse_time(const char *text, uint64_t *ret_value)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *suffix = text + digits;
+	uint64_t unit = *suffix == 'h' ? 3600 : *suffix == 'm' ? 60 : 1, value;
+	char number[24];
+
+	if (!digits || (*suffix && (!strchr("smh", *suffix) || suffix[1])))
+		return -EINVAL;
+	if (digits >= sizeof(number))
+		return -ERANGE;
+	memcpy(number, text, digits);
+	number[digits] = 0;
+	int err = options_parse_number(number, &value);
+	if (err)
+		return err;
+	if (value > UINT64_MAX / unit)
+		return -ERANGE;
+	*ret_value = value * unit;
+	return 0;
+}
+
 /* ---- help ---- */
 
 static void print_option(const struct option *option)
 {
 	char left[80];
 	char letter[] = {'-', option->letter, ',', ' ', 0};
+	const char *link = option->kind == OPTION_MAYBE ? "[=" : option->argument ? " " : "";
 
-	snprintf(left, sizeof(left), "  %s--%s%s%s%s", option->letter ? letter : "    ",
-		 option->negatable ? "[no-]" : "", option->name, option->argument ? " " : "",
-		 option->argument ? option->argument : "");
+	snprintf(left, sizeof(left), "  %s--%s%s%s%s%s", option->letter ? letter : "    ",
+		 option->negatable ? "[no-]" : "", option->name, link,
+		 option->argument ? option->argument : "", option->kind == OPTION_MAYBE ? "]" : "");
 	if (strlen(left) < HELP_COLUMN)
 		printf("%-*s%s\n", HELP_COLUMN, left, option->help);
 	else
@@ -153,12 +176,19 @@ static enum options_result set_number(struct parse *parse, const struct option *
 {
 	struct option_number *number = (void *)((char *)parse->values + option->offset);
 	bool size = option->kind == OPTION_SIZE;
+	const char *is = size ? "size" : "whole number", *example = size ? "512M" : "7";
 	uint64_t n = 0;
 	int err = size ? options_parse_size(value, &n) : options_parse_number(value, &n);
 
+	if (option->kind == OPTION_TIME) {
+		err = options_parse_time(value, &n);
+		is = "time";
+		example = "90s or 10m";
+	}
+
 	if (err == -EINVAL)
 		return wrong(parse->command, "--%s: '%s' is not a %s, for example %s", option->name,
-			     value, size ? "size" : "whole number", size ? "512M" : "7");
+			     value, is, example);
 	if (err || n < option->min || (option->max && n > option->max))
 		return wrong(parse->command,
 			     "--%s: %s is out of range, %" PRIu64 " to %" PRIu64 "%s", option->name,
@@ -220,6 +250,10 @@ static enum options_result set_option(struct parse *parse, const struct option *
 		if (value)
 			return wrong(parse->command, "--%s takes no value", option->name);
 		*(bool *)((char *)parse->values + option->offset) = !negated;
+		return OPTIONS_OK;
+	}
+	if (option->kind == OPTION_MAYBE) {
+		*(const char **)((char *)parse->values + option->offset) = value ? value : "";
 		return OPTIONS_OK;
 	}
 	if (!value && parse->at < parse->argc)

@@ -20,6 +20,8 @@ enum option_kind {
 	OPTION_NUMBER, /* struct option_number: decimal or 0x… */
 	OPTION_SIZE,   /* struct option_number: bytes, or with K, M, G, T (powers of 1024) */
 	OPTION_CHOICE, /* unsigned: index into choices */
+	OPTION_TIME,   /* struct option_number: seconds, or with s, m, h */
+	OPTION_MAYBE,  /* const char *: "" where no =VALUE follows */
 };
 
 #define OPTION_LIST_MAX 256
@@ -77,5 +79,7 @@ void options_print_help(const struct command *command);
 int options_parse_number(const char *text, uint64_t *ret_value);
 /* As above with an optional suffix: K, M, G or T, optionally followed by B or iB. */
 int options_parse_size(const char *text, uint64_t *ret_value);
+/* Seconds, with an optional suffix: s, m or h. */
+int options_parse_time(const char *text, uint64_t *ret_value);
 
 #endif

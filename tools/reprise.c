@@ -11,8 +11,8 @@
 #include "tools/message.h"
 
 static const struct command *const commands[] = {
-	&command_run,     &command_record, &command_replay, &command_gdb,   &command_serve,
-	&command_symbols, &command_info,   &command_dump,   &command_check,
+	&command_run,   &command_hunt,    &command_record, &command_replay, &command_gdb,
+	&command_serve, &command_symbols, &command_info,   &command_dump,   &command_check,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -27,8 +27,9 @@ static void print_help(void)
 	puts("\nOther:\n"
 	     "  -h, --help     Show this help; reprise COMMAND --help for a command's\n"
 	     "      --version  Show the version\n\n"
-	     "Exit status: the guest command's for run and for replay of a run; otherwise 0,\n"
-	     "2 usage, 3 diverged, 4 bad or damaged file, 125 reprise itself failed.");
+	     "Exit status: the guest command's for run and for replay of a run; of hunt 1 when\n"
+	     "it found a failure; otherwise 0, 2 usage, 3 diverged, 4 bad or damaged file,\n"
+	     "125 reprise itself failed.");
 }
 
 /* Makes sure that no file opened later becomes stdin, stdout or stderr. Where there is no /dev, a

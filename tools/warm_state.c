@@ -20,7 +20,7 @@
 
 #define BOOT_SEED          1
 #define PS_PER_INSTRUCTION 1000
-#define KEPT_STATES        8 /* the oldest are removed */
+#define KEPT_STATES        (WARM_STATE_VARIANTS + 4) /* the oldest are removed */
 
 #define DISK_BEGINNING_BYTES 65536
 
@@ -70,7 +70,7 @@ static int add_disk(XXH3_state_t *hash, const char *path)
 	return n < 0 ? -EIO : 0;
 }
 
-static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
+static int make_key(const struct recorder_config *config, unsigned variant, char key[KEY_BYTES])
 {
 	XXH3_state_t *hash = XXH3_createState();
 
@@ -84,6 +84,7 @@ static int make_key(const struct recorder_config *config, char key[KEY_BYTES])
 	add(hash, config->boot.command_line, strlen(config->boot.command_line));
 	add_number(hash, config->ram_bytes);
 	add_number(hash, config->n_vcpus);
+	add_number(hash, variant);
 	/* The guest looks at its disk when it boots. */
 	for (unsigned i = 0; i < config->n_disks && !error; i++)
 		error = add_disk(hash, config->disks[i].path);
@@ -142,7 +143,8 @@ static void remove_old(const char *directory)
 
 /* ---- making a state ---- */
 
-static int boot(const struct recording *recording, const char *path, struct log_error *ret_error)
+static int boot(const struct recording *recording, unsigned variant, const char *path,
+		struct log_error *ret_error)
 {
 	struct recorder_config config = recording->config;
 	struct recorder_result result = {0};
@@ -157,13 +159,18 @@ static int boot(const struct recording *recording, const char *path, struct log_
 	config.virtual_ps_per_instruction = PS_PER_INSTRUCTION;
 	config.epoch_s = -1;
 	config.seeded = true;
-	config.seed = BOOT_SEED;
+	config.seed = BOOT_SEED + variant;
+	config.chaos.strategies = 0;
+	config.limit_ns = config.start_delay_ns = 0;
+	config.keep = NULL;
 	config.limit_icount = 0;
 	config.boot.command_line = command_line;
 	config.channel = true;
 	config.channel_in_fd = config.channel_out_fd = config.channel_results_fd = -1;
 	config.channel_in_interactive = false;
 	config.console_out_fd = -1;
+	config.saved_path = NULL;
+	config.image = NULL;
 	config.command = NULL;
 	int error = recorder_run(&config, &result, ret_error);
 	free(command_line);
@@ -173,13 +180,14 @@ static int boot(const struct recording *recording, const char *path, struct log_
 	return -ENOEXEC;
 }
 
-static int make(const struct recording *recording, const char *directory, const char *path)
+static int make(const struct recording *recording, unsigned variant, const char *directory,
+		const char *path)
 {
 	struct log_error error = {.text = ""};
 	char temporary[PATH_MAX + 32];
 
 	snprintf(temporary, sizeof(temporary), "%s.%ld.new", path, (long)getpid());
-	int err = boot(recording, temporary, &error);
+	int err = boot(recording, variant, temporary, &error);
 	if (!err && rename(temporary, path))
 		err = -errno;
 	if (err) {
@@ -193,8 +201,8 @@ static int make(const struct recording *recording, const char *directory, const 
 }
 
 /* One process makes a state, others that want it wait. */
-static int make_locked(const struct recording *recording, bool tell, const char *directory,
-		       const char *path)
+static int make_locked(const struct recording *recording, unsigned variant, bool tell,
+		       const char *directory, const char *path)
 {
 	char lock[PATH_MAX + 8];
 
@@ -205,14 +213,14 @@ static int make_locked(const struct recording *recording, bool tell, const char 
 	if (!is_usable(path)) {
 		if (tell)
 			message("booting a guest in advance, once for this kernel");
-		status = make(recording, directory, path);
+		status = make(recording, variant, directory, path);
 	}
 	if (fd >= 0)
 		close(fd);
 	return status;
 }
 
-int warm_state_find(const struct recording *recording, bool tell, char **ret_path)
+int warm_state_find(const struct recording *recording, unsigned variant, bool tell, char **ret_path)
 {
 	char directory[PATH_MAX], key[KEY_BYTES];
 	int error = cache_directory(directory);
@@ -221,7 +229,7 @@ int warm_state_find(const struct recording *recording, bool tell, char **ret_pat
 	if (!error && access(directory, W_OK))
 		error = -errno;
 	if (!error)
-		error = make_key(&recording->config, key);
+		error = make_key(&recording->config, variant, key);
 	if (error) {
 		if (tell)
 			message("no cache for booted guests: %s", strerror(-error));
@@ -231,7 +239,7 @@ int warm_state_find(const struct recording *recording, bool tell, char **ret_pat
 		return STATUS_FAILED;
 	if (is_usable(*ret_path))
 		return STATUS_OK;
-	int status = make_locked(recording, tell, directory, *ret_path);
+	int status = make_locked(recording, variant, tell, directory, *ret_path);
 	if (status) {
 		free(*ret_path);
 		*ret_path = NULL;

@@ -2,18 +2,23 @@
  * Warm start: the state of a guest that has booted and waits for its plan, kept in a cache, so that
  * `reprise run` need not boot each time. A state is a function of the kernel, the initial RAM file
  * system, the command line, the machine and this tool: it is made with the virtual clock and a seed
- * of its own, the same on every host.
+ * of its own, the same on every host. Its variants, numbered from 0, have other seeds: the kernel
+ * lies elsewhere in memory, and so do its objects.
  */
 #ifndef REPRISE_TOOLS_WARM_STATE_H
 #define REPRISE_TOOLS_WARM_STATE_H
 
 #include "tools/recording.h"
 
+/* As many states are kept at least, so that several can be used in turn. */
+#define WARM_STATE_VARIANTS 8
+
 /*
  * The file with the state for this recording, booting a guest to make it when the cache has none.
  * *ret_path is the caller's to free; NULL when there can be no cache, and a line was printed when
  * that is told. Returns STATUS_OK, or STATUS_FAILED after a line was printed.
  */
-int warm_state_find(const struct recording *recording, bool tell, char **ret_path);
+int warm_state_find(const struct recording *recording, unsigned variant, bool tell,
+		    char **ret_path);
 
 #endif

@@ -12,6 +12,8 @@ struct values {
 	const char *string;
 	struct option_list list;
 	struct option_number number, size;
+	struct option_number time;
+	const char *maybe;
 	unsigned choice;
 };
 
@@ -31,6 +33,8 @@ static const struct option options[] = {
 	{.name = "number", .kind = OPTION_NUMBER, .offset = FIELD(number), .min = 1, .max = 100},
 	{.name = "size", .kind = OPTION_SIZE, .offset = FIELD(size)},
 	{.name = "choice", .kind = OPTION_CHOICE, .offset = FIELD(choice), .choices = choices},
+	{.name = "time", .kind = OPTION_TIME, .offset = FIELD(time), .min = 1},
+	{.name = "maybe", .kind = OPTION_MAYBE, .offset = FIELD(maybe)},
 };
 
 static const struct option_table table = {
@@ -88,6 +92,18 @@ static const struct parse_case {
 	{"a number", &command, {"--number", "0x1f"}, OPTIONS_OK, {.number = {31, true}}, 0, NULL},
 	{"a size", &command, {"--size", "3MiB"}, OPTIONS_OK, {.size = {3 << 20, true}}, 0, NULL},
 	{"a choice", &command, {"--choice", "green"}, OPTIONS_OK, {.choice = 1}, 0, NULL},
+	{"a time", &command, {"--time", "90"}, OPTIONS_OK, {.time = {90, true}}, 0, NULL},
+	{"seconds", &command, {"--time=5s"}, OPTIONS_OK, {.time = {5, true}}, 0, NULL},
+	{"minutes", &command, {"--time", "10m"}, OPTIONS_OK, {.time = {600, true}}, 0, NULL},
+	{"hours", &command, {"--time", "2h"}, OPTIONS_OK, {.time = {7200, true}}, 0, NULL},
+	{"a value that may be left out",
+	 &command,
+	 {"--maybe", "a"},
+	 OPTIONS_OK,
+	 {.maybe = ""},
+	 1,
+	 "a"},
+	{"or is there", &command, {"--maybe=a"}, OPTIONS_OK, {.maybe = "a"}, 0, NULL},
 	{"operands between", &command, {"a", "--flag", "b"}, OPTIONS_OK, {.flag = true}, 2, "b"},
 	{"operands that look like options",
 	 &command,
@@ -115,6 +131,16 @@ static const struct parse_case {
 	{"above the most", &command, {"--number", "101"}, OPTIONS_WRONG, {0}, 0, NULL},
 	{"not a number", &command, {"--number", "7x"}, OPTIONS_WRONG, {0}, 0, NULL},
 	{"a negative number", &command, {"--number", "-1"}, OPTIONS_WRONG, {0}, 0, NULL},
+	{"not a time", &command, {"--time", "soon"}, OPTIONS_WRONG, {0}, 0, NULL},
+	{"no unit of time", &command, {"--time", "5d"}, OPTIONS_WRONG, {0}, 0, NULL},
+	{"two units of time", &command, {"--time", "5mm"}, OPTIONS_WRONG, {0}, 0, NULL},
+	{"a time too long",
+	 &command,
+	 {"--time", "18446744073709551615h"},
+	 OPTIONS_WRONG,
+	 {0},
+	 0,
+	 NULL},
 	{"not a choice", &command, {"--choice", "blue"}, OPTIONS_WRONG, {0}, 0, NULL},
 	{"an operand too many", &command, {"a", "b", "c"}, OPTIONS_WRONG, {0}, 0, NULL},
 	{"an operand too few", &starter, {"--flag"}, OPTIONS_WRONG, {0}, 0, NULL},

@@ -333,9 +333,56 @@ static void test_nothing(void)
 	log_reader_close(reader);
 }
 
+/* A copied image, and one whose room was left and filled at the end: the same bytes. */
+static void write_copy(struct log_reader *image, const char *path, bool reserve)
+{
+	struct log_writer *writer = fixture_create(path, false);
+	static struct fixture_events events;
+	events = fixture_events_from(21);
+	int error = reserve ? log_writer_reserve_image(writer, image)
+			    : log_writer_copy_image(writer, image);
+	for (unsigned i = 0; i < 500 && !error; i++) {
+		struct event event = fixture_next(&events);
+		error = log_writer_append(writer, &event);
+	}
+	if (!error)
+		error = log_writer_cut(writer);
+	if (!error)
+		error = log_writer_fill_image(writer, image);
+	tap_ok(!error && fixture_finish(writer, events.icount) == 0, "an image is %s",
+	       reserve ? "filled in at the end" : "copied");
+}
+
+static void test_reserved(void)
+{
+	const uint64_t n = 2000;
+	uint64_t random = 9;
+	char image_path[128], copy_path[128];
+	strcpy(image_path, fixture_path("pages.rpz"));
+	strcpy(copy_path, fixture_path("copy.rpz"));
+	struct log_writer *writer = fixture_create(image_path, false);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t page[FORMAT_PAGE_BYTES / 8] = {fixture_random(&random), i};
+		if (log_writer_add_page(writer, i * FORMAT_PAGE_BYTES, (const uint8_t *)page))
+			abort();
+	}
+	fixture_finish(writer, 0);
+	struct log_reader *image = open_reader(image_path);
+	write_copy(image, copy_path, false);
+	write_copy(image, fixture_path("random.rpz"), true);
+	log_reader_close(image);
+	size_t n_copied, n_filled;
+	uint8_t *copied = fixture_load(copy_path, &n_copied);
+	uint8_t *filled = fixture_load(fixture_path("random.rpz"), &n_filled);
+	tap_ok(n_copied == n_filled && n_copied > n && !memcmp(copied, filled, n_copied),
+	       "both ways give one file");
+	free(copied);
+	free(filled);
+}
+
 int main(void)
 {
-	static const char *const files[] = {"random.rpz", "pages.rpz"};
+	static const char *const files[] = {"random.rpz", "pages.rpz", "copy.rpz"};
 	fixture_begin();
 	test_random(1, 20000, 777);
 	test_random(2, 3000, 1000000);
@@ -347,6 +394,7 @@ int main(void)
 	test_refusals();
 	test_full_dictionary();
 	test_nothing();
-	fixture_end(files, 2);
+	test_reserved();
+	fixture_end(files, 3);
 	return tap_done();
 }

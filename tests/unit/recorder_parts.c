@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "recorder/chaos.h"
 #include "recorder/console_gate.h"
 #include "recorder/guest_clock.h"
 #include "recorder/random.h"
@@ -86,7 +87,7 @@ static void test_following(void)
 	int64_t behind;
 
 	guest_clock_init(&clock, true, 0);
-	guest_clock_start(&clock, &machine, host_ns, &event);
+	guest_clock_start(&clock, &machine, 0, host_ns, &event);
 	apply(&machine, &event);
 	tap_ok(machine_clock_now(&machine) == 0, "guest time starts at 0");
 	behind = follow(&clock, &machine, &host_ns, 100, 12, &backwards);
@@ -122,7 +123,7 @@ static void test_virtual(void)
 	struct event event;
 
 	guest_clock_init(&clock, false, 2500);
-	guest_clock_start(&clock, &machine, 1, &event);
+	guest_clock_start(&clock, &machine, 0, 1, &event);
 	apply(&machine, &event);
 	machine.icount = 4000;
 	tap_ok(machine_clock_now(&machine) == 10000, "virtual clock: 2.5 ns an instruction");
@@ -252,6 +253,86 @@ static void test_random(void)
 	tap_ok(memcmp(bytes_a, bytes_b, 600) != 0, "random: the host's bytes do not repeat");
 }
 
+/* ---- chaos ---- */
+
+#define TICK_NS         UINT64_C(4000000)
+#define COMMAND_SPACE   UINT64_C(0x1234000)
+#define AGENT_SPACE     UINT64_C(0x5678000)
+#define CHAOS_DECISIONS 3000
+
+/* A command that runs in user mode all the time: at which counts time passes, and how much. */
+static unsigned make_decisions(unsigned strategies, uint64_t seed, uint64_t space,
+			       uint64_t decision[CHAOS_DECISIONS], uint64_t *ret_ns)
+{
+	const struct chaos_config config = {.strategies = strategies, .seed = seed};
+	struct cpu cpu = {.cr3 = AGENT_SPACE, .cpl = 3};
+	struct chaos chaos;
+	unsigned n = 0;
+
+	*ret_ns = 0;
+	chaos_init(&chaos, &config);
+	chaos_start(&chaos, &cpu, 0);
+	cpu.cr3 = space;
+	for (unsigned i = 0; i < 100000 && n < CHAOS_DECISIONS; i++) {
+		uint64_t icount = chaos_icount(&chaos);
+		if (icount == UINT64_MAX)
+			break;
+		cpu.seg[SEG_FS].base = 1 + i % 4; /* four threads */
+		uint64_t ns = chaos_due_ns(&chaos, &cpu, icount, TICK_NS);
+		if (chaos_icount(&chaos) <= icount)
+			return 0; /* it would not end */
+		*ret_ns += ns;
+		if (ns)
+			decision[n++] = icount ^ ns << 32;
+	}
+	return n;
+}
+
+static void test_chaos(void)
+{
+	static uint64_t a[CHAOS_DECISIONS], b[CHAOS_DECISIONS];
+	static const unsigned interrupting[] = {CHAOS_PREEMPT, CHAOS_STARVE,
+						CHAOS_PREEMPT | CHAOS_STARVE};
+	uint64_t ns;
+
+	for (size_t i = 0; i < sizeof(interrupting) / sizeof(interrupting[0]); i++) {
+		unsigned n = make_decisions(interrupting[i], 7, COMMAND_SPACE, a, &ns);
+		tap_ok(n > 10 && ns <= UINT64_C(8000000000), "chaos %u: interrupts, within bounds",
+		       interrupting[i]);
+		tap_ok(make_decisions(interrupting[i], 7, COMMAND_SPACE, b, &ns) == n &&
+			       !memcmp(a, b, n * sizeof(a[0])),
+		       "chaos %u: one seed, one sequence", interrupting[i]);
+		tap_ok(make_decisions(interrupting[i], 8, COMMAND_SPACE, b, &ns) != n ||
+			       memcmp(a, b, n * sizeof(a[0])) != 0,
+		       "chaos %u: another seed, another sequence", interrupting[i]);
+		tap_ok(!make_decisions(interrupting[i], 7, AGENT_SPACE, a, &ns),
+		       "chaos %u: the agent is left in peace", interrupting[i]);
+	}
+	tap_ok(make_decisions(CHAOS_CLOCK, 7, AGENT_SPACE, a, &ns) > 10 &&
+		       ns <= UINT64_C(8000000000),
+	       "chaos: time jumps, within bounds");
+	tap_ok(!make_decisions(0, 7, COMMAND_SPACE, a, &ns), "chaos: none where none is asked for");
+}
+
+static void test_chaos_choice(void)
+{
+	unsigned seen = 0, alone = 0;
+
+	for (uint64_t seed = 0; seed < 200; seed++) {
+		const struct chaos_config both = {CHAOS_DISK | CHAOS_IO, seed};
+		const struct chaos_config one = {CHAOS_IO, seed};
+		struct chaos chaos;
+
+		chaos_init(&chaos, &both);
+		seen |= 1u << (chaos.strategies / CHAOS_DISK);
+		chaos_init(&chaos, &one);
+		alone += chaos.strategies == CHAOS_IO;
+	}
+	tap_ok(seen == (1u << 1 | 1u << 2 | 1u << 3),
+	       "chaos: of two strategies one, the other, both");
+	tap_ok(alone == 200, "chaos: one alone is always on");
+}
+
 int main(void)
 {
 	test_icount_at();
@@ -260,5 +341,7 @@ int main(void)
 	test_source();
 	test_gate();
 	test_random();
+	test_chaos();
+	test_chaos_choice();
 	return tap_done();
 }

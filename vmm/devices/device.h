@@ -75,6 +75,17 @@ void timer_init(struct timer *timer, struct timer_queue *queue,
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 void timer_disarm(struct timer *timer);
 
+/* How much later than it would a device answers a request, ns of guest time, drawn for each. */
+struct delay {
+	uint64_t (*draw)(void *ctx); /* NULL: no later */
+	void *ctx;
+};
+
+static inline uint64_t delay_ns(const struct delay *delay)
+{
+	return delay->draw ? delay->draw(delay->ctx) : 0;
+}
+
 /* ---- host back ends ---- */
 
 /* A byte stream to the host (terminal, file, pipe). */

@@ -246,7 +246,8 @@ static int create_legacy(struct platform *platform)
 static struct virtio_wiring next_wiring(struct platform *platform)
 {
 	unsigned line = LAYOUT_IRQ_VIRTIO + platform->n_virtio % LAYOUT_IRQ_VIRTIO_COUNT;
-	return (struct virtio_wiring){&platform->dma, connect(platform, line), platform->timers};
+	return (struct virtio_wiring){&platform->dma, connect(platform, line), platform->timers,
+				      platform->config.delay};
 }
 
 /* Disks come first, so that their numbers do not depend on what else there is. */

@@ -25,6 +25,7 @@ struct platform_config {
 	/* Latency between a request and its completion, guest ns (fixed: the virtual clock needs
 	 * it). */
 	uint64_t disk_latency_ns;
+	struct delay delay; /* beyond that, and of files */
 	/* A file system, which the guest finds by this tag; NULL: none. */
 	const char *files_tag;
 	struct file_server files;

@@ -32,6 +32,7 @@ struct virtio_wiring {
 	const struct dma *dma; /* borrowed; outlives the device */
 	struct irq_line irq;   /* level: asserted until the driver writes InterruptACK */
 	struct timer_queue *timers;
+	struct delay delay; /* of disks and file systems; requests may then overtake each other */
 };
 
 /*
@@ -55,7 +56,8 @@ int virtio_rng_create(const struct virtio_wiring *wiring, const struct random_ba
 
 /*
  * A file system that a guest mounts by its tag, at most VIRTIO_FS_TAG_BYTES long. A request is
- * answered at the service after its notification. The server is copied.
+ * answered at the service after its notification, or after the wiring's delay. The server is
+ * copied.
  */
 #define VIRTIO_FS_TAG_BYTES 36
 int virtio_fs_create(const struct virtio_wiring *wiring, const struct file_server *server,

@@ -1,7 +1,7 @@
 /*
  * The block device (virtio 1.2 section 5.2). One queue. A request is taken from the ring when the
- * driver has notified, and carried out a fixed latency of guest time later, in the order taken;
- * data and rings are touched only then. The state between the two is the chain's head.
+ * driver has notified, and carried out a latency of guest time later, in the order in which they
+ * are due; data and rings are touched only then. The state between the two is the chain's head.
  */
 #include <endian.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ struct virtio_blk {
 	uint64_t latency_ns;
 	struct timer timer; /* armed for the oldest pending request */
 	unsigned n_pending;
-	struct virtio_pending pending[VIRTIO_QUEUE_SIZE]; /* in the order taken, due_ns ascending */
+	struct virtio_pending pending[VIRTIO_QUEUE_SIZE]; /* due_ns ascending */
 	struct virtio_chain chain;                        /* of the request being carried out */
 	uint8_t bounce[BOUNCE_BYTES];
 };
@@ -221,7 +221,7 @@ static int take_available(struct virtio_blk *blk, uint64_t now_ns)
 	int n = virtio_queue_available(queue);
 
 	for (int i = 0; i < n; i++) {
-		struct virtio_pending *last = &blk->pending[blk->n_pending];
+		uint64_t due_ns = now_ns + blk->latency_ns + delay_ns(&blk->device.wiring.delay);
 		uint16_t head;
 		int err = virtio_queue_take(queue, &head);
 
@@ -229,8 +229,8 @@ static int take_available(struct virtio_blk *blk, uint64_t now_ns)
 			return err;
 		if (blk->n_pending == queue->state.size)
 			return -EPROTO;
-		*last = (struct virtio_pending){.due_ns = now_ns + blk->latency_ns, .head = head};
-		blk->n_pending++;
+		virtio_pending_insert(blk->pending, blk->n_pending++,
+				      (struct virtio_pending){.due_ns = due_ns, .head = head});
 	}
 	return n < 0 ? n : 0;
 }

@@ -62,6 +62,15 @@ struct virtio_device {
 void virtio_device_init(struct virtio_device *device, const struct virtio_type *type,
 			const struct virtio_wiring *wiring, uint64_t features);
 
+/* Adds a request to n that are pending, behind those that are due no later. */
+static inline void virtio_pending_insert(struct virtio_pending *pending, unsigned n,
+					 struct virtio_pending request)
+{
+	for (; n && pending[n - 1].due_ns > request.due_ns; n--)
+		pending[n] = pending[n - 1];
+	pending[n] = request;
+}
+
 /* Flushes a queue and raises the interrupt if the driver wants it. Returns 0 or a negative errno.
  */
 int virtio_device_flush(struct virtio_device *device, struct virtio_queue *queue);

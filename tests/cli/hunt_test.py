@@ -1,0 +1,145 @@
+"""reprise hunt: what it finds, keeps, tells and leaves alone."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree
+from pathlib import Path
+
+from harness import TOOL, Directory, done, dump_events, ok, reprise, require_kernel, same
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "flaky"))
+
+from corpus import find  # pylint: disable=wrong-import-position
+
+
+def hunt(*arguments, **options):
+    return reprise("hunt", *arguments, **options)
+
+
+def test_race():
+    """A data race: found, kept, replayed, made again from its seed."""
+    command = find("counter").build(".")
+    result = hunt("--chaos=preempt", "--seed", 1, "--runs", 500, "--json", "race.json", "--junit",
+                  "race.xml", "-o", "race.rpz", "--", *command)
+    if not ok(result.returncode == 1, "a data race is found", result.returncode, result.stderr.decode()):
+        return
+    told = json.loads(Path("race.json").read_text())
+    failure = told["failures"][0]
+    same((told["failed"] >= 1, told["seed"], told["chaos"], failure["kind"], failure["exit_status"]),
+         (True, 1, "preempt", "exit", 1), "--json")
+    same(failure["recording"], "race.rpz", "names the recording")
+    ok(re.search(r"counted \d+ of 800", failure["output"]), "and has the output", failure)
+    suite = xml.etree.ElementTree.parse("race.xml").getroot().find("testsuite")
+    same((suite.get("tests"), suite.get("failures")), ("1", "1"), "--junit")
+    ok("counted" in suite.find("testcase/failure").text, "with the output",
+       Path("race.xml").read_text())
+    for part in (b"reprise gdb", b"run it again: reprise hunt --seed"):
+        ok(part in result.stderr, f"what to do next: {part.decode()}", result.stderr.decode())
+    os.rename(command[0], "moved")
+    replay = reprise("replay", "-q", "race.rpz")
+    same((replay.returncode, replay.stdout.decode()), (1, failure["output"]), "it replays")
+    os.rename("moved", command[0])
+    again = shlex.split(failure["again"])
+    again[2:2] = ["-o", "again.rpz"]
+    result = reprise(*again[1:])
+    same(result.returncode, 1, "the command that it names fails too", )
+    ok(dump_events("race.rpz") == dump_events("again.rpz"), "event for event in the same way")
+    os.unlink("again.rpz")
+
+
+def test_nothing():
+    result = hunt("--runs", 3, "--json", "none.json", "--junit", "none.xml", "--", "true")
+    same(result.returncode, 0, "a command that never fails")
+    told = json.loads(Path("none.json").read_text())
+    same((told["runs"], told["failed"], told["failures"]), (3, 0, []), "was run as often as asked for")
+    suite = xml.etree.ElementTree.parse("none.xml").getroot().find("testsuite")
+    same((suite.get("tests"), suite.get("failures")), ("1", "0"), "passes as JUnit")
+    same([name for name in os.listdir() if "rpz" in name or "part" in name], ["race.rpz"],
+         "leaves no recording")
+
+
+def kinds(*arguments):
+    result = hunt("-q", "--keep-going", "--json", "kinds.json", "-o", "kind.rpz", *arguments)
+    told = json.loads(Path("kinds.json").read_text())
+    for failure in told["failures"]:
+        ok(os.path.exists(failure["recording"]), f"{failure['what']}: recorded", failure)
+        os.unlink(failure["recording"])
+    ok(result.returncode == 1, "exit status", result)
+    return sorted((failure["kind"], failure["what"]) for failure in told["failures"])
+
+
+def test_kinds():
+    script = 'set -- $(od -An -N1 -tu1 /dev/urandom); exit $(($1 % 2 + 3))'
+    same(kinds("--seed", 1, "--runs", 10, "--", "sh", "-c", script),
+         [("exit", "exit status 3"), ("exit", "exit status 4")], "--keep-going collects by status")
+    same(kinds("--runs", 1, "--timeout", "3s", "--", "sleep", "1000"),
+         [("timeout", "timeout: it did not end within 3 s of its time")], "--timeout")
+    same(kinds("--runs", 1, "--fail-if", "^wr[o]ng", "--", "echo", "so\nwrong here"),
+         [("output", "output: wrong here")], "--fail-if")
+    same(kinds("--runs", 1, "--", "sh", "-c", "kill -SEGV $$"),
+         [("signal", "signal 11 (SIGSEGV)")], "a signal")
+
+
+def test_seeds():
+    hunt("-q", "--seed", 10, "--shard", "2/3", "--runs", 2, "-k", "--json", "s.json", "-o", "s.rpz",
+         "--", "cat", "/proc/sys/kernel/random/uuid", "/none")
+    told = json.loads(Path("s.json").read_text())
+    same((told["seed"], told["seed_step"], told["failures"][0]["seed"]), (11, 3, 11), "--shard")
+    os.unlink("s.rpz")
+
+
+def test_input():
+    Path("in").write_bytes(b"from a file\n")
+    with open("in", "rb") as stdin:
+        result = hunt("--runs", 2, "-k", "--json", "-", "-o", "in.rpz", "--", "sh", "-c", "cat; exit 9",
+                      stdin=stdin)
+    told = json.loads(result.stdout)
+    same([(failure["times"], failure["output"]) for failure in told["failures"]],
+         [(2, "from a file\n")], "each run reads standard input anew")
+    os.unlink("in.rpz")
+
+
+def test_interrupt():
+    with subprocess.Popen([TOOL, "hunt", "--", "true"], stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as process:
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    ok(b"hunting with seed" in line and b"0 failed" in rest, "^C: the summary", line, rest)
+    same(process.returncode, 130, "and the status says so")
+    ok(not list(Path(".").glob(".reprise*")), "and nothing stays behind", os.listdir())
+
+
+def test_refusals():
+    for arguments, text in ((["--shard", "3/2"], "--shard: '3/2' is not I/N"),
+                            (["--chaos=luck"], "'luck' is not one of preempt,atomics"),
+                            (["--fail-if", "("], "--fail-if: "),
+                            (["--time", "soon"], "'soon' is not a time"),
+                            (["--jobs", "0"], "--jobs: 0 is out of range")):
+        result = hunt(*arguments, "--", "true")
+        ok(result.returncode == 2 and text in result.stderr.decode() and
+           result.stderr.count(b"\n") == 1, f"refused: {' '.join(arguments)}", result)
+    result = hunt("--", "./no-such-command")
+    ok(result.returncode == 127 and b"command not found" in result.stderr, "no such command", result)
+
+
+def main():
+    require_kernel()
+    with Directory() as directory:
+        os.chdir(directory)
+        test_race()
+        test_nothing()
+        test_kinds()
+        test_seeds()
+        test_input()
+        test_interrupt()
+        test_refusals()
+    done()
+
+
+main()

@@ -1,0 +1,108 @@
+"""How long each program of the corpus takes to fail: repeated on the host, hunted, hunted with chaos.
+
+Usage: measure.py [-n REPETITIONS] [-t SECONDS] [-o JSON] [--only NAME,…] [--ways host,hunt,chaos] REPRISE
+
+Prints the rows of the table in docs/hunt.md. A repetition that finds nothing within -t counts as that
+long; the medians are over all repetitions.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from corpus import CASES, GUEST_TIMEOUT, HOST_TIMEOUT
+
+
+def on_host(case, command, folder, limit):
+    """Plain repetition, one run after the other."""
+    begin = time.monotonic()
+    runs = 0
+    while time.monotonic() - begin < limit:
+        runs += 1
+        with open(case.input_path(folder), "rb") as stdin:
+            try:
+                result = subprocess.run(command, stdin=stdin, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, cwd=folder, timeout=HOST_TIMEOUT,
+                                        check=False)
+                failed = result.returncode != 0
+            except subprocess.TimeoutExpired:
+                failed = True
+        if failed:
+            return True, runs, time.monotonic() - begin
+    return False, runs, time.monotonic() - begin
+
+
+def hunted(tool, case, command, folder, limit, options):
+    summary = Path(folder) / "summary.json"
+    recording = Path(folder) / "found.rpz"
+    with open(case.input_path(folder), "rb") as stdin:
+        result = subprocess.run([tool, "hunt", "-q", "--time", str(limit), "--timeout",
+                                 str(GUEST_TIMEOUT), "--json", summary, "-o", recording, *options, "--",
+                                 *command], stdin=stdin, capture_output=True, cwd=folder, check=False)
+    if result.returncode not in (0, 1):
+        raise RuntimeError(f"{case.name}: {result.returncode}: {result.stderr.decode()}")
+    told = json.loads(summary.read_text())
+    recording.unlink(missing_ok=True)
+    for failure in told["failures"]:
+        if failure["kind"] not in case.ends:
+            raise RuntimeError(f"{case.name}: failed in another way: {failure}")
+    return result.returncode == 1, told["runs"], told["ms"] / 1000
+
+
+def measure(tool, case, folder, way, repetitions, limit):
+    command = case.build(folder)
+    found, runs, seconds = [], [], []
+    for _ in range(repetitions):
+        if way == "host":
+            result = on_host(case, command, folder, limit)
+        else:
+            result = hunted(tool, case, command, folder, limit,
+                            ["--chaos"] if way == "chaos" else [])
+        found.append(result[0])
+        runs.append(result[1])
+        seconds.append(result[2])
+    return {"found": sum(found), "repetitions": repetitions, "runs": statistics.median(runs),
+            "seconds": statistics.median(seconds)}
+
+
+def cell(result):
+    if not result:
+        return "–"
+    if not result["found"]:
+        return f"never (0 of {result['repetitions']}; {result['runs']:.0f} runs each)"
+    share = "" if result["found"] == result["repetitions"] else \
+        f" ({result['found']} of {result['repetitions']})"
+    return f"{result['runs']:.0f} runs, {result['seconds']:.1f} s{share}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tool")
+    parser.add_argument("-n", type=int, default=20)
+    parser.add_argument("-t", type=int, default=30)
+    parser.add_argument("-o", default="flaky.json")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--ways", default="host,hunt,chaos")
+    options = parser.parse_args()
+    tool = os.path.abspath(options.tool)
+    os.environ.setdefault("XDG_CACHE_HOME", str(Path(tool).parents[1] / "cache"))
+    results = {}
+    for case in CASES:
+        if options.only and case.name not in options.only.split(","):
+            continue
+        results[case.name] = {}
+        for way in options.ways.split(","):
+            with tempfile.TemporaryDirectory(prefix="reprise-flaky-") as folder:
+                results[case.name][way] = measure(tool, case, folder, way, options.n, options.t)
+        row = [case.kind, f"`{case.source.name}`"]
+        row += [cell(results[case.name].get(way)) for way in ("host", "hunt", "chaos")]
+        print("| " + " | ".join(row) + " |", flush=True)
+        Path(options.o).write_text(json.dumps(results, indent=1))
+
+
+main()

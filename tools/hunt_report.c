@@ -1,0 +1,272 @@
+/* What a hunt has come to: its recordings, its progress, its end. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/hunt.h"
+#include "tools/hunt_files.h"
+#include "tools/message.h"
+#include "tools/progress.h"
+#include "tools/text.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* Where nobody looks at a line that is rewritten: one now and then. */
+#define LINE_INTERVAL_NS (30 * NS_PER_S)
+#define LIVE_INTERVAL_NS (NS_PER_S / 4)
+
+#define EXTENSION ".rpz"
+
+/* ---- taking outcomes in ---- */
+
+static bool is_same(const struct hunt_outcome *a, const struct hunt_outcome *b)
+{
+	return a->failure == b->failure && a->exit_status == b->exit_status &&
+	       !strcmp(a->what, b->what) && !strcmp(a->process, b->process) &&
+	       !strcmp(a->where, b->where);
+}
+
+static struct hunt_found *find_same(struct hunt *hunt, const struct hunt_outcome *outcome)
+{
+	for (unsigned i = 0; i < hunt->n_found; i++)
+		if (is_same(&hunt->found[i].outcome, outcome))
+			return &hunt->found[i];
+	return NULL;
+}
+
+/* The user's name for the first, with a number for the others; else one made of the seed. */
+static char *name_recording(const struct hunt *hunt, uint64_t seed)
+{
+	const char *given = hunt->values->guest.recording.output;
+	char *path;
+	int n;
+
+	if (!given) {
+		n = asprintf(&path, "hunt-%" PRIu64 EXTENSION, seed);
+		return n < 0 ? NULL : path;
+	}
+	size_t length = strlen(given), extension = strlen(EXTENSION);
+	bool has = length > extension && !strcmp(given + length - extension, EXTENSION);
+	if (!hunt->n_found)
+		n = asprintf(&path, "%s", given);
+	else
+		n = asprintf(&path, "%.*s-%u%s", (int)(has ? length - extension : length), given,
+			     hunt->n_found + 1, has ? EXTENSION : "");
+	return n < 0 ? NULL : path;
+}
+
+static void add_found(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)
+{
+	struct hunt_found *found =
+		reallocarray(hunt->found, hunt->n_found + 1, sizeof(*hunt->found));
+	char *name = name_recording(hunt, outcome->seed);
+
+	if (found)
+		hunt->found = found;
+	if (!found || !name || rename(path, name)) {
+		message("hunt: the recording cannot be named %s: %s", name ? name : "",
+			strerror(errno));
+		unlink(path);
+		free(name);
+		name = NULL;
+	}
+	if (found)
+		found[hunt->n_found++] = (struct hunt_found){
+			.outcome = *outcome,
+			.run = hunt->n_done,
+			.host_ns = hunt_now_ns() - hunt->started_ns,
+			.times = 1,
+			.path = name,
+		};
+}
+
+void hunt_report_take(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)
+{
+	hunt->n_done++;
+	if (outcome->failure == HUNT_BROKEN) {
+		hunt->n_broken++;
+		memcpy(hunt->broken, outcome->what, sizeof(hunt->broken));
+	}
+	if (outcome->failure == HUNT_PASSED || outcome->failure == HUNT_BROKEN) {
+		unlink(path);
+		return;
+	}
+	struct hunt_found *same = find_same(hunt, outcome);
+	/* Of runs that fail while the first one's end is awaited, one is enough. */
+	bool wanted = !same && (hunt->values->keep_going || !hunt->n_failed);
+	hunt->n_failed++;
+	if (same)
+		same->times++;
+	if (wanted)
+		add_found(hunt, outcome, path);
+	else
+		unlink(path);
+}
+
+/* ---- progress ---- */
+
+static double seconds(uint64_t ns)
+{
+	return (double)ns / (double)NS_PER_S;
+}
+
+void hunt_report_progress(struct hunt *hunt)
+{
+	static uint64_t shown_ns;
+	const bool live = isatty(STDERR_FILENO);
+	uint64_t now_ns = hunt_now_ns(), passed_ns = now_ns - hunt->started_ns;
+	char runs[TEXT_NUMBER_BYTES], failures[TEXT_NUMBER_BYTES];
+
+	if (hunt->values->guest.recording.quiet)
+		return;
+	if (now_ns - (shown_ns ? shown_ns : hunt->started_ns) <
+	    (live ? LIVE_INTERVAL_NS : LINE_INTERVAL_NS))
+		return;
+	shown_ns = now_ns;
+	text_count(runs, hunt->n_done);
+	text_count(failures, hunt->n_failed);
+	if (live)
+		progress_show("hunting: %s runs, %s failures, %.1f runs/s, %.0f s", runs, failures,
+			      (double)hunt->n_done / seconds(passed_ns), seconds(passed_ns));
+	else
+		message("hunting: %s runs, %s failures, %.1f runs/s, %.0f s", runs, failures,
+			(double)hunt->n_done / seconds(passed_ns), seconds(passed_ns));
+}
+
+/* ---- the command line of a run ---- */
+
+/* Options that say how long and how often, or where to put what: not part of a run. */
+static bool is_about_the_hunt(const char *argument, bool *ret_has_value)
+{
+	static const char *const names[] = {"--runs",  "--time", "--jobs",  "--seed",
+					    "--shard", "--json", "--junit", "--output",
+					    "-n",      "-t",     "-j",      "-o"};
+
+	*ret_has_value = false;
+	if (!strcmp(argument, "--keep-going") || !strcmp(argument, "-k"))
+		return true;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t n = strlen(names[i]);
+		if (strncmp(argument, names[i], n))
+			continue;
+		if (!argument[n])
+			*ret_has_value = true;
+		if (!argument[n] || argument[n] == '=' || n == 2)
+			return true;
+	}
+	return false;
+}
+
+static bool is_plain(const char *text)
+{
+	return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					   "0123456789-_=./,:+@%")];
+}
+
+/* As a shell reads it back. */
+static void put_word(FILE *out, const char *word)
+{
+	if (is_plain(word)) {
+		fprintf(out, " %s", word);
+		return;
+	}
+	fputs(" '", out);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+char *hunt_report_again(const struct hunt *hunt, uint64_t seed)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "reprise hunt --seed %" PRIu64 " --runs 1", seed);
+	for (char *const *at = hunt->arguments + 1; *at; at++) {
+		bool has_value;
+		if (!strcmp(*at, "--"))
+			break;
+		if (!is_about_the_hunt(*at, &has_value))
+			put_word(out, *at);
+		else if (has_value && at[1])
+			at++;
+	}
+	fputs(" --", out);
+	for (char *const *word = hunt->guest.argv; *word; word++)
+		put_word(out, *word);
+	return fclose(out) ? NULL : text;
+}
+
+/* ---- the end ---- */
+
+static void tell_tail(const char *tail)
+{
+	char copy[HUNT_TAIL_BYTES], *rest = copy, *line;
+
+	snprintf(copy, sizeof(copy), "%s", tail);
+	while ((line = strsep(&rest, "\r\n")))
+		if (*line)
+			message("  | %s", line);
+}
+
+static void tell_found(const struct hunt *hunt, const struct hunt_found *found)
+{
+	const struct hunt_outcome *outcome = &found->outcome;
+	char *again = hunt_report_again(hunt, outcome->seed);
+	bool crashed = outcome->failure == HUNT_SIGNAL && outcome->process[0];
+
+	message("run %" PRIu64 " failed after %.1f s (seed %" PRIu64 "): %s%s%s%s%s", found->run,
+		seconds(found->host_ns), outcome->seed, outcome->what, crashed ? " in " : "",
+		crashed ? outcome->process : "", outcome->where[0] ? ", " : "", outcome->where);
+	if (found->times > 1)
+		message("  it failed in this way %" PRIu64 " times", found->times);
+	tell_tail(outcome->tail);
+	if (found->path && crashed)
+		message("  debug it: reprise gdb --process %s %s", outcome->process, found->path);
+	else if (found->path)
+		message("  debug it: reprise gdb %s%s",
+			outcome->failure == HUNT_KERNEL ? "--at crash " : "", found->path);
+	if (again && hunt->guest.recording.config.clock == RECORDER_CLOCK_VIRTUAL)
+		message("  run it again: %s", again);
+	free(again);
+}
+
+static void tell_all(const struct hunt *hunt)
+{
+	double took = seconds(hunt->ended_ns - hunt->started_ns);
+
+	if (isatty(STDERR_FILENO))
+		progress_clear();
+	for (unsigned i = 0; i < hunt->n_found; i++)
+		tell_found(hunt, &hunt->found[i]);
+	if (!hunt->values->guest.recording.quiet)
+		message("%" PRIu64 " runs in %.1f s (%.1f a second), %" PRIu64 " failed",
+			hunt->n_done, took, took > 0 ? (double)hunt->n_done / took : 0,
+			hunt->n_failed);
+	if (hunt->n_broken)
+		message("hunt: %" PRIu64 " runs came to nothing, the last one: %s", hunt->n_broken,
+			hunt->broken);
+}
+
+int hunt_report_end(struct hunt *hunt)
+{
+	const struct hunt_options *values = hunt->values;
+	int status = STATUS_OK;
+
+	tell_all(hunt);
+	if (values->json)
+		status = hunt_files_write(hunt, values->json, hunt_files_json);
+	if (values->junit && !status)
+		status = hunt_files_write(hunt, values->junit, hunt_files_junit);
+	return status;
+}
