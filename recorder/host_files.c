@@ -49,6 +49,7 @@ struct identity {
 
 struct host_files {
 	char *root;     /* without a slash at its end: "" for the host's */
+	bool steady;
 	dev_t *devices; /* in the order in which they were met; the root's is the first */
 	unsigned n_devices;
 	char **denied;
@@ -239,6 +240,12 @@ static void settle(struct host_files *files, const struct node *node, struct sta
 				    .st_nlink = 2,
 				    .st_blksize = 4096};
 	st->st_ino ^= (ino_t)(device_number(files, st->st_dev) % DEVICES_MAX) << DEVICE_SHIFT;
+	if (files->steady && S_ISDIR(st->st_mode)) {
+		st->st_mtim = st->st_ctim = (struct timespec){0};
+		st->st_size = st->st_blksize;
+		st->st_blocks = 8;
+		st->st_nlink = 1; /* as where nobody has counted */
+	}
 	st->st_atim = st->st_mtim;
 }
 
@@ -597,6 +604,7 @@ int host_files_create(const struct host_files_config *config, struct host_files 
 
 	if (!files)
 		return -ENOMEM;
+	files->steady = config->steady;
 	int error = set_root(files, config->root);
 	if (!error)
 		error = set_denied(files, config);

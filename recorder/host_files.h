@@ -24,6 +24,9 @@ struct host_files_config {
 	const char *root;          /* "/", or the directory that is to be the guest's / */
 	const char *const *denied; /* absolute paths on the host, without links; may be NULL */
 	unsigned n_denied;
+	/* Directories have neither times nor sizes: files that come and go beside those that the
+	 * guest reads make no difference. */
+	bool steady;
 };
 
 /* Returns 0, -ENOMEM, or the errno of a root that is no directory that can be read. */

@@ -99,6 +99,7 @@ static int open_files(struct world *world, const struct recorder_config *config,
 		.root = config->files_root,
 		.denied = config->files_denied,
 		.n_denied = config->n_files_denied,
+		.steady = config->files_steady,
 	};
 	int error = config->files_root ? host_files_create(&files, &world->files) : 0;
 

@@ -185,6 +185,7 @@ static int hunt_command(struct hunt *hunt, char *const *argv)
 					guest_run_command_line(true));
 	if (status)
 		return status;
+	interrupt_install();
 	tell_start(hunt);
 	status = hunt_jobs(hunt);
 	int reported = hunt_report_end(hunt);

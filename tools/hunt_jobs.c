@@ -262,7 +262,6 @@ int hunt_jobs(struct hunt *hunt)
 
 	jobs.job = calloc(jobs.n, sizeof(*jobs.job));
 	jobs.poll_fd = calloc(jobs.n, sizeof(*jobs.poll_fd));
-	interrupt_install();
 	hunt->started_ns = hunt_now_ns();
 	if (jobs.job && jobs.poll_fd) {
 		make_runs(&jobs);

@@ -276,6 +276,7 @@ static void configure(const struct hunt *hunt, uint64_t seed, const char *path,
 	config->limit_ns = hunt->values->timeout_s.value * NS_PER_S;
 	config->image = hunt->image;
 	config->interrupted = NULL;
+	config->files_steady = true;
 	config->keep = judge;
 	config->keep_ctx = judgement;
 	/* Nobody waits for what runs write to be on the disk, or wants it there. */

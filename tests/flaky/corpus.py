@@ -28,7 +28,7 @@ class Case:
 
     def build(self, folder):
         """Puts the program into the folder. The command that runs it."""
-        folder = Path(folder)
+        folder = Path(folder).resolve()
         if self.source.suffix == ".c":
             target = folder / self.name
             subprocess.run(["cc", "-g", "-O0", "-pthread", "-w", "-o", target, self.source], check=True)

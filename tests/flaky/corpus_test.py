@@ -30,7 +30,7 @@ def test(case, folder):
     os.unlink(command[0])
     same = 0
     for _ in range(REPLAYS):
-        replay = subprocess.run([TOOL, "replay", "-q", "found.rpz"], stdin=subprocess.DEVNULL,
+        replay = subprocess.run([TOOL, "replay", "found.rpz"], stdin=subprocess.DEVNULL,
                                 capture_output=True, check=False)
         status = failure.get("exit_status", 0)
         same += replay.returncode == status and \
