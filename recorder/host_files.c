@@ -48,7 +48,7 @@ struct identity {
 };
 
 struct host_files {
-	char *root;     /* without a slash at its end: "" for the host's */
+	char *root; /* without a slash at its end: "" for the host's */
 	bool steady;
 	dev_t *devices; /* in the order in which they were met; the root's is the first */
 	unsigned n_devices;

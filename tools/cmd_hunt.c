@@ -191,9 +191,9 @@ static int hunt_command(struct hunt *hunt, char *const *argv)
 	int reported = hunt_report_end(hunt);
 	if (hunt->n_failed)
 		return STATUS_FOUND;
-	if (status || reported)
-		return status ? status : reported;
-	return *interrupt_flag() ? STATUS_SIGNAL_BASE + *interrupt_flag() : STATUS_OK;
+	if (*interrupt_flag()) /* whatever that broke off */
+		return STATUS_SIGNAL_BASE + *interrupt_flag();
+	return status ? status : reported;
 }
 
 static void finish(struct hunt *hunt)

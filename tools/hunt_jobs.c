@@ -183,7 +183,8 @@ static void take_outcome(struct jobs *jobs, struct job *job)
 	free_job(jobs, job);
 }
 
-/* What a run that was ended leaves: its recording, which for a moment has another name (bytes.c). */
+/* What a run that was ended leaves: its recording, which for a moment has another name (bytes.c).
+ */
 static void remove_files(const struct job *job)
 {
 	char *interim;

@@ -18,7 +18,7 @@ MISTAKES = [
     ([], 2, "a command is missing"),
     (["frobnicate"], 2, "'frobnicate' is not a command"),
     (["--frobnicate"], 2, "unknown option --frobnicate"),
-    (["hunt", "true"], 2, "not a command"),
+    (["hunt"], 2, "COMMAND… is missing"),
     (["record", "--frobnicate"], 2, "unknown option --frobnicate"),
     (["record", "operand"], 2, "unexpected argument 'operand'"),
     (["record", "--mem", "lots"], 2, "--mem: 'lots' is not a size"),

@@ -1,4 +1,5 @@
-/* A table is replaced in two steps, and for a moment there is none. Fails when a reader looks just then. */
+/* A table is replaced in two steps, and for a moment there is none. Fails when a reader looks just
+ * then. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
