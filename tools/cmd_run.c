@@ -23,7 +23,7 @@
 #include "vmm/cpu/system/system.h"
 #include "vmm/devices/channel.h"
 
-#define CONSOLE_TAIL_BYTES   2000 /* of the kernel's console, shown when the guest failed */
+#define CONSOLE_TAIL_BYTES 2000 /* of the kernel's console, shown when the guest failed */
 
 struct run_options {
 	struct guest_options guest;

@@ -21,6 +21,8 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+#define PLACE_BYTES 96 /* two and a word fit into an outcome's where */
+
 struct judgement {
 	const struct hunt *hunt;
 	int output_fd, console_fd;
@@ -189,7 +191,7 @@ static void print_frame(const Reprise__TraceFrame *frame, char *place, size_t n)
 /* The innermost frame, and the first in the program itself. */
 static void take_crash(const Reprise__CrashedProcess *crash, struct hunt_outcome *outcome)
 {
-	char inner[100], own[100];
+	char inner[PLACE_BYTES], own[PLACE_BYTES];
 
 	snprintf(outcome->process, sizeof(outcome->process), "%s", crash->name);
 	if (!crash->n_threads || !crash->threads[0]->n_frames)
