@@ -9,7 +9,7 @@ import subprocess
 from harness import TOOL, Directory, done, dump_events, ok, reprise, same
 from tiny_guest import tiny_guest
 
-COMMANDS = ["run", "record", "replay", "gdb", "serve", "symbols", "info", "dump",
+COMMANDS = ["run", "hunt", "record", "replay", "gdb", "serve", "symbols", "info", "dump",
             "check"]
 TEXT = b"Hello from a tiny guest.\r\n"
 
