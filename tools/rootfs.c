@@ -164,23 +164,24 @@ static int make_locked(const char *archive, const char *cache, const char *path,
 
 static int find_archive(const char *archive, const struct stat *st, bool tell, char **ret_path)
 {
-	char cache[PATH_MAX];
+	char cache[PATH_MAX], *path = NULL;
 	uint64_t key = 0;
 	int error = cache_directory(cache);
 
 	if (!error)
 		error = make_key(archive, st, &key);
-	if (!error && asprintf(ret_path, "%s/rootfs-%016" PRIx64, cache, key) < 0)
+	if (!error && asprintf(&path, "%s/rootfs-%016" PRIx64, cache, key) < 0)
 		error = -ENOMEM;
 	if (error) {
 		message("--rootfs %s: there is no cache to unpack it to: %s", archive,
 			strerror(-error));
 		return STATUS_FAILED;
 	}
-	int status =
-		access(*ret_path, F_OK) ? make_locked(archive, cache, *ret_path, tell) : STATUS_OK;
+	int status = access(path, F_OK) ? make_locked(archive, cache, path, tell) : STATUS_OK;
 	if (status)
-		free(*ret_path);
+		free(path);
+	else
+		*ret_path = path;
 	return status;
 }
 
