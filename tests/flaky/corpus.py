@@ -1,5 +1,6 @@
 """The corpus of unreliable programs: what each is, how it is built and run."""
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 # takes up to 16, and slow disks some more.
 HOST_TIMEOUT = 5
 GUEST_TIMEOUT = 60
+
+# Programs are the system's, with nothing in front of them that chooses versions.
+os.environ["PATH"] = "/usr/bin:/bin"
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 
