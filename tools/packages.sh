@@ -115,7 +115,12 @@ unpack_upstream()
 	into=$2
 	shift 2
 	(cd "$work" && { apt-get "$@" update || true; } && apt-get "$@" source --download-only "$name") >&2
-	tar -x -f "$work/${name}"_*.orig.tar.* -C "$work/new" --strip-components=1
+	for tarball in "$work/${name}"_*.orig.tar.*; do
+		case $tarball in
+		*.asc) ;;
+		*) tar -x -f "$tarball" -C "$work/new" --strip-components=1 ;;
+		esac
+	done
 	mkdir -p "$(dirname "$into")"
 	mv "$work/new" "$into"
 }
