@@ -12,12 +12,17 @@ extern const char *const engine_names[];
 /* The environment variable that names the engine that auto stands for; unset: what pays. */
 #define ENGINE_VARIABLE "REPRISE_ENGINE"
 
-/* For --engine's help: what this build has. */
 #ifdef REPRISE_KVM
-#define ENGINE_HELP "How guest code runs (this build: auto, kvm, jit, interp)"
+#define ENGINES_OF_BUILD "auto, kvm, jit, interp"
 #else
-#define ENGINE_HELP "How guest code runs (this build: jit, interp)"
+#define ENGINES_OF_BUILD "auto, jit, interp"
 #endif
+
+/* A struct option's members but .offset. */
+#define ENGINE_OPTION                                                                              \
+	.name = "engine", .kind = OPTION_CHOICE, .choices = engine_names,                          \
+	.argument = "auto|interp|kvm|jit",                                                         \
+	.help = "How guest code runs (this build: " ENGINES_OF_BUILD ")"
 
 /*
  * The engine that a value of --engine names, by its number. Reports one that this build or this

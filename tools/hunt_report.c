@@ -76,7 +76,7 @@ static void add_found(struct hunt *hunt, const struct hunt_outcome *outcome, con
 	if (found)
 		found[hunt->n_found++] = (struct hunt_found){
 			.outcome = *outcome,
-			.run = hunt->n_done,
+			.run = (outcome->seed - hunt->first_seed) / hunt->seed_step + 1,
 			.host_ns = hunt_now_ns() - hunt->started_ns,
 			.times = 1,
 			.path = name,

@@ -143,7 +143,8 @@ def test_terminal():
 
 
 def test_window_size():
-    script = "trap 'stty size' WINCH; echo ready; i=0; while [ $i -lt 400 ]; do sleep 0.05; i=$((i + 1)); done"
+    # wait ends when a signal comes that has a trap.
+    script = "trap 'stty size' WINCH; sleep 1000 & echo ready; wait; wait"
     pid, fd = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 111, 0, 0))

@@ -81,19 +81,15 @@ bool code_is_displaced(unsigned reg)
 
 /* ---- flags ---- */
 
-#define FLAGS_SLOT CONTEXT_SCRATCH(SCRATCH_FLAGS)
+/* An encoding's members for the slot of the guest's flags as its operand. */
+#define FLAGS_SLOT                                                                                 \
+	.has_modrm = true, .memory = true, .base = GPR_ZERO, .index = GPR_ZERO,                    \
+	.disp = (int32_t)CONTEXT_SCRATCH(SCRATCH_FLAGS)
 
 void code_save_flags(struct generator *g)
 {
 	static const uint8_t lahf_seto_al[] = {0x9f, 0x0f, 0x90, 0xc0};
-	struct encoding store = {.opcode = OP_STORE,
-				 .opsize = true,
-				 .has_modrm = true,
-				 .memory = true,
-				 .reg = RAX,
-				 .base = GPR_ZERO,
-				 .index = GPR_ZERO,
-				 .disp = (int32_t)FLAGS_SLOT};
+	struct encoding store = {.opcode = OP_STORE, .opsize = true, .reg = RAX, FLAGS_SLOT};
 
 	if (g->flags_saved)
 		return;
@@ -107,14 +103,7 @@ void code_save_flags(struct generator *g)
 void code_load_flags(struct generator *g)
 {
 	static const uint8_t add_al_sahf[] = {0x04, 0x7f, 0x9e};
-	struct encoding load = {.map = 1,
-				.opcode = 0xb7, /* movzx */
-				.has_modrm = true,
-				.memory = true,
-				.reg = RAX,
-				.base = GPR_ZERO,
-				.index = GPR_ZERO,
-				.disp = (int32_t)FLAGS_SLOT};
+	struct encoding load = {.map = 1, .opcode = 0xb7 /* movzx */, .reg = RAX, FLAGS_SLOT};
 
 	if (g->flags_live)
 		return;
@@ -129,14 +118,10 @@ void code_load_carry(struct generator *g)
 {
 	struct encoding bt = {.map = 1,
 			      .opcode = 0xba,
-			      .has_modrm = true,
-			      .memory = true,
 			      .reg = 4,
-			      .base = GPR_ZERO,
-			      .index = GPR_ZERO,
-			      .disp = (int32_t)FLAGS_SLOT,
+			      FLAGS_SLOT,
 			      .n_imm = 1,
-			      .imm = {8}}; /* AH's bit 0 */
+			      .imm = {8} /* AH's bit 0 */};
 
 	if (!g->flags_live)
 		emit_encoding(g->e, &bt);

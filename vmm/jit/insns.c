@@ -131,17 +131,11 @@ static bool push_is_possible(const struct insn *insn)
 	return is_gpr(operand) && operand->size == 8;
 }
 
-static bool branch_is_possible(const struct insn *insn, uint64_t linear)
+static bool target_is_possible(const struct insn *insn, uint64_t linear)
 {
 	const struct operand *operand = &insn->operand[0];
 
-	if (insn->n_operands && operand->kind == OPERAND_IMM &&
-	    insn->mnemonic != ZYDIS_MNEMONIC_RET)
-		return address_is_canonical(linear + insn->length + insn->imm);
-	if (insn->prefixes & PREFIX_OPSIZE)
-		return false;
-	if (insn->mnemonic == ZYDIS_MNEMONIC_RET)
-		return true;
+	(void)linear;
 	return operand->size == 8 && (operand->kind == OPERAND_REG || memory_possible(insn));
 }
 
@@ -168,7 +162,7 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_JMP:
 	case CLASS_CALL:
 	case CLASS_RET:
-		return branch_is_possible(insn, linear);
+		return branch_is_possible(insn, linear, target_is_possible);
 	case CLASS_SYSTEM:
 		return jit_system_is_possible(insn);
 	case CLASS_LOOP:

@@ -501,35 +501,13 @@ int kvm_engine_check(struct kvm_vm_error *ret_error)
 	return r;
 }
 
-const struct engine_ops kvm_engine_ops = {
-	.name = "kvm",
-	.create = kvm_create,
-	.destroy = kvm_destroy,
-	.run = kvm_run,
-	.flush = kvm_flush,
-	.set_breakpoints = kvm_set_breakpoints,
-	.uses = kvm_uses,
-	.failure = kvm_failure,
-};
+/* What engines that run code in KVM have in common. */
+#define KVM_OPS                                                                                    \
+	.destroy = kvm_destroy, .run = kvm_run, .flush = kvm_flush,                                \
+	.set_breakpoints = kvm_set_breakpoints, .uses = kvm_uses, .failure = kvm_failure
 
-const struct engine_ops kvm_small_engine_ops = {
-	.name = "kvm",
-	.create = kvm_small_create,
-	.destroy = kvm_destroy,
-	.run = kvm_run,
-	.flush = kvm_flush,
-	.set_breakpoints = kvm_set_breakpoints,
-	.uses = kvm_uses,
-	.failure = kvm_failure,
-};
+const struct engine_ops kvm_engine_ops = {.name = "kvm", .create = kvm_create, KVM_OPS};
 
-const struct engine_ops auto_engine_ops = {
-	.name = "auto",
-	.create = auto_create,
-	.destroy = kvm_destroy,
-	.run = kvm_run,
-	.flush = kvm_flush,
-	.set_breakpoints = kvm_set_breakpoints,
-	.uses = kvm_uses,
-	.failure = kvm_failure,
-};
+const struct engine_ops kvm_small_engine_ops = {.name = "kvm", .create = kvm_small_create, KVM_OPS};
+
+const struct engine_ops auto_engine_ops = {.name = "auto", .create = auto_create, KVM_OPS};

@@ -464,3 +464,14 @@ bool branch_falls_through(const struct plan *plan)
 	uint8_t cls = plan->insns[plan->n - 1].effect.cls;
 	return cls == CLASS_JCC || cls == CLASS_LOOP || cls == CLASS_STRING;
 }
+
+bool branch_is_possible(const struct insn *insn, uint64_t linear,
+			bool (*target_possible)(const struct insn *insn, uint64_t linear))
+{
+	if (insn->n_operands && insn->operand[0].kind == OPERAND_IMM &&
+	    insn->mnemonic != ZYDIS_MNEMONIC_RET)
+		return address_is_canonical(linear + insn->length + insn->imm);
+	if (insn->prefixes & PREFIX_OPSIZE)
+		return false;
+	return insn->mnemonic == ZYDIS_MNEMONIC_RET || target_possible(insn, linear);
+}

@@ -149,17 +149,10 @@ static bool stack_possible(const struct insn *insn, uint64_t linear)
 	       (operand->reg != R11 || operand->size == 8);
 }
 
-static bool branch_possible(const struct insn *insn, uint64_t linear)
+static bool target_possible(const struct insn *insn, uint64_t linear)
 {
 	const struct operand *operand = &insn->operand[0];
 
-	if (insn->n_operands && operand->kind == OPERAND_IMM &&
-	    insn->mnemonic != ZYDIS_MNEMONIC_RET)
-		return address_is_canonical(linear + insn->length + insn->imm);
-	if (insn->prefixes & PREFIX_OPSIZE)
-		return false;
-	if (insn->mnemonic == ZYDIS_MNEMONIC_RET)
-		return true;
 	return operand->kind == OPERAND_MEM ? lowering_mmu.possible(insn, linear)
 					    : operand->reg != RSP;
 }
@@ -190,7 +183,7 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_CALL:
 	case CLASS_RET:
 	case CLASS_LOOP:
-		return branch_possible(insn, linear);
+		return branch_is_possible(insn, linear, target_possible);
 	case CLASS_SYSTEM:
 	case CLASS_INTERP:
 		break;

@@ -194,6 +194,10 @@ bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mod
 /* Writes the block's code. */
 void generate_block(struct generator *g, const struct plan *plan);
 
+/* Whether the branch at linear can be translated. target_possible: whether an operand that holds
+ * its target can be. */
+bool branch_is_possible(const struct insn *insn, uint64_t linear,
+			bool (*target_possible)(const struct insn *insn, uint64_t linear));
 /* Writes the block's end: count, poll, branch (branch.c). */
 void branch_emit(struct generator *g);
 /* Whether the block goes on behind its last instruction: the next block follows at once, or a jump
