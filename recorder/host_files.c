@@ -1,214 +1,15 @@
-/*
- * Nodes stand in an array and are never freed while the guest runs: a node costs some 100 bytes,
- * and its number then names one path for good. They are found by parent and name in a tree of
- * tsearch.
- *
- * A denied path is kept from the guest by its place and by its inode, so that neither a second
- * mount nor a hard link leads to it.
- */
-#include "recorder/host_files.h"
-
-#include <dirent.h>
+/* What the guest is told of the host's tree, and the tree's life. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* What a guest has of its own, when its root is the host's. */
-static const char *const own_names[] = {"dev", "proc", "sys"};
+#include "recorder/host_files_parts.h"
 
 /* Where an inode number says of which file system it is. */
 #define DEVICE_SHIFT 48
 #define DEVICES_MAX  4096
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
-struct node {
-	uint64_t number, parent;
-	bool own;    /* seems empty */
-	bool denied; /* or below what is denied */
-	bool opened; /* as a file */
-	char name[];
-};
-
-struct handle {
-	bool used;
-	int fd; /* of a file; -1: a directory */
-	struct dirent **entries;
-	int n_entries;
-};
-
-/* Where denied paths lead, while they exist. */
-struct identity {
-	dev_t device;
-	ino_t inode;
-};
-
-struct host_files {
-	char *root; /* without a slash at its end: "" for the host's */
-	bool steady;
-	dev_t *devices; /* in the order in which they were met; the root's is the first */
-	unsigned n_devices;
-	char **denied;
-	struct identity *denied_identity;
-	unsigned n_denied, n_identities;
-	struct node **nodes; /* number - HOST_FILES_ROOT is the index */
-	size_t n_nodes, max_nodes;
-	void *by_name; /* tsearch tree of nodes */
-	struct handle *handles;
-	size_t n_handles;
-	char **opened; /* paths of sessions that have ended */
-	size_t n_opened;
-};
-
-/* ---- nodes and their paths ---- */
-
-static int compare_nodes(const void *left, const void *right)
-{
-	const struct node *a = left, *b = right;
-
-	if (a->parent != b->parent)
-		return a->parent < b->parent ? -1 : 1;
-	return strcmp(a->name, b->name);
-}
-
-static struct node *find_node(const struct host_files *files, uint64_t number)
-{
-	return number >= HOST_FILES_ROOT && number - HOST_FILES_ROOT < files->n_nodes
-		       ? files->nodes[number - HOST_FILES_ROOT]
-		       : NULL;
-}
-
-/* Writes the path in front of end, from its last name to its first. Returns its start or NULL. */
-static char *prepend_names(const struct host_files *files, const struct node *node, char *start,
-			   char *end)
-{
-	while (node->number != HOST_FILES_ROOT) {
-		size_t n = strlen(node->name);
-
-		if ((size_t)(end - start) < n + 1)
-			return NULL;
-		end -= n;
-		memcpy(end, node->name, n);
-		*--end = '/';
-		node = find_node(files, node->parent);
-	}
-	return end;
-}
-
-/* The node's path on the host. Returns 0 or -ENAMETOOLONG. */
-static int node_path(const struct host_files *files, const struct node *node, char path[PATH_MAX])
-{
-	char buffer[PATH_MAX], *end = buffer + sizeof(buffer) - 1;
-	size_t n_root = strlen(files->root);
-
-	*end = 0;
-	char *names = prepend_names(files, node, buffer, end);
-	if (!names || n_root + (size_t)(end - names) + 2 > PATH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(path, files->root, n_root);
-	memcpy(path + n_root, names, (size_t)(end - names) + 1);
-	if (!path[0])
-		memcpy(path, "/", 2);
-	return 0;
-}
-
-static int known_path(const struct host_files *files, uint64_t number, const struct node **ret_node,
-		      char path[PATH_MAX])
-{
-	const struct node *node = find_node(files, number);
-
-	if (!node)
-		return -ESTALE;
-	*ret_node = node;
-	return node_path(files, node, path);
-}
-
-/* As known_path(), of what may be read: -EACCES for what is denied. */
-static int allowed_path(const struct host_files *files, uint64_t number,
-			const struct node **ret_node, char path[PATH_MAX])
-{
-	int error = known_path(files, number, ret_node, path);
-
-	return !error && (*ret_node)->denied ? -EACCES : error;
-}
-
-static bool has_denied_path(const struct host_files *files, const char *path)
-{
-	for (unsigned i = 0; i < files->n_denied; i++)
-		if (!strcmp(files->denied[i], path))
-			return true;
-	return false;
-}
-
-static bool has_denied_identity(const struct host_files *files, const struct stat *st)
-{
-	for (unsigned i = 0; i < files->n_identities; i++)
-		if (files->denied_identity[i].device == st->st_dev &&
-		    files->denied_identity[i].inode == st->st_ino)
-			return true;
-	return false;
-}
-
-static bool is_own(const struct host_files *files, const struct node *parent, const char *name)
-{
-	if (files->root[0] || parent->number != HOST_FILES_ROOT)
-		return false;
-	for (size_t i = 0; i < LENGTH(own_names); i++)
-		if (!strcmp(own_names[i], name))
-			return true;
-	return false;
-}
-
-static struct node *new_node(struct host_files *files, uint64_t parent, const char *name)
-{
-	if (files->n_nodes == files->max_nodes) {
-		size_t max = files->max_nodes ? files->max_nodes * 2 : 256;
-		struct node **nodes = realloc(files->nodes, max * sizeof(struct node *));
-
-		if (!nodes)
-			return NULL;
-		files->nodes = nodes;
-		files->max_nodes = max;
-	}
-	struct node *node = calloc(1, sizeof(*node) + strlen(name) + 1);
-	if (!node)
-		return NULL;
-	node->number = HOST_FILES_ROOT + files->n_nodes;
-	node->parent = parent;
-	memcpy(node->name, name, strlen(name) + 1);
-	if (!tsearch(node, &files->by_name, compare_nodes)) {
-		free(node);
-		return NULL;
-	}
-	files->nodes[files->n_nodes++] = node;
-	return node;
-}
-
-/* The node of that name, made when it is not known. Its path and what is there are given. */
-static int enter_node(struct host_files *files, const struct node *parent, const char *name,
-		      const char *path, const struct stat *st, struct node **ret_node)
-{
-	_Alignas(struct node) char buffer[sizeof(struct node) + NAME_MAX + 1];
-	struct node *key = (struct node *)buffer;
-
-	if (strlen(name) > NAME_MAX)
-		return -ENAMETOOLONG;
-	key->parent = parent->number;
-	memcpy(key->name, name, strlen(name) + 1);
-	struct node **found = tfind(key, &files->by_name, compare_nodes);
-	struct node *node = found ? *found : new_node(files, parent->number, name);
-	if (!node)
-		return -ENOMEM;
-	node->own = is_own(files, parent, name);
-	node->denied =
-		parent->denied || has_denied_path(files, path) || has_denied_identity(files, st);
-	*ret_node = node;
-	return 0;
-}
 
 /* ---- what is there ---- */
 
@@ -263,7 +64,7 @@ int host_files_lookup(struct host_files *files, uint64_t parent, const char *nam
 	struct node *node;
 	char path[PATH_MAX];
 	struct stat st;
-	int error = known_path(files, parent, &from, path);
+	int error = host_node_known_path(files, parent, &from, path);
 
 	if (error)
 		return error;
@@ -282,7 +83,7 @@ int host_files_lookup(struct host_files *files, uint64_t parent, const char *nam
 	memcpy(path + n + 1, name, strlen(name) + 1);
 	if (lstat(path, &st))
 		return -errno;
-	error = enter_node(files, from, name, path, &st, &node);
+	error = host_node_enter(files, from, name, path, &st, &node);
 	if (error)
 		return error;
 	settle(files, node, &st);
@@ -295,7 +96,7 @@ int host_files_stat(struct host_files *files, uint64_t number, struct stat *ret_
 {
 	const struct node *node;
 	char path[PATH_MAX];
-	int error = known_path(files, number, &node, path);
+	int error = host_node_known_path(files, number, &node, path);
 
 	if (error)
 		return error;
@@ -310,7 +111,7 @@ ssize_t host_files_read_link(const struct host_files *files, uint64_t number, ch
 {
 	const struct node *node;
 	char path[PATH_MAX];
-	int error = allowed_path(files, number, &node, path);
+	int error = host_node_allowed_path(files, number, &node, path);
 
 	if (error)
 		return error;
@@ -322,221 +123,11 @@ int host_files_space(const struct host_files *files, uint64_t number, struct sta
 {
 	const struct node *node;
 	char path[PATH_MAX];
-	int error = known_path(files, number, &node, path);
+	int error = host_node_known_path(files, number, &node, path);
 
 	if (error)
 		return error;
 	return statvfs(path, ret_space) ? -errno : 0;
-}
-
-/* ---- handles ---- */
-
-static struct handle *find_handle(const struct host_files *files, uint64_t number)
-{
-	return number < files->n_handles && files->handles[number].used ? &files->handles[number]
-									: NULL;
-}
-
-/* The first number that is free. */
-static int new_handle(struct host_files *files, struct handle **ret_handle, uint64_t *ret_number)
-{
-	size_t i = 0;
-
-	while (i < files->n_handles && files->handles[i].used)
-		i++;
-	if (i == files->n_handles) {
-		size_t n = files->n_handles ? files->n_handles * 2 : 64;
-		struct handle *handles = realloc(files->handles, n * sizeof(*handles));
-
-		if (!handles)
-			return -ENOMEM;
-		memset(handles + files->n_handles, 0, (n - files->n_handles) * sizeof(*handles));
-		files->handles = handles;
-		files->n_handles = n;
-	}
-	files->handles[i] = (struct handle){.used = true, .fd = -1};
-	*ret_handle = &files->handles[i];
-	*ret_number = i;
-	return 0;
-}
-
-static void close_handle(struct handle *handle)
-{
-	if (handle->fd >= 0)
-		close(handle->fd);
-	for (int i = 0; i < handle->n_entries; i++)
-		free(handle->entries[i]);
-	free(handle->entries);
-	*handle = (struct handle){.fd = -1};
-}
-
-int host_files_close(struct host_files *files, uint64_t number)
-{
-	struct handle *handle = find_handle(files, number);
-
-	if (!handle)
-		return -EBADF;
-	close_handle(handle);
-	return 0;
-}
-
-/* A file that has become something else meanwhile must neither block nor do anything. */
-static int open_regular(const struct host_files *files, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !has_denied_identity(files, &st))
-		return fd;
-	close(fd);
-	return -EACCES;
-}
-
-int host_files_open(struct host_files *files, uint64_t number, uint64_t *ret_handle)
-{
-	const struct node *node;
-	struct handle *handle;
-	char path[PATH_MAX];
-	int error = allowed_path(files, number, &node, path);
-
-	if (error)
-		return error;
-	int fd = open_regular(files, path);
-	if (fd < 0)
-		return fd;
-	error = new_handle(files, &handle, ret_handle);
-	if (error) {
-		close(fd);
-		return error;
-	}
-	handle->fd = fd;
-	find_node(files, number)->opened = true;
-	return 0;
-}
-
-ssize_t host_files_read(const struct host_files *files, uint64_t number, uint64_t offset,
-			void *buffer, size_t n)
-{
-	const struct handle *handle = find_handle(files, number);
-	size_t done = 0;
-
-	if (!handle || handle->fd < 0)
-		return -EBADF;
-	if (offset > INT64_MAX - n)
-		return -EINVAL;
-	while (done < n) {
-		ssize_t got =
-			pread(handle->fd, (char *)buffer + done, n - done, (off_t)(offset + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (!got)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
-}
-
-static int compare_entries(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-/* Of a directory that seems empty. */
-static int only_dots(const struct dirent *entry)
-{
-	return !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
-}
-
-int host_files_open_directory(struct host_files *files, uint64_t number, uint64_t *ret_handle)
-{
-	const struct node *node;
-	struct handle *handle;
-	struct dirent **entries;
-	char path[PATH_MAX];
-	int error = allowed_path(files, number, &node, path);
-
-	if (error)
-		return error;
-	int n = scandir(path, &entries, node->own ? only_dots : NULL, compare_entries);
-	if (n < 0)
-		return -errno;
-	error = new_handle(files, &handle, ret_handle);
-	if (error) {
-		close_handle(&(struct handle){.fd = -1, .entries = entries, .n_entries = n});
-		return error;
-	}
-	handle->entries = entries;
-	handle->n_entries = n;
-	return 0;
-}
-
-int host_files_entry(const struct host_files *files, uint64_t number, uint64_t n,
-		     struct host_files_entry *ret_entry)
-{
-	const struct handle *handle = find_handle(files, number);
-
-	if (!handle || handle->fd >= 0)
-		return -EBADF;
-	if (n >= (uint64_t)handle->n_entries)
-		return -ENOENT;
-	const struct dirent *entry = handle->entries[n];
-	*ret_entry = (struct host_files_entry){
-		.name = entry->d_name, .inode = entry->d_ino, .type = entry->d_type};
-	return 0;
-}
-
-/* ---- what was opened ---- */
-
-static int add_opened(struct host_files *files, const struct node *node)
-{
-	char path[PATH_MAX];
-	int error = node_path(files, node, path);
-
-	if (error)
-		return error;
-	char **opened = realloc(files->opened, (files->n_opened + 1) * sizeof(char *));
-	if (!opened)
-		return -ENOMEM;
-	files->opened = opened;
-	opened[files->n_opened] = strdup(path);
-	return opened[files->n_opened++] ? 0 : -ENOMEM;
-}
-
-static int compare_strings(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Moves the names of opened nodes into the list. */
-static int gather_opened(struct host_files *files)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < files->n_nodes && !error; i++) {
-		if (files->nodes[i]->opened)
-			error = add_opened(files, files->nodes[i]);
-		files->nodes[i]->opened = false;
-	}
-	if (files->n_opened)
-		qsort(files->opened, files->n_opened, sizeof(char *), compare_strings);
-	return error;
-}
-
-int host_files_each_opened(const struct host_files *files, int (*fn)(void *ctx, const char *path),
-			   void *ctx)
-{
-	/* Gathering changes how the set is kept, not the set. */
-	int result = gather_opened((struct host_files *)files);
-
-	for (size_t i = 0; i < files->n_opened && !result; i++)
-		if (!i || strcmp(files->opened[i], files->opened[i - 1]))
-			result = fn(ctx, files->opened[i]);
-	return result;
 }
 
 /* ---- life ---- */
@@ -556,10 +147,10 @@ static void free_nodes(struct host_files *files, size_t keep)
 
 void host_files_reset(struct host_files *files)
 {
-	gather_opened(files);
+	host_files_gather_opened(files);
 	for (size_t i = 0; i < files->n_handles; i++)
 		if (files->handles[i].used)
-			close_handle(&files->handles[i]);
+			host_handle_close(&files->handles[i]);
 	free_nodes(files, 1);
 }
 
@@ -595,7 +186,7 @@ static int set_root(struct host_files *files, const char *root)
 	device_number(files, st.st_dev);
 	if (!files->root[1])
 		files->root[0] = 0;
-	return new_node(files, HOST_FILES_ROOT, "") ? 0 : -ENOMEM;
+	return host_node_new(files, HOST_FILES_ROOT, "") ? 0 : -ENOMEM;
 }
 
 int host_files_create(const struct host_files_config *config, struct host_files **ret_files)
@@ -622,7 +213,7 @@ void host_files_destroy(struct host_files *files)
 		return;
 	for (size_t i = 0; i < files->n_handles; i++)
 		if (files->handles[i].used)
-			close_handle(&files->handles[i]);
+			host_handle_close(&files->handles[i]);
 	free_nodes(files, 0);
 	for (unsigned i = 0; i < files->n_denied; i++)
 		free(files->denied[i]);

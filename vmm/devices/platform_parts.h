@@ -1,4 +1,4 @@
-/* The devices of a platform; for platform.c and platform_state.c only. */
+/* The devices of a platform; for platform*.c only. */
 #ifndef REPRISE_VMM_DEVICES_PLATFORM_PARTS_H
 #define REPRISE_VMM_DEVICES_PLATFORM_PARTS_H
 
