@@ -150,6 +150,7 @@ static void address_of_registers(struct generator *g, const struct insn *insn)
 			       .wide = true,
 			       .has_modrm = true,
 			       .memory = true,
+			       .guest = true,
 			       .reg = JIT_TEMP,
 			       .scale = insn->scale,
 			       .disp = (int32_t)insn->disp};

@@ -86,7 +86,7 @@ static void emit_memory(struct emitter *e, const struct encoding *c)
 	if (c->base == GPR_ZERO) {
 		emit8(e, (uint8_t)(reg | 4));
 		emit8(e, (uint8_t)(c->scale << 6 | index << 3 | 5));
-		emit32(e, (uint32_t)c->disp + (uint32_t)e->moved);
+		emit32(e, (uint32_t)c->disp + (c->guest ? 0 : (uint32_t)e->moved));
 		return;
 	}
 	unsigned base = c->base & 7;
@@ -170,6 +170,7 @@ void encoding_from_insn(const struct insn *insn, const uint8_t *bytes,
 		.has_modrm = insn->modrm_at != 0,
 		.has_opcode_reg = names_register_in_opcode(insn),
 		.memory = has_memory(insn),
+		.guest = true,
 		.base = insn->base == INSN_BASE_RIP ? GPR_ZERO : insn->base,
 		.index = insn->index,
 		.scale = insn->scale,

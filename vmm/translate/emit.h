@@ -14,7 +14,7 @@
 struct emitter {
 	uint8_t *base;   /* where the cache is mapped for writing */
 	uint64_t linear; /* where base runs */
-	int32_t moved;   /* added to absolute operands */
+	int32_t moved;   /* added to absolute operands in the run-time area */
 	uint32_t at;     /* offset of the next byte */
 	uint32_t end;    /* nothing is written from here on */
 	bool full;       /* something did not fit; what was written is of no use */
@@ -34,6 +34,7 @@ struct encoding {
 	bool has_modrm;
 	bool has_opcode_reg; /* rm is in the opcode */
 	bool memory;
+	bool guest;          /* the memory operand is the guest's, not in the run-time area */
 	uint8_t reg, rm;     /* register numbers, or opcode extensions */
 	uint8_t base, index; /* GPR_ZERO: none */
 	uint8_t scale;       /* shift count */
