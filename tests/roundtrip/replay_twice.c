@@ -3,8 +3,9 @@
  *
  *	replay_twice FILE CONSOLE STOPS SAVES SEED
  *
- * CONSOLE is written with the first stream's bytes; "-": it is not kept. Prints one line a
- *comparison, TAP without a plan. Exit status 0 when everything was equal.
+ * CONSOLE is written with the first stream's bytes; "-": it is not kept. Straight by interp, with
+ *saves by harness_engine(), seeks by jit. Prints one line a comparison, TAP without a plan. Exit
+ *status 0 when everything was equal.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "tests/roundtrip/harness.h"
 #include "tests/roundtrip/twice.h"
+#include "vmm/jit/jit.h"
 
 #define STOPS_MAX 1000
 
@@ -32,6 +34,7 @@ int main(int argc, char **argv)
 {
 	struct twice_request request = {.engine = &interp_engine_ops,
 					.second = harness_engine(),
+					.seeks = &jit_engine_ops,
 					.console_fd = -1,
 					.report = print};
 	bool same;

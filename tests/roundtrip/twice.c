@@ -11,7 +11,8 @@
 #include "tests/roundtrip/moves.h"
 
 #define TEXT_BYTES 512
-#define SEEN_MAX   4 /* stops whose whole state is kept, for seeks */
+#define SPREAD     4            /* stops before the end whose whole state is kept, for seeks */
+#define SEEN_MAX   (SPREAD + 1) /* … and the last count */
 #define MOVES      6
 
 struct stop {
@@ -135,13 +136,12 @@ static bool run_to(struct twice *twice, struct pass *pass, unsigned n, const cha
 		     replayer_error(pass->replayer)->text);
 }
 
-/* True for SEEN_MAX stops, or all there are, spread over those before the end: what is delivered at
- * the last count is behind the state that a seek to it finds. */
+/* True for SPREAD stops, or all there are, spread over those before the end. */
 static bool is_seen(const struct twice *twice, unsigned stop)
 {
 	unsigned n = twice->n_stops - 1;
 
-	return stop < n && (stop + 1) * SEEN_MAX / n > stop * SEEN_MAX / n;
+	return stop < n && (stop + 1) * SPREAD / n > stop * SPREAD / n;
 }
 
 static void take_stop(struct twice *twice, unsigned n, struct machine *machine)
@@ -151,6 +151,23 @@ static void take_stop(struct twice *twice, unsigned n, struct machine *machine)
 		seen_state_take(machine, &twice->seen[twice->n_seen++]);
 }
 
+/* The state that a seek to the last count finds: what is delivered there is behind it. Of a
+ * recording that was cut short it may not be reached. */
+static bool take_last_count(struct twice *twice, struct pass *pass)
+{
+	uint64_t end = twice->stop[twice->n_stops - 1].icount;
+	enum replay_status status;
+
+	if (!twice->whole)
+		return true;
+	status = replayer_run_until(pass->replayer, end);
+	if (status != REPLAY_AT_ICOUNT && status != REPLAY_AT_END)
+		return check(twice, false, "straight: the last count, %" PRIu64 ", is not reached",
+			     end);
+	seen_state_take(replayer_machine(pass->replayer), &twice->seen[twice->n_seen++]);
+	return true;
+}
+
 static void run_straight(struct twice *twice, struct console *console)
 {
 	struct pass pass = {.engine = twice->request->engine, .console = *console};
@@ -158,8 +175,13 @@ static void run_straight(struct twice *twice, struct console *console)
 
 	if (!open_pass(twice, &pass))
 		return;
-	for (i = 0; i < twice->n_stops && run_to(twice, &pass, i, "straight"); i++)
+	for (i = 0; i < twice->n_stops; i++) {
+		if (i + 1 == twice->n_stops && !take_last_count(twice, &pass))
+			break;
+		if (!run_to(twice, &pass, i, "straight"))
+			break;
 		take_stop(twice, i, replayer_machine(pass.replayer));
+	}
 	check(twice,
 	      i == twice->n_stops && (replayer_digests_checked(pass.replayer) > 0 || !twice->whole),
 	      "straight: %u stops, %" PRIu64 " instructions, %" PRIu64 " recorded digests", i,
@@ -230,7 +252,7 @@ static void run_again(struct twice *twice, struct console *console)
 {
 	struct moves moves = {
 		.path = twice->request->path,
-		.engine = twice->request->engine,
+		.engine = twice->request->seeks ? twice->request->seeks : twice->request->engine,
 		.seen = twice->seen,
 		.n_seen = twice->n_seen,
 		.n_moves = MOVES,

@@ -16,6 +16,7 @@ struct twice_request {
 	const char *path;
 	const struct engine_ops *engine;
 	const struct engine_ops *second; /* of the replay with saves; NULL: the same */
+	const struct engine_ops *seeks;  /* of the seeks; NULL: the first */
 	unsigned n_stops, n_saves;       /* besides the end; n_saves <= n_stops, both at least 1 */
 	uint64_t seed;
 	int console_fd; /* where the first stream's bytes go; -1: nowhere */
