@@ -171,10 +171,16 @@ static void leave(struct jit_engine *jit, struct cpu *cpu)
 	mmu_select(cpu); /* AC may have changed */
 }
 
-/* To a branch's target; which is not even fetched when the budget is used up. */
-static bool goes_on(const struct runtime_context *runtime)
+/* On to a branch's target; which is not even fetched when the budget is used up, and not looked for
+ * where no translation can begin. */
+static bool goes_on(struct jit_engine *jit, struct cpu *cpu)
 {
-	return runtime->exit == RUNTIME_EXIT_LINK && (int64_t)runtime->count < 0;
+	const struct runtime_context *runtime = translator_context(jit->translator);
+
+	if (runtime->exit != RUNTIME_EXIT_LINK || (int64_t)runtime->count >= 0)
+		return false;
+	cpu->rip = translator_target(jit->translator);
+	return !jit_step_is_due(jit->stepper, cpu) && translator_continue(jit->translator, cpu);
 }
 
 static bool same_kernel(const struct shared_kernel *a, const struct shared_kernel *b)
@@ -223,6 +229,8 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	void (*code)(void) = (void (*)(void))(uintptr_t)translator_enter_address(jit->translator);
 	uint64_t before = machine->icount;
 
+	if (jit_step_is_due(jit->stepper, cpu))
+		return false;
 	select_table(jit, cpu);
 	uint64_t entry = translator_find(jit->translator, cpu);
 	if (!entry)
@@ -230,7 +238,7 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	enter(jit, cpu, entry, until);
 	do
 		code();
-	while (goes_on(runtime) && translator_continue(jit->translator, cpu));
+	while (goes_on(jit, cpu));
 	if (runtime->exit == RUNTIME_EXIT_LINK)
 		cpu->rip = translator_target(jit->translator);
 	leave(jit, cpu);
@@ -296,6 +304,24 @@ static bool step_is_possible(const struct cpu *cpu, const struct run_control *co
 	       !memory_is_watched(machine->memory);
 }
 
+/*
+ * RF alone changes nothing while no breakpoint is enabled. Dropped as the next instruction begins,
+ * it lets what was left in the middle of a repeat go on here (interp does the same).
+ */
+static void drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
+			     const struct run_control *control)
+{
+	const struct machine *machine = cpu->machine;
+
+	if ((cpu->rflags_rest & (FLAG_TF | FLAG_RF)) != FLAG_RF || (cpu->dr7 & 0xff) ||
+	    cpu->pending_db || jit->n_breakpoints || memory_is_watched(machine->memory) ||
+	    cpu->activity != ACTIVITY_RUNNING || machine->icount >= control->until_icount ||
+	    machine->crossing.n_answers || window_is_open(cpu, control))
+		return;
+	cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
+	cpu_update_mode(cpu);
+}
+
 /* How many instructions interp is to run after a slice. */
 static uint64_t steps_after(uint64_t exit)
 {
@@ -340,11 +366,14 @@ static enum engine_exit jit_run(struct engine *engine, const struct run_control 
 	jit->context->window = FLAG_VIF | FLAG_VIP | (control->interrupt_window ? FLAG_IF : 0);
 	cpu_update_mode(cpu); /* another vCPU may have run in between */
 	for (;;) {
+		drop_resume_flag(jit, cpu, control);
 		uint64_t steps = single ? 1 : steps_untranslated(cpu), exit;
 		if (!single && slice_is_possible(jit, cpu, control)) {
 			steps = run_slice(jit, cpu, control->until_icount, &exit)
 					? steps_after(exit)
 					: COLD_STEP;
+			if (steps == COLD_STEP && jit_step_is_due(jit->stepper, cpu))
+				steps = 1;
 			if (steps == 1 && machine->icount < control->until_icount)
 				steps = step(jit, cpu, control->until_icount);
 			if (!steps)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/cpu/interp/ops.h"
+#include "vmm/jit/code.h"
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 
@@ -13,6 +14,7 @@
 struct decoded {
 	uint32_t mode; /* UINT32_MAX: nothing */
 	uint8_t bytes[INSN_MAX_BYTES];
+	bool alone; /* the jit's writer does not write it */
 	struct insn insn;
 };
 
@@ -34,34 +36,65 @@ void jit_stepper_destroy(struct jit_stepper *stepper)
 	free(stepper);
 }
 
-/* The bytes at RIP, if their page is known to be fetched from; NULL otherwise. */
-static const uint8_t *fetched(const struct cpu *cpu)
+/* Whether the page of RIP is known to be fetched from; or, if now is set, has been made so. */
+static bool is_fetched(struct cpu *cpu, bool now)
 {
-	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, cpu->rip);
+	uint64_t gpa;
+
+	if (tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK))
+		return true;
+	if (!now || !address_is_canonical(cpu->rip))
+		return false;
+	bool found = mmu_translate(cpu, cpu->rip, ACCESS_EXEC, PRIVILEGE_CURRENT, &gpa);
+	cpu->stop = CPU_STOP_NONE;
+	return found && tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK);
+}
+
+/* The bytes at RIP; NULL when they are not fetched, or may reach into the next page. */
+static const uint8_t *fetch(struct cpu *cpu, bool now)
+{
 	uint32_t offset = cpu->rip % PAGE_BYTES;
 
-	if (entry->tag != (cpu->rip & PAGE_MASK) || offset > PAGE_BYTES - INSN_MAX_BYTES)
+	if (offset > PAGE_BYTES - INSN_MAX_BYTES || !is_fetched(cpu, now))
 		return NULL;
-	const uint8_t *page = memory_page(cpu->machine->memory, entry->gpa);
+	const uint8_t *page =
+		memory_page(cpu->machine->memory, tlb_exec_slot(cpu->tlb, cpu->rip)->gpa);
 	return page ? page + offset : NULL;
 }
 
-static const struct insn *decode(struct jit_stepper *stepper, const struct cpu *cpu)
+static bool is_alone(const struct insn *insn, uint64_t linear)
+{
+	static const struct host_flags none;
+	struct planned planned = {.insn = *insn};
+
+	classify(insn, &none, &planned.effect);
+	return !jit_possible(&planned, linear);
+}
+
+static const struct decoded *decode(struct jit_stepper *stepper, struct cpu *cpu, bool now)
 {
 	struct decoded *decoded = &stepper->decoded[(cpu->rip ^ cpu->rip >> 10) % DECODED];
-	const uint8_t *bytes = fetched(cpu);
+	const uint8_t *bytes = fetch(cpu, now);
 
 	if (!bytes)
 		return NULL;
 	if (decoded->mode == cpu->mode && !memcmp(decoded->bytes, bytes, decoded->insn.length))
-		return &decoded->insn;
+		return decoded;
 	decoded->mode = UINT32_MAX;
 	if (insn_decode(bytes, INSN_MAX_BYTES, cpu->mode & MODE_CODE_MASK, &decoded->insn) !=
 	    INSN_OK)
 		return NULL;
 	memcpy(decoded->bytes, bytes, INSN_MAX_BYTES);
 	decoded->mode = cpu->mode;
-	return &decoded->insn;
+	decoded->alone = is_alone(&decoded->insn, cpu->rip);
+	return decoded;
+}
+
+bool jit_step_is_due(struct jit_stepper *stepper, struct cpu *cpu)
+{
+	const struct decoded *decoded = decode(stepper, cpu, false);
+
+	return decoded && decoded->alone;
 }
 
 /* Checks that are not the exec function's own are interp's. */
@@ -132,12 +165,12 @@ static void end_shadow(struct cpu *cpu, uint8_t shadow)
 uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until)
 {
 	uint8_t shadow = cpu->shadow;
-
 	struct machine *machine = cpu->machine;
-	const struct insn *insn = decode(stepper, cpu);
+	const struct decoded *decoded = decode(stepper, cpu, true);
 
-	if (!insn)
+	if (!decoded)
 		return 1;
+	const struct insn *insn = &decoded->insn;
 	if (insn->prefixes & (PREFIX_REP | PREFIX_REPNE))
 		return shadow == SHADOW_NONE ? run_repeat(cpu, insn, until) : 1;
 	if (!is_plain(cpu, insn, insn_row(insn->mnemonic)))

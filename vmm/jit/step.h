@@ -10,6 +10,9 @@ struct jit_stepper;
 struct jit_stepper *jit_stepper_create(void);
 void jit_stepper_destroy(struct jit_stepper *stepper);
 
+/* Whether no translation can begin at RIP: jit_step() is for what stands there. */
+bool jit_step_is_due(struct jit_stepper *stepper, struct cpu *cpu);
+
 /*
  * Runs the instruction at RIP, or delivers the fault that it raises: one step; or many, up to
  * until, of one that repeats. Only while translated code may run (translator_may_run()). Returns 0;
