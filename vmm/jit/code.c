@@ -212,9 +212,8 @@ _Static_assert(sizeof(struct tlb_entry) == 16, "as indexed below");
 
 #define ENTRY_SHIFT 4
 
-void code_translate(struct generator *g, bool write, unsigned size, bool aligned)
+void code_find_entry(struct generator *g, bool write, unsigned size)
 {
-	static const uint8_t test_r11b_15[] = {0x41, 0xf6, 0xc3, 0x0f};
 	struct emitter *e = g->e;
 	uint32_t retry = e->at;
 	uint32_t array = write ? JIT_CONTEXT(tlb_write) : JIT_CONTEXT(tlb_read);
@@ -226,9 +225,21 @@ void code_translate(struct generator *g, bool write, unsigned size, bool aligned
 	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	code_immediate(e, ALU_CMP, JIT_TEMP, (int32_t)(PAGE_BYTES - size), true);
 	defer(g, write ? DEFERRED_WRITE : DEFERRED_READ, emit_jump_if(e, CC_A), retry);
-	if (aligned) {
-		code_bytes(e, test_r11b_15, sizeof(test_r11b_15));
-		code_defer_slow(g, emit_jump_if(e, CC_NZ));
-	}
+}
+
+void code_add_host(struct emitter *e)
+{
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, host), true);
+}
+
+void code_translate(struct generator *g, bool write, unsigned size, bool aligned)
+{
+	static const uint8_t test_r11b_15[] = {0x41, 0xf6, 0xc3, 0x0f};
+
+	code_find_entry(g, write, size);
+	if (aligned) {
+		code_bytes(g->e, test_r11b_15, sizeof(test_r11b_15));
+		code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
+	}
+	code_add_host(g->e);
 }

@@ -59,6 +59,11 @@ void code_stack_address(struct generator *g, unsigned reg, int32_t disp);
  * instruction. Takes JIT_TEMP2. aligned: to the size, or likewise.
  */
 void code_translate(struct generator *g, bool write, unsigned size, bool aligned);
+/* The first steps of that: JIT_TEMP holds the offset in the page, and JIT_TEMP2 points to the
+ * entry that serves size bytes there. */
+void code_find_entry(struct generator *g, bool write, unsigned size);
+/* The last: adds where the page is. */
+void code_add_host(struct emitter *e);
 /* A branch at patch leaves the block in front of the instruction. */
 void code_defer_slow(struct generator *g, uint32_t patch);
 
@@ -69,6 +74,10 @@ bool jit_possible(const struct planned *planned, uint64_t linear);
  * the present one is to be written alone. */
 unsigned jit_write_row(struct generator *g, unsigned n);
 void jit_write_insn(struct generator *g, const struct planned *planned);
+bool jit_string_is_possible(const struct insn *insn);
+void jit_write_string(struct generator *g, const struct insn *insn);
+/* At its block's end. */
+void jit_write_repeat(struct generator *g, const struct insn *insn);
 bool jit_system_is_possible(const struct insn *insn);
 void jit_write_system(struct generator *g, const struct insn *insn);
 void jit_write_end(struct generator *g);

@@ -201,6 +201,8 @@ static void write_branch(struct generator *g)
 		write_conditional(g);
 	else if (last->effect.cls == CLASS_RET)
 		write_return(g);
+	else if (last->effect.cls == CLASS_STRING)
+		jit_write_repeat(g, &last->insn);
 	else if (last->insn.operand[0].kind == OPERAND_IMM)
 		write_direct(g, call);
 	else

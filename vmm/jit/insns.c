@@ -165,8 +165,9 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 		return branch_is_possible(insn, linear, target_is_possible);
 	case CLASS_SYSTEM:
 		return jit_system_is_possible(insn);
-	case CLASS_LOOP:
 	case CLASS_STRING:
+		return jit_string_is_possible(insn);
+	case CLASS_LOOP:
 	case CLASS_X87:
 	case CLASS_INTERP:
 		break;
@@ -601,6 +602,9 @@ void jit_write_insn(struct generator *g, const struct planned *planned)
 		break;
 	case CLASS_TSC:
 		emit_tsc(g, planned);
+		break;
+	case CLASS_STRING:
+		jit_write_string(g, &planned->insn);
 		break;
 	case CLASS_SYSTEM:
 		jit_write_system(g, &planned->insn);
