@@ -50,6 +50,9 @@ struct jit_engine {
 	struct jit_stepper *stepper;
 	unsigned n_breakpoints;
 	struct shared_kernel kernel; /* in SHARED_TABLE */
+	uint64_t top_gpa;            /* of the top-level table that was looked at last */
+	const uint8_t *top;          /* and where it is in the host */
+	bool selected;               /* fill() has had the mmu look at AC in this slice */
 	uint8_t *area;               /* where the run-time area runs */
 	uint64_t steps;
 	struct engine_use in_jit, in_interp;
@@ -99,11 +102,12 @@ static void on_protect(void *ctx, uint64_t gpa)
 
 /* ---- what translated code asks for ---- */
 
-static uint64_t fill(const struct jit_engine *jit, uint64_t linear, enum access_kind kind)
+static uint64_t fill(struct jit_engine *jit, uint64_t linear, enum access_kind kind)
 {
 	struct cpu *cpu = machine_current(jit->engine.machine);
 
 	mmu_select(cpu); /* AC may have changed */
+	jit->selected = true;
 	return mmu_fill_plain(cpu, linear, kind);
 }
 
@@ -168,7 +172,6 @@ static void leave(struct jit_engine *jit, struct cpu *cpu)
 	runtime->rflags =
 		unpack_flags(runtime->scratch[SCRATCH_FLAGS]) | (cpu->rflags_rest & FLAG_DF);
 	translator_leave(jit->translator, cpu);
-	mmu_select(cpu); /* AC may have changed */
 }
 
 /* On to a branch's target; which is not even fetched when the budget is used up, and not looked for
@@ -188,16 +191,28 @@ static bool same_kernel(const struct shared_kernel *a, const struct shared_kerne
 	return a->entry == b->entry && a->cr0 == b->cr0 && a->cr4 == b->cr4 && a->efer == b->efer;
 }
 
-/* The kernel whose code at MMU_HIGH and above is next. False: it is not to be shared. */
-static bool find_kernel(const struct cpu *cpu, struct shared_kernel *ret_kernel)
+/* The top-level table; NULL when it is not in RAM. */
+static const uint8_t *find_top(struct jit_engine *jit, const struct cpu *cpu)
 {
-	uint64_t top = cpu->cr3 & PAGE_MASK & ((UINT64_C(1) << GPA_BITS) - 1);
-	const uint8_t *page = memory_page(cpu->machine->memory, top);
+	uint64_t gpa = cpu->cr3 & PAGE_MASK & ((UINT64_C(1) << GPA_BITS) - 1);
+
+	if (!jit->top || jit->top_gpa != gpa) {
+		jit->top = memory_page(cpu->machine->memory, gpa);
+		jit->top_gpa = gpa;
+	}
+	return jit->top;
+}
+
+/* The kernel whose code at MMU_HIGH and above is next. False: it is not to be shared. */
+static bool find_kernel(struct jit_engine *jit, const struct cpu *cpu,
+			struct shared_kernel *ret_kernel)
+{
+	const uint8_t *top = find_top(jit, cpu);
 	uint64_t entry;
 
-	if (!page || cpu->rip < MMU_HIGH)
+	if (!top || cpu->rip < MMU_HIGH)
 		return false;
-	memcpy(&entry, page + PAGE_BYTES - sizeof(entry), sizeof(entry));
+	memcpy(&entry, top + PAGE_BYTES - sizeof(entry), sizeof(entry));
 	*ret_kernel =
 		(struct shared_kernel){entry & ~(uint64_t)PTE_D, cpu->cr0, cpu->cr4, cpu->efer};
 	return (entry & (PTE_P | PTE_A)) == (PTE_P | PTE_A);
@@ -209,7 +224,7 @@ static void select_table(struct jit_engine *jit, const struct cpu *cpu)
 	unsigned space = mmu_selected_space(jit->engine.machine->mmu);
 	struct shared_kernel kernel;
 
-	if (cpu->cpl != 0 || !find_kernel(cpu, &kernel)) {
+	if (cpu->cpl != 0 || !find_kernel(jit, cpu, &kernel)) {
 		translator_select_space(jit->translator, table_of(space, cpu->cpl == 0));
 		return;
 	}
@@ -220,6 +235,16 @@ static void select_table(struct jit_engine *jit, const struct cpu *cpu)
 	translator_select_shared(jit->translator, SHARED_TABLE, MMU_HIGH);
 }
 
+/* Where translated code is entered; 0: interp or a single step is next. */
+static uint64_t find(struct jit_engine *jit, struct cpu *cpu)
+{
+	uint64_t entry = translator_noted(jit->translator, cpu);
+
+	if (entry || jit_step_is_due(jit->stepper, cpu))
+		return entry;
+	return translator_find(jit->translator, cpu);
+}
+
 /* Runs translated code until it leaves for good. Returns false when there is none at RIP;
  * *ret_exit: enum runtime_exit. */
 static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, uint64_t *ret_exit)
@@ -227,21 +252,22 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	struct machine *machine = jit->engine.machine;
 	const struct runtime_context *runtime = translator_context(jit->translator);
 	void (*code)(void) = (void (*)(void))(uintptr_t)translator_enter_address(jit->translator);
-	uint64_t before = machine->icount;
+	uint64_t before = machine->icount, flags = cpu->rflags_rest;
 
-	if (jit_step_is_due(jit->stepper, cpu))
-		return false;
 	select_table(jit, cpu);
-	uint64_t entry = translator_find(jit->translator, cpu);
+	uint64_t entry = find(jit, cpu);
 	if (!entry)
 		return false;
 	enter(jit, cpu, entry, until);
+	jit->selected = false;
 	do
 		code();
 	while (goes_on(jit, cpu));
 	if (runtime->exit == RUNTIME_EXIT_LINK)
 		cpu->rip = translator_target(jit->translator);
 	leave(jit, cpu);
+	if (jit->selected || ((cpu->rflags_rest ^ flags) & FLAG_AC))
+		mmu_select(cpu);
 	*ret_exit = runtime->exit;
 	jit->in_jit.entries++;
 	jit->in_jit.instructions += machine->icount - before;
@@ -313,7 +339,7 @@ static void drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
 {
 	const struct machine *machine = cpu->machine;
 
-	if ((cpu->rflags_rest & (FLAG_TF | FLAG_RF)) != FLAG_RF || (cpu->dr7 & 0xff) ||
+	if (!(cpu->rflags_rest & FLAG_RF) || (cpu->rflags_rest & FLAG_TF) || (cpu->dr7 & 0xff) ||
 	    cpu->pending_db || jit->n_breakpoints || memory_is_watched(machine->memory) ||
 	    cpu->activity != ACTIVITY_RUNNING || machine->icount >= control->until_icount ||
 	    machine->crossing.n_answers || window_is_open(cpu, control))

@@ -12,11 +12,15 @@
 
 /* What an instruction is depends on its bytes and mode alone. */
 struct decoded {
-	uint32_t mode; /* UINT32_MAX: nothing */
-	uint8_t bytes[INSN_MAX_BYTES];
+	uint64_t gpa;        /* of its first byte; NOWHERE: nothing */
+	const uint8_t *code; /* where that is in the host */
+	uint32_t mode;
 	bool alone; /* the jit's writer does not write it */
+	uint8_t bytes[INSN_MAX_BYTES];
 	struct insn insn;
 };
+
+#define NOWHERE UINT64_MAX
 
 struct jit_stepper {
 	struct decoded decoded[DECODED];
@@ -27,7 +31,7 @@ struct jit_stepper *jit_stepper_create(void)
 	struct jit_stepper *stepper = calloc(1, sizeof(*stepper));
 
 	for (unsigned i = 0; stepper && i < DECODED; i++)
-		stepper->decoded[i].mode = UINT32_MAX;
+		stepper->decoded[i].gpa = NOWHERE;
 	return stepper;
 }
 
@@ -50,16 +54,30 @@ static bool is_fetched(struct cpu *cpu, bool now)
 	return found && tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK);
 }
 
-/* The bytes at RIP; NULL when they are not fetched, or may reach into the next page. */
-static const uint8_t *fetch(struct cpu *cpu, bool now)
+/* Where the instruction at RIP is; NOWHERE when it is not fetched, or may reach into the next page. */
+static uint64_t fetch(struct cpu *cpu, bool now)
 {
 	uint32_t offset = cpu->rip % PAGE_BYTES;
 
 	if (offset > PAGE_BYTES - INSN_MAX_BYTES || !is_fetched(cpu, now))
-		return NULL;
-	const uint8_t *page =
-		memory_page(cpu->machine->memory, tlb_exec_slot(cpu->tlb, cpu->rip)->gpa);
-	return page ? page + offset : NULL;
+		return NOWHERE;
+	return tlb_exec_slot(cpu->tlb, cpu->rip)->gpa + offset;
+}
+
+static uint64_t load(const uint8_t *bytes)
+{
+	uint64_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return value;
+}
+
+/* memcmp() for an instruction's bytes, of which INSN_MAX_BYTES are there. */
+static bool same_bytes(const uint8_t *a, const uint8_t *b, unsigned n)
+{
+	if (n <= 8)
+		return (load(a) ^ load(b)) << (64 - 8 * n) == 0;
+	return load(a) == load(b) && load(a + n - 8) == load(b + n - 8);
 }
 
 static bool is_alone(const struct insn *insn, uint64_t linear)
@@ -71,23 +89,35 @@ static bool is_alone(const struct insn *insn, uint64_t linear)
 	return !jit_possible(&planned, linear);
 }
 
+static bool decode_anew(struct decoded *decoded, const struct cpu *cpu, uint64_t gpa)
+{
+	const uint8_t *page = memory_page(cpu->machine->memory, gpa);
+
+	decoded->gpa = NOWHERE;
+	if (!page)
+		return false;
+	decoded->code = page + gpa % PAGE_BYTES;
+	if (insn_decode(decoded->code, INSN_MAX_BYTES, cpu->mode & MODE_CODE_MASK,
+			&decoded->insn) != INSN_OK)
+		return false;
+	memcpy(decoded->bytes, decoded->code, INSN_MAX_BYTES);
+	decoded->gpa = gpa;
+	decoded->mode = cpu->mode;
+	decoded->alone = is_alone(&decoded->insn, cpu->rip);
+	return true;
+}
+
 static const struct decoded *decode(struct jit_stepper *stepper, struct cpu *cpu, bool now)
 {
 	struct decoded *decoded = &stepper->decoded[(cpu->rip ^ cpu->rip >> 10) % DECODED];
-	const uint8_t *bytes = fetch(cpu, now);
+	uint64_t gpa = fetch(cpu, now);
 
-	if (!bytes)
+	if (gpa == NOWHERE)
 		return NULL;
-	if (decoded->mode == cpu->mode && !memcmp(decoded->bytes, bytes, decoded->insn.length))
+	if (decoded->gpa == gpa && decoded->mode == cpu->mode &&
+	    same_bytes(decoded->bytes, decoded->code, decoded->insn.length))
 		return decoded;
-	decoded->mode = UINT32_MAX;
-	if (insn_decode(bytes, INSN_MAX_BYTES, cpu->mode & MODE_CODE_MASK, &decoded->insn) !=
-	    INSN_OK)
-		return NULL;
-	memcpy(decoded->bytes, bytes, INSN_MAX_BYTES);
-	decoded->mode = cpu->mode;
-	decoded->alone = is_alone(&decoded->insn, cpu->rip);
-	return decoded;
+	return decode_anew(decoded, cpu, gpa) ? decoded : NULL;
 }
 
 bool jit_step_is_due(struct jit_stepper *stepper, struct cpu *cpu)

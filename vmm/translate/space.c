@@ -304,6 +304,14 @@ void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code)
 	table->code[index] = code;
 }
 
+uint64_t spaces_noted(const struct spaces *spaces, uint64_t rip)
+{
+	const struct runtime_space *table = spaces->tables[spaces->selected];
+	uint32_t index = rip % RUNTIME_LOOKUP_ENTRIES;
+
+	return table->minus_rip[index] == -rip ? table->code[index] : 0;
+}
+
 /* ---- links ---- */
 
 uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip)

@@ -42,6 +42,9 @@ bool spaces_link_is_set(const struct spaces *spaces, uint32_t link);
 /* In the selected space: indirect branches to rip lead to a linear address of code. */
 void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code);
 
+/* Where they lead; 0: nowhere that is known, or the look-up would miss. */
+uint64_t spaces_noted(const struct spaces *spaces, uint64_t rip);
+
 /* A new link to rip, or UINT32_MAX when there are no more. */
 uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip);
 /* What a new link leads to in spaces where it has not been set: its exit. To be told before another

@@ -323,15 +323,31 @@ static void warm_page(struct translator *t, uint32_t index)
 	warm_lookups(t, gpa_page, translation->linear, translation->mode);
 }
 
+/* What was noted holds in one mode. */
+static void keep_mode(struct translator *t, const struct cpu *cpu)
+{
+	uint32_t mode = translate_mode(t, cpu);
+
+	if (mode == t->noted_mode[t->selected])
+		return;
+	spaces_drop(t->spaces, t->selected);
+	t->noted_mode[t->selected] = mode;
+}
+
+uint64_t translator_noted(struct translator *t, const struct cpu *cpu)
+{
+	/* Thunks are for translated code alone. */
+	if (t->writer->thunks || t->cache->overfull || !translator_may_run(t, cpu))
+		return 0;
+	keep_mode(t, cpu);
+	return spaces_noted(t->spaces, cpu->rip);
+}
+
 uint64_t translator_find(struct translator *t, struct cpu *cpu)
 {
 	if (!translator_may_run(t, cpu))
 		return 0;
-	/* What was noted holds in one mode. */
-	if (translate_mode(t, cpu) != t->noted_mode[t->selected]) {
-		spaces_drop(t->spaces, t->selected);
-		t->noted_mode[t->selected] = translate_mode(t, cpu);
-	}
+	keep_mode(t, cpu);
 	uint32_t index = find(t, cpu, false);
 	if (index == NONE)
 		return 0;

@@ -83,6 +83,10 @@ bool translator_may_run(const struct translator *translator, const struct cpu *c
  */
 uint64_t translator_find(struct translator *translator, struct cpu *cpu);
 
+/* Likewise, but nothing is fetched or made: what indirect branches to cpu's RIP would find. For
+ * writers without thunks. */
+uint64_t translator_noted(struct translator *translator, const struct cpu *cpu);
+
 /* Translated code that was entered with count < budget leaves with count < budget + this: at most
  * RUNTIME_POLL_BOUND. */
 uint32_t translator_poll_bound(const struct translator *translator);
