@@ -255,7 +255,9 @@ static void put_outside(struct writer *w)
 		PUT(w, "\x0f\xc7\xf0"); /* rdrand eax */
 		break;
 	case 4:
-		put(w, (uint8_t[]){any(w, 2) ? 0xfa : 0xfb}, 1); /* cli, sti */
+		put(w, (uint8_t[]){any(w, 3) ? 0xfb : 0xfa}, 1); /* sti, cli */
+		if (any(w, 2))                                   /* nop, cld, ret: in the shadow */
+			put(w, (uint8_t[]){"\x90\xfc\xc3"[any(w, 3)]}, 1);
 		break;
 	case 5:
 		PUT(w, "\xcd\x50");

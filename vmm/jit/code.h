@@ -80,6 +80,10 @@ void jit_write_string(struct generator *g, const struct insn *insn);
 void jit_write_repeat(struct generator *g, const struct insn *insn);
 bool jit_system_is_possible(const struct insn *insn);
 void jit_write_system(struct generator *g, const struct insn *insn);
+void jit_write_cld(struct generator *g);
+/* As code_address() and code_translate() for a bit string, of which a register says the bit: such
+ * that the instruction finds the bit from JIT_TEMP on. */
+void jit_translate_bits(struct generator *g, const struct insn *insn, bool write);
 void jit_write_end(struct generator *g);
 void jit_write_next(struct generator *g);
 void jit_jump_link(struct emitter *e, uint32_t link);

@@ -95,7 +95,6 @@ static bool copy_is_possible(const struct planned *planned)
 	const struct insn *insn = &planned->insn;
 
 	switch (insn->mnemonic) {
-	case ZYDIS_MNEMONIC_CLD:
 	case ZYDIS_MNEMONIC_STD:
 		return false;
 	case ZYDIS_MNEMONIC_DIV:
@@ -109,8 +108,7 @@ static bool copy_is_possible(const struct planned *planned)
 	/* What is put right afterwards tests an operand that must still be there. */
 	if (planned->effect.rule == RULE_SCAN && count_displaced(insn) > 1)
 		return false;
-	return memory_possible(insn) && !is_bit_string(planned) &&
-	       count_displaced(insn) <= (memory_operand(insn) ? 1u : 2u);
+	return memory_possible(insn) && count_displaced(insn) <= (memory_operand(insn) ? 1u : 2u);
 }
 
 static bool lea_is_possible(const struct insn *insn)
@@ -316,7 +314,9 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 	struct homes homes = find_homes(insn);
 	struct planned moved = move_home(planned, &homes);
 
-	if (memory_operand(insn))
+	if (is_bit_string(planned))
+		jit_translate_bits(g, insn, writes_memory(insn));
+	else if (memory_operand(insn))
 		translate_operand(g, insn);
 	prepare_flags(g, &planned->effect);
 	load_homes(g, insn, &homes);
@@ -583,7 +583,9 @@ void jit_write_insn(struct generator *g, const struct planned *planned)
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
-		if (planned->effect.rule == RULE_DIVIDE)
+		if (planned->insn.mnemonic == ZYDIS_MNEMONIC_CLD)
+			jit_write_cld(g);
+		else if (planned->effect.rule == RULE_DIVIDE)
 			emit_division(g, planned);
 		else
 			emit_copy(g, planned);

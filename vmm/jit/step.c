@@ -54,7 +54,8 @@ static bool is_fetched(struct cpu *cpu, bool now)
 	return found && tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK);
 }
 
-/* Where the instruction at RIP is; NOWHERE when it is not fetched, or may reach into the next page. */
+/* Where the instruction at RIP is; NOWHERE when it is not fetched, or may reach into the next page.
+ */
 static uint64_t fetch(struct cpu *cpu, bool now)
 {
 	uint32_t offset = cpu->rip % PAGE_BYTES;

@@ -74,13 +74,47 @@ static void test_if(struct emitter *e)
 	emit_encoding(e, &c);
 }
 
-/* A shadow that would follow is interp's affair. */
+/* Nothing can stop in front of the next instruction: so nobody sees the shadow that it runs in. */
+static bool next_follows_for_sure(const struct generator *g)
+{
+	const struct planned *next = &g->plan->insns[g->at + 1];
+
+	if (g->at + 1 >= g->plan->n)
+		return false;
+	switch ((enum insn_class)next->effect.cls) {
+	case CLASS_NOTHING:
+	case CLASS_LEA:
+		return true;
+	case CLASS_COPY:
+		return !next->effect.can_fault;
+	default:
+		return false;
+	}
+}
+
+/* With a shadow that can be seen it is not for translated code, nor while somebody waits for IF. */
 static void emit_sti(struct generator *g)
 {
 	code_lose_flags(g);
 	load_cpu(g);
-	test_if(g->e);
-	code_defer_slow(g, emit_jump_if(g->e, CC_Z));
+	if (!next_follows_for_sure(g)) {
+		test_if(g->e);
+		code_defer_slow(g, emit_jump_if(g->e, CC_Z));
+		return;
+	}
+	emit_load(g->e, JIT_TEMP2, JIT_CONTEXT(window));
+	code_immediate(g->e, ALU_AND, JIT_TEMP2, FLAG_IF, false);
+	code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
+	change_flags(g->e, ALU_OR, FLAG_IF);
+}
+
+/* ---- DF, which no code here reads ---- */
+
+void jit_write_cld(struct generator *g)
+{
+	code_lose_flags(g);
+	load_cpu(g);
+	change_flags(g->e, ALU_AND, ~FLAG_DF);
 }
 
 /* ---- PUSHF, POPF ---- */
