@@ -318,8 +318,9 @@ static void print_engines(const struct log_reader *reader)
 
 		print_label("engine");
 		text_print_escaped(stdout, use->name);
-		printf(", %s instructions in %s", text_count(a, use->instructions),
-		       text_seconds(b, use->ns));
+		printf(", %s instructions", text_count(a, use->instructions));
+		if (use->ns)
+			printf(" in %s", text_seconds(b, use->ns));
 		printf(", entered %s times", text_count(a, use->entries));
 		if (use->unexpected)
 			printf(", %s unexpected exits", text_count(a, use->unexpected));

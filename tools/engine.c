@@ -26,10 +26,10 @@ static const struct available available[] = {
 	{.name = "interp", .ops = &interp_engine_ops},
 	{.name = "jit", .ops = &jit_engine_ops},
 #ifdef REPRISE_KVM
-	{.name = "auto", .ops = &auto_engine_ops, .instead = &interp_engine_ops, .needs_kvm = true},
+	{.name = "auto", .ops = &auto_engine_ops, .instead = &jit_or_interp_engine_ops, .needs_kvm = true},
 	{.name = "kvm", .ops = &kvm_engine_ops, .needs_kvm = true},
 #else
-	{.name = "auto", .ops = &interp_engine_ops},
+	{.name = "auto", .ops = &jit_or_interp_engine_ops},
 #endif
 };
 
@@ -91,8 +91,9 @@ void engine_print_uses(const struct engine_use *uses, unsigned n)
 		entries[TEXT_NUMBER_BYTES];
 
 	for (unsigned i = 0; i < n; i++)
-		message("engine %s: %s instructions in %s, entered %s times%s", uses[i].name,
-			text_count(instructions, uses[i].instructions),
-			text_seconds(seconds, uses[i].ns), text_count(entries, uses[i].entries),
+		message("engine %s: %s instructions%s%s, entered %s times%s", uses[i].name,
+			text_count(instructions, uses[i].instructions), uses[i].ns ? " in " : "",
+			uses[i].ns ? text_seconds(seconds, uses[i].ns) : "",
+			text_count(entries, uses[i].entries),
 			uses[i].unexpected ? ", with unexpected exits" : "");
 }

@@ -26,7 +26,7 @@ extern const char *const engine_names[];
 
 /*
  * The engine that a value of --engine names, by its number. Reports one that this build or this
- * host has not, and returns NULL. auto without KVM is interp; a line says so unless quiet.
+ * host has not, and returns NULL. auto without KVM is jit; a line says so unless quiet.
  */
 const struct engine_ops *engine_choose(const char *command, unsigned number, bool quiet);
 

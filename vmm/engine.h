@@ -30,9 +30,10 @@ struct run_control {
 	bool interrupt_window;
 	bool nmi_window;
 	bool skip_breakpoint; /* a breakpoint on the very first instruction does not count */
-	/* For engines inside engines: by mmu space, whether to stop where a kernel returns to user
-	 * code. NULL: nowhere. Engines may ignore it. */
+	/* For engines inside engines: by mmu space, whether to stop where user code is next (at a
+	 * return of a kernel, mostly). NULL: nowhere. */
 	const bool *user_stop;
+	bool skip_user; /* user code that is the very first instruction does not count */
 };
 
 /* What a part of an engine has done so far, for reports. */
@@ -40,7 +41,7 @@ struct engine_use {
 	const char *name;
 	uint64_t instructions;
 	uint64_t entries;    /* times it was entered */
-	uint64_t ns;         /* host time in it; 0: not measured */
+	uint64_t ns;         /* host time in it and in parts whose own is 0; 0: not measured */
 	uint64_t unexpected; /* what should not have happened, and did no harm */
 };
 

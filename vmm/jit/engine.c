@@ -300,7 +300,7 @@ static enum engine_exit run_interp(struct jit_engine *jit, const struct run_cont
 	uint64_t before = machine->icount;
 
 	inner.skip_breakpoint &= first;
-	inner.user_stop = NULL;
+	inner.skip_user &= first;
 	if (inner.until_icount - before > steps)
 		inner.until_icount = before + steps;
 	enum engine_exit exit = jit->interp->ops->run(jit->interp, &inner);
@@ -380,6 +380,32 @@ static void give_signal_stack(void)
 		given = !sigaltstack(&stack, NULL);
 }
 
+/* User code that whoever contains this engine wants to run itself. What changes CPL to 3 is carried
+ * out between slices. */
+static bool is_others(const struct cpu *cpu, const struct run_control *control)
+{
+	return control->user_stop && cpu->cpl == 3 &&
+	       control->user_stop[mmu_selected_space(cpu->machine->mmu)];
+}
+
+/* A slice, a single instruction, or nothing. Returns how many steps are interp's next. */
+static uint64_t advance(struct jit_engine *jit, struct cpu *cpu, const struct run_control *control)
+{
+	const struct machine *machine = jit->engine.machine;
+	uint64_t steps = steps_untranslated(cpu), until = control->until_icount, exit;
+
+	if (slice_is_possible(jit, cpu, control)) {
+		steps = 1;
+		if (!is_others(cpu, control))
+			steps = run_slice(jit, cpu, until, &exit) ? steps_after(exit) : COLD_STEP;
+		if (steps == COLD_STEP && jit_step_is_due(jit->stepper, cpu))
+			steps = 1;
+	} else if (!step_is_possible(cpu, control)) {
+		return steps;
+	}
+	return steps == 1 && machine->icount < until ? step(jit, cpu, until) : steps;
+}
+
 static enum engine_exit jit_run(struct engine *engine, const struct run_control *control)
 {
 	struct jit_engine *jit = (struct jit_engine *)engine;
@@ -392,24 +418,17 @@ static enum engine_exit jit_run(struct engine *engine, const struct run_control 
 	jit->context->window = FLAG_VIF | FLAG_VIP | (control->interrupt_window ? FLAG_IF : 0);
 	cpu_update_mode(cpu); /* another vCPU may have run in between */
 	for (;;) {
-		drop_resume_flag(jit, cpu, control);
-		uint64_t steps = single ? 1 : steps_untranslated(cpu), exit;
-		if (!single && slice_is_possible(jit, cpu, control)) {
-			steps = run_slice(jit, cpu, control->until_icount, &exit)
-					? steps_after(exit)
-					: COLD_STEP;
-			if (steps == COLD_STEP && jit_step_is_due(jit->stepper, cpu))
-				steps = 1;
-			if (steps == 1 && machine->icount < control->until_icount)
-				steps = step(jit, cpu, control->until_icount);
-			if (!steps)
-				continue;
-		} else if (!single && step_is_possible(cpu, control)) {
-			steps = step(jit, cpu, control->until_icount);
-			if (!steps)
-				continue;
-		}
+		bool start = machine->icount == first;
+		uint64_t steps = 1;
+		/* Interp stops there. */
+		bool stop = is_others(cpu, control) && !(start && control->skip_user);
+		if (!stop)
+			drop_resume_flag(jit, cpu, control);
+		if (!single && !stop)
+			steps = advance(jit, cpu, control);
 		single = false;
+		if (!steps)
+			continue;
 		enum engine_exit end = run_interp(jit, control, machine->icount == first, steps);
 		if (end != ENGINE_LIMIT || machine->icount >= control->until_icount)
 			return end;
@@ -565,4 +584,17 @@ const struct engine_ops jit_engine_ops = {
 	.flush = jit_flush,
 	.set_breakpoints = jit_set_breakpoints,
 	.uses = jit_uses,
+};
+
+static int jit_or_interp_create(struct machine *machine, struct engine **ret_engine)
+{
+	if (!jit_create(machine, ret_engine))
+		return 0;
+	return engine_create(&interp_engine_ops, machine, ret_engine);
+}
+
+/* The engine that is made has functions of its own. */
+const struct engine_ops jit_or_interp_engine_ops = {
+	.name = "auto",
+	.create = jit_or_interp_create,
 };

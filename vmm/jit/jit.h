@@ -17,6 +17,9 @@
 /* Creation fails with -EEXIST when there is no room. */
 extern const struct engine_ops jit_engine_ops;
 
+/* Makes a jit engine; where there is none to be had, interp. */
+extern const struct engine_ops jit_or_interp_engine_ops;
+
 /* For tests: how engines that are created from here on translate. */
 struct jit_options {
 	uint32_t hot;         /* as in struct translator_config */

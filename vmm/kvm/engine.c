@@ -1,13 +1,14 @@
 /*
- * The kvm engine. A run alternates between interp, which runs until user code is next, and slices
- * of translated user code in the VM; the last instructions before the limit are interp's again, so
- * that the stop is exact.
+ * The kvm engine. A run alternates between the engine that runs the rest, until user code is next,
+ * and slices of translated user code in the VM; the last instructions before the limit are the
+ * rest's again, so that the stop is exact.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/jit/jit.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/layout.h"
 #include "vmm/kvm/measure.h"
@@ -22,20 +23,20 @@
 
 struct kvm_engine {
 	struct engine engine;
-	struct engine *interp;
+	struct engine *rest; /* jit, or interp */
 	struct translator *translator;
 	struct kvm_runner runner;
 	struct kvm_policy policy;
 	struct kvm_watchdog watchdog;
 	bool small;                  /* for tests: kvm_small_engine_ops */
 	bool endless;                /* for tests: no poll finds its budget used up */
-	bool single;                 /* interp is to run the next instruction */
+	bool single;                 /* the rest is to run the next instruction */
 	bool sampled;                /* user code has just run for a whole sample */
-	uint64_t cold;               /* interp is to run so many before user code is entered */
+	uint64_t cold;               /* the rest is to run so many before user code is entered */
 	uint64_t entered, stretch;   /* context's count at the last entry; instructions it made */
 	uint64_t banned[BANNED_MAX]; /* CR3 */
 	unsigned n_banned;
-	struct engine_use in_kvm, in_interp;
+	struct engine_use in_kvm, in_rest;
 	char failure[128];
 };
 
@@ -64,7 +65,7 @@ static void on_protect(void *ctx, uint64_t gpa)
 
 enum slice_end {
 	SLICE_DONE,   /* cpu and count are exact */
-	SLICE_SINGLE, /* likewise, and interp is to run one instruction */
+	SLICE_SINGLE, /* likewise, and the rest is to run one instruction */
 	SLICE_FAILED,
 };
 
@@ -77,7 +78,7 @@ static enum slice_end take_left(struct kvm_engine *kvm, struct cpu *cpu)
 	return exit == RUNTIME_EXIT_POLL || kvm->cold ? SLICE_DONE : SLICE_SINGLE;
 }
 
-/* Interp runs the instruction that faulted, and derives the guest's fault if it is one. */
+/* The rest runs the instruction that faulted, and derives the guest's fault if it is one. */
 static enum slice_end take_fault(struct kvm_engine *kvm, struct cpu *cpu,
 				 const struct runtime_registers *registers)
 {
@@ -121,7 +122,7 @@ static bool is_banned(const struct kvm_engine *kvm, const struct cpu *cpu)
 	return false;
 }
 
-/* KVM did what it should not: if the guest's state is to be had, its space is left to interp. */
+/* KVM did what it should not: if the guest's state is to be had, its space is left to the rest. */
 static enum slice_end take_unexpected(struct kvm_engine *kvm, struct cpu *cpu)
 {
 	struct runtime_registers registers;
@@ -136,7 +137,7 @@ static enum slice_end take_unexpected(struct kvm_engine *kvm, struct cpu *cpu)
 	return take_fault(kvm, cpu, &registers);
 }
 
-/* Whether interp is to run for a while first, since what comes next was translated just now. */
+/* Whether the rest is to run for a while first, since what comes next was translated just now. */
 static bool is_cold(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t blocks)
 {
 	if (translator_statistics(kvm->translator)->blocks == blocks || kvm->small)
@@ -274,7 +275,7 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
 }
 
-/* Interp stops after so many samples' instructions, lest user code that is not known yet stays with
+/* The rest stops after so many samples' instructions, lest user code that is not known yet stays with
  * it for the whole of a long run. */
 #define LOOK_SAMPLES 8
 
@@ -288,41 +289,58 @@ static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
 		control->until_icount = icount + n;
 }
 
-/* Interp's part: an instruction, a sample of user code, or until user code comes that is to run in
- * the VM. */
-static enum engine_exit run_interp(struct kvm_engine *kvm, struct cpu *cpu,
-				   const struct run_control *control, bool first, bool possible)
+/* User code anywhere is to stop the rest. */
+static const bool everywhere[MMU_SPACES] = {[0 ... MMU_SPACES - 1] = true};
+
+/* How far the rest is to run, and where user code stops it. */
+static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool possible,
+		       struct run_control *control)
+{
+	uint64_t icount = cpu->machine->icount;
+
+	control->user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
+	if (kvm->single) { /* a system call's kernel too */
+		control->user_stop = everywhere;
+		control->skip_user = true;
+	} else if (kvm->cold) {
+		stop_after(control, icount, kvm->cold);
+		return;
+	} else if (possible) {
+		stop_after(control, icount, kvm->policy.sample);
+		return;
+	} else if (cpu->cpl == 3 && cpu->attention) {
+		stop_after(control, icount, ATTENTION_INSNS);
+	}
+	if (!kvm->policy.forced)
+		stop_after(control, icount, LOOK_SAMPLES * kvm->policy.sample);
+}
+
+/* The rest's part: an instruction, a sample of user code, or until user code comes that is to run
+ * in the VM. */
+static enum engine_exit run_rest(struct kvm_engine *kvm, struct cpu *cpu,
+				 const struct run_control *control, bool first, bool possible)
 {
 	struct machine *machine = kvm->engine.machine;
 	struct run_control inner = *control;
 	uint64_t before = machine->icount, begin = kvm_thread_ns(), ns;
 	uint32_t entries = cpu->kernel_entries;
-	bool sample = possible && !kvm->single;
+	/* An instruction that translated code left to the rest: what follows is still the slice's.
+	 */
+	bool user = possible || kvm->cold || (kvm->single && cpu->cpl == 3);
 
 	inner.skip_breakpoint &= first;
-	inner.user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
-	if (kvm->single)
-		inner.until_icount = before + 1;
-	else if (kvm->cold)
-		stop_after(&inner, before, kvm->cold);
-	else if (sample)
-		stop_after(&inner, before, kvm->policy.sample);
-	else if (cpu->cpl == 3 && cpu->attention)
-		stop_after(&inner, before, ATTENTION_INSNS);
-	else if (!kvm->policy.forced)
-		stop_after(&inner, before, LOOK_SAMPLES * kvm->policy.sample);
-	/* An instruction that translated code left to interp: what follows is still the slice's. */
-	bool user = sample || kvm->cold || (kvm->single && cpu->cpl == 3);
+	limit_rest(kvm, cpu, possible, &inner);
 	kvm->single = false;
 	kvm->cold = 0;
-	enum engine_exit exit = kvm->interp->ops->run(kvm->interp, &inner);
+	enum engine_exit exit = kvm->rest->ops->run(kvm->rest, &inner);
 	ns = kvm_thread_ns() - begin;
-	kvm->in_interp.ns += ns;
-	kvm->in_interp.entries++;
-	kvm->in_interp.instructions += machine->icount - before;
-	kvm->sampled = user && exit == ENGINE_LIMIT && cpu->kernel_entries == entries;
+	kvm->in_rest.ns += ns;
+	kvm->in_rest.entries++;
+	kvm->in_rest.instructions += machine->icount - before;
+	kvm->sampled = user && (exit == ENGINE_LIMIT || exit == ENGINE_USER) &&
+		       cpu->kernel_entries == entries;
 	if (kvm->sampled)
-		kvm_policy_interp(&kvm->policy, ns, machine->icount - before);
+		kvm_policy_rest(&kvm->policy, ns, machine->icount - before);
 	return exit;
 }
 
@@ -351,7 +369,7 @@ static enum engine_exit kvm_run(struct engine *engine, const struct run_control 
 			continue;
 		}
 		enum engine_exit exit =
-			run_interp(kvm, cpu, control, machine->icount == first, possible);
+			run_rest(kvm, cpu, control, machine->icount == first, possible);
 		if (exit != ENGINE_USER &&
 		    (exit != ENGINE_LIMIT || machine->icount >= control->until_icount))
 			return exit;
@@ -364,7 +382,7 @@ static void kvm_flush(struct engine *engine)
 {
 	struct kvm_engine *kvm = (struct kvm_engine *)engine;
 
-	kvm->interp->ops->flush(kvm->interp);
+	kvm->rest->ops->flush(kvm->rest);
 	translator_flush(kvm->translator);
 }
 
@@ -373,16 +391,22 @@ static int kvm_set_breakpoints(struct engine *engine, const uint64_t *linear, un
 	struct kvm_engine *kvm = (struct kvm_engine *)engine;
 	int r = translator_set_breakpoints(kvm->translator, linear, n);
 
-	return r ? r : kvm->interp->ops->set_breakpoints(kvm->interp, linear, n);
+	return r ? r : kvm->rest->ops->set_breakpoints(kvm->rest, linear, n);
 }
 
 static unsigned kvm_uses(const struct engine *engine, struct engine_use ret_uses[ENGINE_MAX_USES])
 {
 	const struct kvm_engine *kvm = (const struct kvm_engine *)engine;
 
+	unsigned n = 1;
+
 	ret_uses[0] = kvm->in_kvm;
-	ret_uses[1] = kvm->in_interp;
-	return 2;
+	if (kvm->rest->ops->uses)
+		n += kvm->rest->ops->uses(kvm->rest, &ret_uses[1]);
+	else
+		ret_uses[n++] = kvm->in_rest;
+	ret_uses[1].ns = kvm->in_rest.ns; /* of all its parts */
+	return n;
 }
 
 static const char *kvm_failure(const struct engine *engine)
@@ -411,7 +435,7 @@ static void kvm_destroy(struct engine *engine)
 	kvm_watchdog_finish(&kvm->watchdog);
 	kvm_runner_finish(&kvm->runner);
 	translator_destroy(kvm->translator);
-	engine_destroy(kvm->interp);
+	engine_destroy(kvm->rest);
 	free(kvm);
 }
 
@@ -434,7 +458,8 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 					.ctx = kvm};
 	struct kvm_vm_error error;
 	struct kvm_policy_costs costs = {0};
-	int r = engine_create(&interp_engine_ops, machine, &kvm->interp);
+	int r = engine_create(kvm->small ? &interp_engine_ops : &jit_or_interp_engine_ops, machine,
+			      &kvm->rest);
 
 	if (!r)
 		r = translator_create(&config, &kvm->translator);
@@ -463,7 +488,7 @@ static int create(struct machine *machine, const struct engine_ops *ops, bool fo
 	kvm->engine = (struct engine){.ops = ops, .machine = machine};
 	kvm->small = ops == &kvm_small_engine_ops;
 	kvm->in_kvm.name = "kvm";
-	kvm->in_interp.name = "interp";
+	kvm->in_rest.name = "interp"; /* jit counts itself */
 	kvm->runner.vm.vm_fd = kvm->runner.vm.vcpu_fd = -1;
 	r = create_parts(kvm, machine, forced);
 	if (r) {
@@ -488,7 +513,7 @@ static int auto_create(struct machine *machine, struct engine **ret_engine)
 {
 	if (!create(machine, &auto_engine_ops, false, ret_engine))
 		return 0;
-	return engine_create(&interp_engine_ops, machine, ret_engine);
+	return engine_create(&jit_or_interp_engine_ops, machine, ret_engine);
 }
 
 int kvm_engine_check(struct kvm_vm_error *ret_error)

@@ -1,6 +1,6 @@
 /*
- * The kvm engine: guest user code translated and run at CPL 3 of a VM; everything else by an interp
- * engine that it contains (docs/kvm.md).
+ * The kvm engine: guest user code translated and run at CPL 3 of a VM; everything else by a jit
+ * engine that it contains, or an interp engine where jit cannot be made (docs/kvm.md).
  */
 #ifndef REPRISE_VMM_KVM_KVM_H
 #define REPRISE_VMM_KVM_KVM_H
@@ -11,11 +11,12 @@
 /* All user code in KVM. Creation fails where there is none. */
 extern const struct engine_ops kvm_engine_ops;
 
-/* User code in KVM where it pays, which is measured; interp alone where there is none. */
+/* User code in KVM where it pays, which is measured; jit_or_interp_engine_ops where there is none.
+ */
 extern const struct engine_ops auto_engine_ops;
 
 /* For tests: all user code in KVM, in short blocks that all poll, from its first visit on. So it
- * stops close to any count. */
+ * stops close to any count. The rest is interp's. */
 extern const struct engine_ops kvm_small_engine_ops;
 
 /* Whether this process can make a VM. Returns 0, or a negative errno with *ret_error saying why not

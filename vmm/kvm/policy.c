@@ -116,7 +116,7 @@ uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t ins
 	return s->cold;
 }
 
-void kvm_policy_interp(struct kvm_policy *policy, uint64_t ns, uint64_t instructions)
+void kvm_policy_rest(struct kvm_policy *policy, uint64_t ns, uint64_t instructions)
 {
 	if (instructions < 1000)
 		return;

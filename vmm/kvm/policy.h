@@ -58,6 +58,6 @@ void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns,
 uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t instructions);
 
 /* What interp needed for user code. */
-void kvm_policy_interp(struct kvm_policy *policy, uint64_t ns, uint64_t instructions);
+void kvm_policy_rest(struct kvm_policy *policy, uint64_t ns, uint64_t instructions);
 
 #endif

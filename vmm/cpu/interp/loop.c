@@ -335,7 +335,7 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 		if (breakpoint && !unfinished &&
 		    !(control->skip_breakpoint && machine->icount == first))
 			return ENGINE_BREAKPOINT;
-		if (user_is_next(cpu))
+		if (user_is_next(cpu) && !(control->skip_user && machine->icount == first))
 			return ENGINE_USER;
 		uint64_t before = machine->icount;
 		drop_resume_flag(cpu);
