@@ -26,7 +26,10 @@ static const struct available available[] = {
 	{.name = "interp", .ops = &interp_engine_ops},
 	{.name = "jit", .ops = &jit_engine_ops},
 #ifdef REPRISE_KVM
-	{.name = "auto", .ops = &auto_engine_ops, .instead = &jit_or_interp_engine_ops, .needs_kvm = true},
+	{.name = "auto",
+	 .ops = &auto_engine_ops,
+	 .instead = &jit_or_interp_engine_ops,
+	 .needs_kvm = true},
 	{.name = "kvm", .ops = &kvm_engine_ops, .needs_kvm = true},
 #else
 	{.name = "auto", .ops = &jit_or_interp_engine_ops},

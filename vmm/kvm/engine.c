@@ -275,8 +275,8 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
 }
 
-/* The rest stops after so many samples' instructions, lest user code that is not known yet stays with
- * it for the whole of a long run. */
+/* The rest stops after so many samples' instructions, lest user code that is not known yet stays
+ * with it for the whole of a long run. */
 #define LOOK_SAMPLES 8
 
 /* What keeps user code from being translated for a moment, most often RF after a page fault, is
