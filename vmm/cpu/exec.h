@@ -29,6 +29,7 @@ enum row_flags {
 	ROW_FPU = 32, /* x87 and MMX checks: #UD/#NM by CR0.EM/TS, pending #MF by the function */
 	ROW_SSE = 64, /* SSE checks: CR0.EM, CR4.OSFXSR, CR0.TS */
 	ROW_ALIGN16 = 128, /* a 16-byte memory operand must be aligned: #GP(0) */
+	ROW_MXCSR = 256,   /* needs vector_enter(), though its checks are its own */
 };
 
 struct insn_row {

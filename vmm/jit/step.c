@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/cpu/interp/ops.h"
+#include "vmm/cpu/vector/vector.h"
 #include "vmm/jit/code.h"
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
@@ -193,6 +194,17 @@ static void end_shadow(struct cpu *cpu, uint8_t shadow)
 	cpu_update_mode(cpu);
 }
 
+/* The host's MXCSR has sticky flags of the host's. */
+static bool execute(struct cpu *cpu, const struct insn *insn, const struct insn_row *row)
+{
+	if (!(row->flags & ROW_MXCSR))
+		return row->exec(cpu, insn);
+	vector_enter(cpu);
+	bool retired = row->exec(cpu, insn);
+	vector_leave(cpu);
+	return retired;
+}
+
 uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until)
 {
 	uint8_t shadow = cpu->shadow;
@@ -209,7 +221,7 @@ uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until)
 	cpu->next_rip = cpu->rip + insn->length;
 	machine->crossing.n_used = 0;
 	cpu->stop = CPU_STOP_NONE;
-	if (insn_row(insn->mnemonic)->exec(cpu, insn)) {
+	if (execute(cpu, insn, insn_row(insn->mnemonic))) {
 		cpu->rip = cpu->next_rip;
 		machine->icount++;
 		cpu->stop = CPU_STOP_NONE;
