@@ -458,7 +458,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 					.ctx = kvm};
 	struct kvm_vm_error error;
 	struct kvm_policy_costs costs = {0};
-	int r = engine_create((kvm->small || getenv("RESTI")) ? &interp_engine_ops : &jit_or_interp_engine_ops, machine,
+	int r = engine_create(kvm->small ? &interp_engine_ops : &jit_or_interp_engine_ops, machine,
 			      &kvm->rest);
 
 	if (!r)
