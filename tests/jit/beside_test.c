@@ -20,7 +20,10 @@ static const uint8_t program[] = {
 	0x48, 0x83, 0xe3, 0x3f,                         /* and rbx, 63 */
 	0x49, 0x89, 0xda,                               /* mov r10, rbx */
 	0x4d, 0x89, 0xd7,                               /* mov r15, r10 */
-	0xeb, 0xc9,                                     /* jmp program */
+	0x48, 0x8d, 0x3d, 0x00, 0x10, 0x01, 0x00,       /* lea rdi, [rip + 0x11000] */
+	0xb9, 0x08, 0x00, 0x00, 0x00,                   /* mov ecx, 8 */
+	0xf3, 0x48, 0xab,                               /* rep stosq */
+	0xeb, 0xba,                                     /* jmp program */
 };
 
 static uint64_t run(struct rig *rig, const struct engine_ops *engine)

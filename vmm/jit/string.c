@@ -82,6 +82,7 @@ static void add_bytes(struct emitter *e, unsigned to, unsigned base, unsigned si
 			       .wide = true,
 			       .has_modrm = true,
 			       .memory = true,
+			       .guest = true,
 			       .reg = (uint8_t)to,
 			       .base = (uint8_t)base,
 			       .index = RCX,
