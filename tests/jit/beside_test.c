@@ -20,10 +20,11 @@ static const uint8_t program[] = {
 	0x48, 0x83, 0xe3, 0x3f,                         /* and rbx, 63 */
 	0x49, 0x89, 0xda,                               /* mov r10, rbx */
 	0x4d, 0x89, 0xd7,                               /* mov r15, r10 */
-	0x48, 0x8d, 0x3d, 0x00, 0x10, 0x01, 0x00,       /* lea rdi, [rip + 0x11000] */
+	0x48, 0x8d, 0x3d, 0xc4, 0x07, 0x01, 0x00,       /* lea rdi, [RIG_DATA + 0x800] */
 	0xb9, 0x08, 0x00, 0x00, 0x00,                   /* mov ecx, 8 */
+	0x48, 0x89, 0xd0,                               /* mov rax, rdx */
 	0xf3, 0x48, 0xab,                               /* rep stosq */
-	0xeb, 0xba,                                     /* jmp program */
+	0xeb, 0xb7,                                     /* jmp program */
 };
 
 static uint64_t run(struct rig *rig, const struct engine_ops *engine)
