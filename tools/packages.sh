@@ -79,6 +79,8 @@ unpack_source()
 unpack_strange()
 {
 	mkdir -p "$1"
+	exec 9>"$1/lock"
+	flock 9 # suites that run side by side ask for the same
 	for part in kernels root source; do
 		[ -d "$1/$part" ] && continue
 		echo "Unpacking $part for the strange guests in $1" >&2

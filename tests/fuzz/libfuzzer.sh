@@ -10,10 +10,22 @@ build=$2
 name=$3
 runs=$(($4 * ${REPRISE_TEST_REPEAT:-1}))
 
+build_target()
+{
+	[ -f "$build/build.ninja" ] || CC=clang CFLAGS='' LDFLAGS='' meson setup "$build" "$source" -Dfuzz=true ||
+		return 1
+	ninja -C "$build" "tests/fuzz/fuzz_$name"
+}
+
+# The targets share a build directory: one builds after the other, to run side by side.
+build_alone()
+{
+	exec 9>"$build.lock" && flock 9 || return 1
+	build_target 9>&-
+}
+
 echo "1..2"
-if output=$({ [ -f "$build/build.ninja" ] ||
-	CC=clang CFLAGS='' LDFLAGS='' meson setup "$build" "$source" -Dfuzz=true; } 2>&1 &&
-	ninja -C "$build" "tests/fuzz/fuzz_$name" 2>&1); then
+if output=$(build_alone 2>&1); then
 	echo "ok 1 - builds with clang"
 else
 	echo "$output" | tail -n 20 | sed 's/^/# /'

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import run_gdb
-from boot import newest_kernel, record_boot
+from boot import NO_SELF_TESTS, newest_kernel, record_boot
 from remote import Server, check_twice, done, ok
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -131,7 +131,8 @@ def test_relocated(kernel):
         subprocess.run([sys.argv[1], "symbols", "-q", "-o", linked,
                         record_boot(sys.argv[1], folder, SCRIPT, kernel=kernel)], check=True)
         subprocess.run([sys.argv[1], "record", "--kernel", image, "--initrd",
-                        Path(folder) / "initramfs", "-o", file, "--clock", "virtual", "--seed", "1"],
+                        Path(folder) / "initramfs", "-o", file, "--append", NO_SELF_TESTS,
+                        "--clock", "virtual", "--seed", "1"],
                        stdin=subprocess.DEVNULL, capture_output=True, check=True)
         subprocess.run([sys.argv[1], "symbols", "-q", "-o", elf, file], check=True)
         ok(address(elf, "_text") not in (None, address(linked, "_text")), "relocated: it was relocated",

@@ -1,5 +1,5 @@
-"""The timeline's test on a recorded Debian boot, and with --slow on one with three vCPUs too.
-Usage: timeline_test.py REPRISE TIMELINE-TEST [--slow]"""
+"""The timeline's test on a recorded Debian boot, and on one with three vCPUs.
+Usage: timeline_test.py REPRISE TIMELINE-TEST"""
 
 import sys
 import tempfile
@@ -19,10 +19,8 @@ def test_recording(moves, *options):
 
 
 def main():
-    slow = "--slow" in sys.argv
-    test_recording(200 if slow else 16)
-    if slow:
-        test_recording(100, "--cpus", "3")
+    test_recording(200)
+    test_recording(100, "--cpus", "3")
     done()
 
 

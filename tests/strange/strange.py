@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import SOURCE, note, ok, replay_twice, reprise
+from harness import NO_SELF_TESTS, SOURCE, note, ok, replay_twice, reprise
 
 GUESTS = Path(sys.argv[2]).resolve()
 ROUNDTRIP_GUESTS = GUESTS.parents[1] / "roundtrip" / "guests"
@@ -51,7 +51,7 @@ def record(name, kernel, *options, timeout=1800, **others):
 
 
 def record_linux(name, kernel, initramfs, *options, append="", **others):
-    return record(name, kernel, "--initrd", initramfs, "--append", f"quiet {append}", *options,
+    return record(name, kernel, "--initrd", initramfs, "--append", f"quiet {NO_SELF_TESTS} {append}", *options,
                   **others)
 
 
