@@ -20,6 +20,7 @@ class Inputs:
     images: dict        # initial RAM disks by guest, "boot" and "work"
     script: str         # the work for the native run
     qemu_machine: str   # of ways.QEMU_MACHINES
+    quick: bool
 
 
 def build(build_directory):
@@ -73,4 +74,5 @@ def prepare(directory, build_directory, reprise, kernel, qemu_machine, quick):
                 for name, script in scripts.items()},
         script=write(os.path.join(directory, "native.sh"), works.script(quick)),
         qemu_machine=qemu_machine,
+        quick=quick,
     )

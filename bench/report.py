@@ -74,8 +74,10 @@ def times(medians):
     rows = {"boot": {}, "boot to power-off": {}}
     rows.update({work.name: {} for work in works.WORKS})
     for way, guests in medians.items():
+        for guest in ("boot", "work"):  # of either, by the marker
+            if "boot" in guests.get(guest, {"phase_s": {}})["phase_s"]:
+                rows["boot"].setdefault(way, guests[guest]["phase_s"]["boot"])
         if "boot" in guests:
-            rows["boot"][way] = guests["boot"]["phase_s"]["boot"]
             rows["boot to power-off"][way] = guests["boot"]["wall_s"]
         for phase, seconds in guests.get("work", {"phase_s": {}})["phase_s"].items():
             if phase in rows and phase != "boot":

@@ -9,11 +9,11 @@ import ways
 from reverse import summary
 from rsp import Client, NoAnswer
 
-STEP_LIMIT_S = {False: 60, True: 10}
-SEARCH_LIMIT_S = {False: 300, True: 20}
+STEP_LIMIT_S = 60
+SEARCH_LIMIT_S = 300
 # Instruction counts at which steps back are made: it has to run there from its snapshot each time.
-PLACES = {False: (10_000_000, 100_000_000, 500_000_000, 1_000_000_000), True: (10_000_000,)}
-STEPS_AT_A_PLACE = {False: 5, True: 2}
+PLACES = (10_000_000, 100_000_000, 500_000_000, 1_000_000_000)
+STEPS_AT_A_PLACE = 5
 QEMU_X86_RIP = 16
 
 
@@ -25,7 +25,7 @@ def base_command(inputs, mode):
             "-drive", f"file={disk},if=none,id=snapshots,format=qcow2",
             "-icount", f"shift=auto,rr={mode},rrfile={log},rrsnapshot=begin",
             "-kernel", inputs.kernel, "-initrd", inputs.images["boot"],
-            "-append", "console=ttyS0 " + ways.COMMAND_LINE]
+            "-append", "console=ttyS0 " + ways.COMMAND_LINE[inputs.quick]]
 
 
 def record(inputs, limit_s):
@@ -68,44 +68,44 @@ class Replay:
         return self.client.timed("c", 300)[0]
 
 
-def measure_steps(inputs, quick):
+def measure_steps(inputs):
     """Times of steps back by place, and how many hung; each hang needs a new process."""
     by_place, hangs, tries = {}, 0, 0
-    for place in PLACES[quick]:
+    for place in PLACES:
         times = []
         try:
             with Replay(inputs, 60) as replay:
                 replay.run_to(place)
-                for _ in range(STEPS_AT_A_PLACE[quick]):
+                for _ in range(STEPS_AT_A_PLACE):
                     tries += 1
-                    times.append(replay.client.timed("bs", STEP_LIMIT_S[quick])[0])
+                    times.append(replay.client.timed("bs", STEP_LIMIT_S)[0])
         except NoAnswer:
             hangs += 1
         by_place[place] = times
     return by_place, hangs, tries
 
 
-def measure_search_back(inputs, quick):
+def measure_search_back(inputs):
     """Seconds of a reverse-continue to a breakpoint on the first instruction, or None: no answer."""
-    place = PLACES[quick][-1]
+    place = PLACES[-1]
     try:
         with Replay(inputs, 60) as replay:
             entry = int.from_bytes(bytes.fromhex(replay.client.ask(f"p{QEMU_X86_RIP:x}")), "little")
             replay.run_to(place)
             replay.client.ask(f"Z1,{entry:x},1")
-            return replay.client.timed("bc", SEARCH_LIMIT_S[quick])[0]
+            return replay.client.timed("bc", SEARCH_LIMIT_S)[0]
     except NoAnswer:
         return None
 
 
-def measure(inputs, quick):
+def measure(inputs):
     begin = time.monotonic()
     record(inputs, 600)
     result = {"record_s": time.monotonic() - begin}
-    by_place, hangs, tries = measure_steps(inputs, quick)
+    by_place, hangs, tries = measure_steps(inputs)
     result["steps_by_place"] = {str(place): summary(times) for place, times in by_place.items() if times}
     result["step_hangs"], result["step_tries"] = hangs, tries
-    result["search_from"] = PLACES[quick][-1]
-    result["search_back_s"] = measure_search_back(inputs, quick)
-    result["search_limit_s"] = SEARCH_LIMIT_S[quick]
+    result["search_from"] = PLACES[-1]
+    result["search_back_s"] = measure_search_back(inputs)
+    result["search_limit_s"] = SEARCH_LIMIT_S
     return result

@@ -220,6 +220,30 @@ def test_damage():
     ok(whole == open("R", "rb").read(), "reading changes nothing")
 
 
+def serve(address, *options):
+    """Starts a server; returns the line that it says when it listens, or how it ended and its complaint."""
+    with subprocess.Popen([TOOL, "serve", "R", "--listen", address, "--quiet", *options], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        line = server.stdout.readline()
+        if not line:
+            return server.wait(timeout=60), server.stderr.read()
+        server.terminate()
+        return line
+
+
+def test_serve_addresses():
+    """Other machines can connect only where an option allows it."""
+    for address in ("0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[2001:db8::1]:0"):
+        told = serve(address)
+        ok(told[0] == 125 and told[1].startswith(f"reprise: {address}: ") and "--anywhere" in told[1],
+           f"serve: {address} is refused", told)
+    for address, *options in (("127.0.0.1:0",), ("127.1.2.3:0",), (":0",), ("localhost:0",),
+                              ("0.0.0.0:0", "--anywhere")):
+        told = serve(address, *options)
+        ok(isinstance(told, str) and re.fullmatch(r"listening at .*:[1-9]\d*\n", told),
+           f"serve: {' '.join((address, *options))} is not", told)
+
+
 def main():
     with Directory() as directory:
         os.chdir(directory)
@@ -236,6 +260,7 @@ def main():
         test_closed_output()
         test_control_sequences()
         test_damage()
+        test_serve_addresses()
     done()
 
 
