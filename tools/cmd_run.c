@@ -234,8 +234,9 @@ static int prepare(struct run *run, char *const *argv)
 
 	if (!status)
 		status = open_own_streams(run);
-	if (!status && !values->cold)
-		status = guest_run_warm(&run->guest, 0, tell);
+	if (!status)
+		status = values->cold ? guest_run_cold(&run->guest)
+				      : guest_run_warm(&run->guest, 0, tell);
 	if (status)
 		return status;
 	connect_streams(run);

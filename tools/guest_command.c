@@ -170,8 +170,6 @@ static int put_all(FILE *plan, const struct guest_command *command, const char *
 		put_string(plan, AGENT_RESULT, command->results->item[i]);
 	if (command->time_ns)
 		put_number(plan, AGENT_TIME, (uint64_t)command->time_ns);
-	if (command->scratch)
-		put_string(plan, AGENT_SCRATCH, command->scratch);
 	for (unsigned i = 0; command->environment[i]; i++)
 		put_string(plan, AGENT_ENVIRONMENT, command->environment[i]);
 	put_limits(plan);

@@ -17,7 +17,6 @@ struct guest_command {
 	const struct option_list *results; /* paths that go back to the host */
 	unsigned terminal;                 /* AGENT_TERMINAL_ bits */
 	int64_t time_ns;                   /* since 1970 when it starts; 0: the guest's own */
-	const char *scratch;               /* the guest's disk for what it writes; NULL: RAM */
 };
 
 /*

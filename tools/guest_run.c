@@ -16,12 +16,12 @@
 #include "tools/modules.h"
 #include "tools/rootfs.h"
 #include "tools/scratch_disk.h"
+#include "tools/warm_disk.h"
 #include "tools/warm_state.h"
 
 /* The kernel's tests of its own cryptography would be half of the boot. */
-#define COMMAND_LINE   "console=ttyS0 cryptomgr.notests"
-#define SCRATCH_DEVICE "/dev/vda"
-#define SCRATCH_BYTES  (UINT64_C(16) << 30)
+#define COMMAND_LINE  "console=ttyS0 cryptomgr.notests"
+#define SCRATCH_BYTES (UINT64_C(16) << 30)
 
 #define FIELD(member) offsetof(struct guest_options, member)
 
@@ -203,13 +203,35 @@ void guest_run_finish(struct guest_run *run)
 	recording_finish(&run->recording);
 }
 
+int guest_run_cold(struct guest_run *run)
+{
+	int error = warm_disk_format(&run->recording.config);
+
+	if (error)
+		message("%s: the scratch disk: %s; see --scratch", run->command, strerror(-error));
+	return error ? STATUS_FAILED : STATUS_OK;
+}
+
+/* Each state has a disk of its own; runs that started from another may still read theirs. */
+static int renew_scratch_disk(struct guest_run *run)
+{
+	if (run->scratch_fd < 0)
+		return STATUS_OK;
+	close(run->scratch_fd);
+	run->scratch_fd = -1;
+	return add_scratch_disk(run);
+}
+
 int guest_run_warm(struct guest_run *run, unsigned variant, bool tell)
 {
-	free(run->saved_path);
-	int status = warm_state_find(&run->recording, variant, tell, &run->saved_path);
+	int status = run->saved_path ? renew_scratch_disk(run) : STATUS_OK;
 
+	free(run->saved_path);
+	run->saved_path = NULL;
+	if (!status)
+		status = warm_state_find(&run->recording, variant, tell, &run->saved_path);
 	run->recording.config.saved_path = run->saved_path;
-	return status;
+	return status || run->saved_path ? status : guest_run_cold(run);
 }
 
 /* ---- the plan ---- */
@@ -257,7 +279,6 @@ int guest_run_plan(struct guest_run *run, const struct guest_plan *plan)
 		.results = plan->results,
 		.terminal = plan->terminal,
 		.time_ns = start_time_ns(run, plan->time_ns),
-		.scratch = run->scratch_fd >= 0 ? SCRATCH_DEVICE : NULL,
 	};
 	size_t n = 0;
 

@@ -58,6 +58,9 @@ const char *guest_run_command_line(bool quiet);
  * that differ in what a kernel draws when it boots. tell: with a line about that. */
 int guest_run_warm(struct guest_run *run, unsigned variant, bool tell);
 
+/* The guest boots: its scratch disk is made. */
+int guest_run_cold(struct guest_run *run);
+
 /* What the plan says beside the command itself. */
 struct guest_plan {
 	const struct option_list *environment; /* --env, and more */

@@ -163,7 +163,7 @@ static int read_kernel(struct recording *recording, const struct recording_optio
 	}
 	if (!recording->kernel_path)
 		return STATUS_FAILED;
-	int err = file_bytes_read(recording->kernel_path, &recording->kernel);
+	int err = file_bytes_map(recording->kernel_path, &recording->kernel);
 	if (err) {
 		message("kernel %s: %s; name a bzImage, vmlinux or multiboot file with --kernel",
 			recording->kernel_path, strerror(-err));

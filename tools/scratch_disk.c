@@ -77,7 +77,7 @@ static int start(const char *program, int fd, pid_t *ret_pid)
 	return -error;
 }
 
-static int format(int fd)
+int scratch_disk_format(int fd)
 {
 	const char *program = find_program();
 	int status;
@@ -96,15 +96,47 @@ static int format(int fd)
 
 int scratch_disk_open(uint64_t bytes, int *ret_fd)
 {
-	int fd = open_somewhere();
+	int fd = find_program() ? open_somewhere() : -ENOENT;
 
 	if (fd < 0)
 		return fd;
-	int error = ftruncate(fd, (off_t)bytes) ? -errno : format(fd);
-	if (error) {
+	if (ftruncate(fd, (off_t)bytes)) {
+		int error = -errno;
 		close(fd);
 		return error;
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+/* Copies [from, end) of the file. */
+static int copy_range(int in, int out, off_t from, off_t end)
+{
+	uint8_t piece[65536];
+
+	while (from < end) {
+		size_t n = end - from < (off_t)sizeof(piece) ? (size_t)(end - from) : sizeof(piece);
+		ssize_t got = pread(in, piece, n, from);
+		if (got <= 0)
+			return got ? -errno : -EIO;
+		ssize_t put = pwrite(out, piece, (size_t)got, from);
+		if (put <= 0)
+			return put ? -errno : -EIO;
+		from += put;
+	}
+	return 0;
+}
+
+int scratch_disk_copy(int in, int out)
+{
+	off_t bytes = lseek(in, 0, SEEK_END), from = 0, end;
+	int error = bytes < 0 || ftruncate(out, 0) || ftruncate(out, bytes) ? -errno : 0;
+
+	/* Behind the last data lseek says ENXIO. */
+	while (!error && (from = lseek(in, from, SEEK_DATA)) >= 0) {
+		end = lseek(in, from, SEEK_HOLE);
+		error = end < 0 ? -errno : copy_range(in, out, from, end);
+		from = end;
+	}
+	return error || errno == ENXIO ? error : -errno;
 }

@@ -8,8 +8,14 @@
 
 #include <stdint.h>
 
-/* Returns 0 and the descriptor, which is the caller's; -ENOENT when there is no mkfs.ext4; or
- * another negative errno. */
+/* Makes the file, which has nothing in it yet. Returns 0 and the descriptor, which is the caller's;
+ * -ENOENT when there is no mkfs.ext4; or another negative errno. */
 int scratch_disk_open(uint64_t bytes, int *ret_fd);
+
+/* Makes the file system in it. Returns 0 or a negative errno. */
+int scratch_disk_format(int fd);
+
+/* Replaces out by a copy of in, holes and all. Returns 0 or a negative errno. */
+int scratch_disk_copy(int in, int out);
 
 #endif

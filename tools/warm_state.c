@@ -15,14 +15,13 @@
 #include "tools/cache.h"
 #include "tools/guest/agent.h"
 #include "tools/message.h"
+#include "tools/warm_disk.h"
 
-#define STATE_VERSION 1 /* of what is kept beside what the key covers */
+#define STATE_VERSION 2 /* of what is kept beside what the key covers */
 
 #define BOOT_SEED          1
 #define PS_PER_INSTRUCTION 1000
 #define KEPT_STATES        (WARM_STATE_VARIANTS + 4) /* the oldest are removed */
-
-#define DISK_BEGINNING_BYTES 65536
 
 #define KEY_BYTES 33 /* as text */
 
@@ -45,29 +44,13 @@ static void add_number(XXH3_state_t *hash, uint64_t number)
 static int add_tool(XXH3_state_t *hash)
 {
 	struct file_bytes tool;
-	int error = file_bytes_read("/proc/self/exe", &tool);
+	int error = file_bytes_map("/proc/self/exe", &tool);
 
 	if (error)
 		return error;
 	add(hash, tool.data, tool.n);
 	file_bytes_finish(&tool);
 	return 0;
-}
-
-/* Its size and its beginning. */
-static int add_disk(XXH3_state_t *hash, const char *path)
-{
-	uint8_t beginning[DISK_BEGINNING_BYTES] = {0};
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	off_t bytes = lseek(fd, 0, SEEK_END);
-	ssize_t n = pread(fd, beginning, sizeof(beginning), 0);
-	close(fd);
-	add_number(hash, (uint64_t)bytes);
-	add(hash, beginning, sizeof(beginning));
-	return n < 0 ? -EIO : 0;
 }
 
 static int make_key(const struct recorder_config *config, unsigned variant, char key[KEY_BYTES])
@@ -85,9 +68,11 @@ static int make_key(const struct recorder_config *config, unsigned variant, char
 	add_number(hash, config->ram_bytes);
 	add_number(hash, config->n_vcpus);
 	add_number(hash, variant);
-	/* The guest looks at its disk when it boots. */
-	for (unsigned i = 0; i < config->n_disks && !error; i++)
-		error = add_disk(hash, config->disks[i].path);
+	/* The guest has mounted its disk, of which a copy goes with the state. */
+	struct stat disk = {0};
+	if (config->n_disks && stat(config->disks[0].path, &disk) && !error)
+		error = -errno;
+	add_number(hash, (uint64_t)disk.st_size);
 	XXH128_hash_t digest = XXH3_128bits_digest(hash);
 	XXH3_freeState(hash);
 	snprintf(key, KEY_BYTES, "%016llx%016llx", (unsigned long long)digest.high64,
@@ -98,12 +83,12 @@ static int make_key(const struct recorder_config *config, unsigned variant, char
 /* ---- the cache ---- */
 
 /* A state that is whole; a damaged one is removed. */
-static bool is_usable(const char *path)
+static bool is_usable(const struct recorder_config *config, const char *path)
 {
 	struct log_reader *reader;
 	struct log_error error;
 
-	if (access(path, R_OK))
+	if (access(path, R_OK) || !warm_disk_is_there(config, path))
 		return false;
 	if (!log_reader_open(path, &reader, &error)) {
 		const Reprise__Trailer *trailer = log_reader_trailer(reader);
@@ -136,8 +121,10 @@ static void remove_old(const char *directory)
 	    glob(pattern, GLOB_NOSORT, NULL, &found))
 		return;
 	qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), newer_first);
-	for (size_t i = KEPT_STATES; i < found.gl_pathc; i++)
+	for (size_t i = KEPT_STATES; i < found.gl_pathc; i++) {
+		warm_disk_remove(found.gl_pathv[i]);
 		unlink(found.gl_pathv[i]);
+	}
 	globfree(&found);
 }
 
@@ -187,7 +174,11 @@ static int make(const struct recording *recording, unsigned variant, const char 
 	char temporary[PATH_MAX + 32];
 
 	snprintf(temporary, sizeof(temporary), "%s.%ld.new", path, (long)getpid());
-	int err = boot(recording, variant, temporary, &error);
+	int err = warm_disk_format(&recording->config);
+	if (!err)
+		err = boot(recording, variant, temporary, &error);
+	if (!err)
+		err = warm_disk_save(&recording->config, path);
 	if (!err && rename(temporary, path))
 		err = -errno;
 	if (err) {
@@ -200,6 +191,15 @@ static int make(const struct recording *recording, unsigned variant, const char 
 	return STATUS_OK;
 }
 
+static int take_disk(const struct recording *recording, const char *path)
+{
+	int error = warm_disk_load(&recording->config, path);
+
+	if (error)
+		message("the scratch disk beside %s: %s; see --scratch", path, strerror(-error));
+	return error ? STATUS_FAILED : STATUS_OK;
+}
+
 /* One process makes a state, others that want it wait. */
 static int make_locked(const struct recording *recording, unsigned variant, bool tell,
 		       const char *directory, const char *path)
@@ -210,10 +210,12 @@ static int make_locked(const struct recording *recording, unsigned variant, bool
 	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status = STATUS_OK;
 	if (fd >= 0)
 		flock(fd, LOCK_EX);
-	if (!is_usable(path)) {
+	if (!is_usable(&recording->config, path)) {
 		if (tell)
 			message("booting a guest in advance, once for this kernel");
 		status = make(recording, variant, directory, path);
+	} else {
+		status = take_disk(recording, path);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -237,9 +239,11 @@ int warm_state_find(const struct recording *recording, unsigned variant, bool te
 	}
 	if (asprintf(ret_path, "%s/warm-%s.rpz", directory, key) < 0)
 		return STATUS_FAILED;
-	if (is_usable(*ret_path))
-		return STATUS_OK;
-	int status = make_locked(recording, variant, tell, directory, *ret_path);
+	int status;
+	if (is_usable(&recording->config, *ret_path))
+		status = take_disk(recording, *ret_path);
+	else
+		status = make_locked(recording, variant, tell, directory, *ret_path);
 	if (status) {
 		free(*ret_path);
 		*ret_path = NULL;

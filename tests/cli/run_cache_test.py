@@ -41,16 +41,21 @@ def test_warm():
         data = bytearray(state.read_bytes())
         data[len(data) // 2] ^= 1
         Path("cache/reprise", state.name).write_bytes(data)
+        shutil.copy(f"{state}.disk", "cache/reprise")
     result = reprise("run", "-o", "w.rpz", "--", "echo", "first")
     ok(result.returncode == 125 and re.search(rb"saved state.*\n.*removed", result.stderr),
        "a damaged state is told", result)
     result = reprise("run", "-o", "w.rpz", "--", "echo", "second")
     same((result.returncode, result.stdout), (0, b"second\n"), "and made again")
+    for disk in Path("cache/reprise").glob("*.disk"):
+        disk.unlink()
+    result = reprise("run", "-o", "w.rpz", "--", "sh", "-c", "echo third >/var/tmp/t; cat /var/tmp/t")
+    same((result.returncode, result.stdout), (0, b"third\n"), "a state without its disk is made again")
     # Saved states are no recordings: nothing is there to be replayed.
     shutil.rmtree("cache")
     os.environ["XDG_CACHE_HOME"] = "/proc/nowhere"
-    result = reprise("run", "-o", "w.rpz", "--", "echo", "third")
-    same((result.returncode, result.stdout), (0, b"third\n"), "without a cache the guest boots")
+    result = reprise("run", "-o", "w.rpz", "--", "echo", "fourth")
+    same((result.returncode, result.stdout), (0, b"fourth\n"), "without a cache the guest boots")
 
 
 def main():

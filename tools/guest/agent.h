@@ -19,9 +19,11 @@
 #define AGENT_HOST_NAME   'h'
 #define AGENT_TIME        'w' /* nanoseconds since 1970 at the moment at which READY was written */
 #define AGENT_RESULT      'o' /* a path that goes back to the host at the end; one for each */
-#define AGENT_SCRATCH     's' /* the disk of the upper layer, a path in /dev; none: RAM */
 
 #define AGENT_PLAN_MAX (8u << 20)
+
+/* The disk of the upper layer, an ext4 file system; without one it lies in RAM. */
+#define AGENT_SCRATCH_DEVICE "/dev/vda"
 
 /* Which of the command's descriptors are a terminal: bit n for descriptor n. */
 #define AGENT_TERMINAL_IN  1

@@ -100,9 +100,6 @@ static void take_string(struct plan *plan, char *string)
 	case AGENT_TIME:
 		plan->time_ns = number(rest);
 		break;
-	case AGENT_SCRATCH:
-		plan->scratch = rest;
-		break;
 	default:
 		agent_fail("the plan", EINVAL);
 	}

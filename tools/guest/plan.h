@@ -15,7 +15,7 @@ struct plan_list {
 
 struct plan {
 	char *text; /* the strings point into it */
-	const char *directory, *program, *host_name, *scratch;
+	const char *directory, *program, *host_name;
 	struct plan_list arguments, environment, results;
 	uid_t user;
 	gid_t group;

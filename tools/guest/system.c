@@ -129,16 +129,23 @@ static void make_directory(const char *path, mode_t mode)
 		agent_fail(path, errno);
 }
 
-/* The layer that takes what the guest writes. */
-static void mount_upper(const struct plan *plan)
+/*
+ * The layer that takes what the guest writes. A guest that is saved has it already: mounting is a
+ * third of what it would take to start a command. Then nothing waits to be written to the disk,
+ * which is saved beside the guest.
+ */
+static void mount_upper(void)
 {
+	bool has_disk = !access(AGENT_SCRATCH_DEVICE, F_OK);
+
 	make_directory("/upper", 0755);
-	if (plan->scratch
-		    ? mount(plan->scratch, "/upper", "ext4", MS_NOATIME, "nobarrier,noinit_itable")
-		    : mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755,size=75%"))
-		agent_fail(plan->scratch ? plan->scratch : "/upper", errno);
+	if (has_disk ? mount(AGENT_SCRATCH_DEVICE, "/upper", "ext4", MS_NOATIME,
+			     "nobarrier,noinit_itable")
+		     : mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755,size=75%"))
+		agent_fail(has_disk ? AGENT_SCRATCH_DEVICE : "/upper", errno);
 	make_directory("/upper/data", 0755);
 	make_directory("/upper/work", 0755);
+	sync();
 }
 
 /* The root of the upper layer is the root that the command sees: it looks like the host's. */
@@ -151,13 +158,12 @@ static void imitate_root(void)
 		agent_fail("/lower", errno);
 }
 
-static void mount_host_files(const struct plan *plan)
+static void mount_host_files(void)
 {
 	make_directory("/lower", 0755);
 	make_directory("/root", 0755);
 	if (mount(AGENT_FILES_TAG, "/lower", "virtiofs", MS_RDONLY, NULL))
 		agent_fail("the host's files", errno);
-	mount_upper(plan);
 	imitate_root();
 	if (mount("overlay", "/root", "overlay", 0,
 		  "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,xino=on"))
@@ -296,6 +302,7 @@ void system_prepare(void)
 	mount_own();
 	link_descriptors();
 	insert_modules();
+	mount_upper();
 	start_loopback();
 }
 
@@ -305,7 +312,7 @@ void system_enter(const struct plan *plan, uint64_t tsc_when_ready)
 	set_time(plan, tsc_when_ready);
 	if (plan->host_name)
 		sethostname(plan->host_name, strlen(plan->host_name));
-	mount_host_files(plan);
+	mount_host_files();
 	move_points();
 	enter_root();
 }
