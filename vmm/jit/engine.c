@@ -22,8 +22,9 @@
 /* Of code that cannot be translated at all, by its mode. */
 #define FOREIGN_STEP 1024
 
-/* How often an address is asked for before it is translated. */
-#define HOT 2
+/* How often an address is asked for before it is translated. Translating takes no longer than it
+ * takes interp to make a block of its own, so at once. */
+#define HOT 0
 
 /* Instructions in a block: what is put off for each takes room. */
 #define MAX_INSNS 24
