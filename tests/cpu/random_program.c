@@ -213,7 +213,7 @@ static void put_paging(struct writer *w)
 	static const uint8_t flags[] = {0x07, 0x27, 0x67, 0x07, 0x05, 0x06, 0x03};
 	uint32_t index = any(w, 8), value;
 
-	switch (any(w, 4)) {
+	switch (any(w, 5)) {
 	case 0: /* clear A of a code page: mov byte [PT entry], 7 */
 		PUT(w, "\xc6\x04\x25");
 		put32(w, RIG_PT + 8 * (0x20 + any(w, 4)));
@@ -225,6 +225,15 @@ static void put_paging(struct writer *w)
 		PUT(w, "\x35");
 		put32(w, RIG_CODE ^ RIG_ALIAS_CODE);
 		PUT(w, "\xff\xe0");
+		break;
+	case 2: /* lea rdi, [r14 + 8 * index]; mov eax, frame | 7; mov ecx, n; rep stosq */
+		PUT(w, "\x49\x8d\xbe");
+		put32(w, 8 * index);
+		PUT(w, "\xb8");
+		put32(w, (RIG_DATA + index % 4 * 0x1000) | 7);
+		PUT(w, "\xb9");
+		put32(w, any(w, 5));
+		PUT(w, "\xf3\x48\xab");
 		break;
 	default: /* mov dword [r14 + 8 * index], frame | flags */
 		value = (index < 4 ? RIG_CODE : RIG_DATA) + any(w, 4) * 0x1000;

@@ -157,6 +157,30 @@ static bool fill_operands(struct cpu *cpu)
 	return mmu_fill_plain(cpu, cpu->gpr[RSI], ACCESS_READ) || to;
 }
 
+/*
+ * Iterations of STOS in a page that is written by the slow path alone, as those that were page
+ * tables are when a kernel clears them: in one go. Returns how many.
+ */
+static uint64_t store_slowly(struct cpu *cpu, const struct insn *insn, uint64_t limit)
+{
+	unsigned size = insn->op_size;
+	uint64_t to = cpu->gpr[RDI], n = (PAGE_BYTES - to % PAGE_BYTES) / size, gpa;
+	uint8_t bytes[PAGE_BYTES];
+
+	if (n > limit)
+		n = limit;
+	if ((insn->opcode != 0xaa && insn->opcode != 0xab) || (cpu->rflags_rest & FLAG_DF) ||
+	    n < 2 || !mmu_write_is_plain(cpu, to, &gpa) ||
+	    !memory_is_ram(cpu->machine->memory, gpa, n * size))
+		return 0;
+	for (uint64_t i = 0; i < n; i++)
+		memcpy(bytes + i * size, &cpu->gpr[RAX], size);
+	memory_write(cpu->machine->memory, gpa, bytes, n * size);
+	cpu->stop = CPU_STOP_NONE; /* nothing is running that depends on what was dropped */
+	cpu->gpr[RDI] += n * size;
+	return n;
+}
+
 /* What can be done by the page of a repeat; the rest is interp's. */
 static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t until)
 {
@@ -169,6 +193,8 @@ static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t un
 		uint64_t done = rep_bulk(cpu, insn, count < left ? count : left);
 		if (!done && left > 1 && count > 1 && fill_operands(cpu))
 			done = rep_bulk(cpu, insn, count < left ? count : left);
+		if (!done)
+			done = store_slowly(cpu, insn, count < left ? count : left);
 		if (!done)
 			break;
 		cpu->gpr[RCX] -= done;

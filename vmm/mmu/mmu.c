@@ -201,18 +201,64 @@ static uint64_t entry_at(const uint8_t *bytes, unsigned size)
 	return entry;
 }
 
-/* Gives up tracking: what may have been read from the page goes. */
-static void untrack(struct mmu *mmu, struct table_info *info, uint64_t gpa)
+static void stop_tracking(struct mmu *mmu, struct table_info *info, uint64_t gpa)
 {
-	flush_spaces_of(mmu, info);
 	memset(info, 0, sizeof(*info));
 	memory_unprotect(mmu->machine->memory, gpa, PAGE_TABLE);
 }
 
-/*
- * The bytes of a tracked page change: what each entry that changes was, and will be, decides.
- * Entries are looked at whole, so partial writes are merged first.
- */
+/* Gives up tracking: what may have been read from the page goes. */
+static void untrack(struct mmu *mmu, struct table_info *info, uint64_t gpa)
+{
+	flush_spaces_of(mmu, info);
+	stop_tracking(mmu, info, gpa);
+}
+
+/* What an entry that changes was, and will be, decides what goes. Returns false when all has. */
+static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_t offset,
+			 uint64_t before, uint64_t after)
+{
+	bool only_sets_bits =
+		(after & ~before & ~(uint64_t)(PTE_A | PTE_D)) == 0 && (before & ~after) == 0;
+
+	if (!(before & PTE_P) || only_sets_bits)
+		return true;
+	if (info->level != 1 || info->ambiguous) {
+		flush_spaces_of(mmu, info);
+		return false;
+	}
+	uint64_t page_index = offset / info->entry_bytes;
+	drop_linear_page(mmu, info, info->linear + (page_index << PAGE_SHIFT));
+	return true;
+}
+
+/* Entries are looked at whole, so partial writes are merged first. */
+static void change_entries(struct mmu *mmu, const struct table_info *info, uint64_t gpa,
+			   const uint8_t *old, const uint8_t *new_bytes, uint32_t n)
+{
+	unsigned size = info->entry_bytes;
+	uint32_t first = gpa % PAGE_BYTES;
+	const uint8_t *page = old - first;
+
+	for (uint32_t offset = first & ~(size - 1); offset < first + n; offset += size) {
+		uint8_t merged[8];
+		memcpy(merged, page + offset, size);
+		for (unsigned i = 0; i < size; i++)
+			if (offset + i >= first && offset + i < first + n)
+				merged[i] = new_bytes[offset + i - first];
+		if (!change_entry(mmu, info, offset, entry_at(page + offset, size),
+				  entry_at(merged, size)))
+			return; /* nothing is left that another entry could change */
+	}
+}
+
+/* A whole page of zeros: nothing can be read from it any more. */
+static bool clears_page(const uint8_t *bytes, uint32_t n)
+{
+	return n == PAGE_BYTES && !bytes[0] && !memcmp(bytes, bytes + 1, n - 1);
+}
+
+/* The bytes of a tracked page change. */
 static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const uint8_t *new_bytes,
 			   uint32_t n)
 {
@@ -228,33 +274,12 @@ static void on_table_write(void *ctx, uint64_t gpa, const uint8_t *old, const ui
 		untrack(mmu, info, gpa);
 		return;
 	}
-	if (info->mixed) {
-		if (memcmp(old, new_bytes, n) != 0)
-			flush_spaces_of(mmu, info);
-		return;
-	}
-	unsigned size = info->entry_bytes;
-	uint32_t first = gpa % PAGE_BYTES, page_start = first & ~(size - 1);
-	const uint8_t *page = old - first;
-	for (uint32_t offset = page_start; offset < first + n; offset += size) {
-		uint8_t merged[8];
-		memcpy(merged, page + offset, size);
-		for (unsigned i = 0; i < size; i++)
-			if (offset + i >= first && offset + i < first + n)
-				merged[i] = new_bytes[offset + i - first];
-		uint64_t before = entry_at(page + offset, size), after = entry_at(merged, size);
-		bool only_sets_bits = (after & ~before & ~(uint64_t)(PTE_A | PTE_D)) == 0 &&
-				      (before & ~after) == 0;
-		if (!(before & PTE_P) || only_sets_bits)
-			continue;
-		if (info->level == 1 && !info->ambiguous) {
-			uint64_t page_index = offset / size;
-			drop_linear_page(mmu, info, info->linear + (page_index << PAGE_SHIFT));
-		} else {
-			flush_spaces_of(mmu, info);
-			return; /* nothing is left that another entry could change */
-		}
-	}
+	if (!info->mixed)
+		change_entries(mmu, info, gpa, old, new_bytes, n);
+	else if (memcmp(old, new_bytes, n) != 0)
+		flush_spaces_of(mmu, info);
+	if (clears_page(new_bytes, n))
+		stop_tracking(mmu, info, gpa);
 }
 
 static void on_watch_hit(void *ctx)
@@ -523,25 +548,58 @@ static bool make_writable(struct memory *memory, const struct walk *walk)
 	return true;
 }
 
+/* Walks for an access that leaves all accessed bits as they are. False: it is not so, or not
+ * allowed. */
+static bool walk_plain(const struct cpu *cpu, uint64_t linear, enum access_kind kind,
+		       struct walk *ret_walk)
+{
+	enum tlb_variant variant = variant_of(cpu);
+	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
+	uint32_t error;
+
+	if (!address_is_canonical(linear) ||
+	    !walk_tables(cpu, linear, kind, variant == TLB_USER, smap, ret_walk, &error))
+		return false;
+	for (unsigned i = 0; i < ret_walk->n_steps; i++)
+		if (!(ret_walk->step[i].entry & PTE_A))
+			return false;
+	return true;
+}
+
+static bool reads_from(const struct walk *walk, uint64_t page)
+{
+	for (unsigned i = 0; i < walk->n_steps; i++)
+		if ((walk->step[i].entry_gpa & PAGE_MASK) == page)
+			return true;
+	return false;
+}
+
+bool mmu_write_is_plain(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	struct walk data, code;
+
+	if (cpu->tlb == &cpu->machine->mmu->never ||
+	    !walk_plain(cpu, linear, ACCESS_WRITE, &data) || !data.dirty ||
+	    !walk_plain(cpu, cpu->rip, ACCESS_EXEC, &code))
+		return false;
+	uint64_t page = data.gpa & PAGE_MASK;
+	*ret_gpa = data.gpa;
+	return (code.gpa & PAGE_MASK) != page && !reads_from(&code, page) &&
+	       !reads_from(&data, page);
+}
+
 bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
 {
 	struct mmu *mmu = cpu->machine->mmu;
-	enum tlb_variant variant = variant_of(cpu);
 	struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
-	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
 	struct walk walk;
-	uint32_t error;
 
 	if (tlb_lookup(entries, linear, 1) || cpu->tlb == &mmu->never ||
-	    !address_is_canonical(linear) ||
-	    !walk_tables(cpu, linear, kind, variant == TLB_USER, smap, &walk, &error))
+	    !walk_plain(cpu, linear, kind, &walk))
 		return false;
-	for (unsigned i = 0; i < walk.n_steps; i++)
-		if (!(walk.step[i].entry & PTE_A))
-			return false;
 	if (kind == ACCESS_WRITE && !make_writable(cpu->machine->memory, &walk))
 		return false;
-	fill(cpu, linear, kind, variant, &walk);
+	fill(cpu, linear, kind, variant_of(cpu), &walk);
 	return tlb_lookup(entries, linear, 1) != NULL;
 }
 

@@ -158,6 +158,14 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
 bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind);
 
 /*
+ * Whether writes to the page of a linear address change nothing but its bytes and what is known of
+ * them: they are allowed, accessed and dirty bits are set, and the page holds neither the tables
+ * that say so, nor those through which code at RIP is fetched, nor that code. *ret_gpa: the
+ * address's guest-physical one.
+ */
+bool mmu_write_is_plain(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);
+
+/*
  * Translates without changing anything: for debuggers. Returns false when not mapped.
  */
 bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);

@@ -213,11 +213,12 @@ static bool depends_on(uint64_t rip, uint64_t page)
 	return (rip & PAGE_MASK) == page || ((rip + INSN_MAX_BYTES - 1) & PAGE_MASK) == page;
 }
 
-static void drop_lookups(struct runtime_space *table, uint64_t from, uint32_t n, uint64_t page)
+/* An address has one entry: those of the page, and of what may end in it, are looked at. */
+static void drop_lookups(struct runtime_space *table, uint64_t page)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t index = (uint32_t)(from + i) % RUNTIME_LOOKUP_ENTRIES;
-		if (table->code[index] && depends_on(-table->minus_rip[index], page))
+	for (uint64_t rip = page - (INSN_MAX_BYTES - 1); rip != page + PAGE_BYTES; rip++) {
+		uint32_t index = rip % RUNTIME_LOOKUP_ENTRIES;
+		if (table->minus_rip[index] == -rip)
 			table->minus_rip[index] = index ? 0 : 1;
 	}
 }
@@ -260,8 +261,7 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 	if (!is_touched(&spaces->set[space], page))
 		return;
 	if (spaces->set[space].n_noted) {
-		drop_lookups(spaces->tables[space], page - INSN_MAX_BYTES,
-			     PAGE_BYTES + INSN_MAX_BYTES, page);
+		drop_lookups(spaces->tables[space], page);
 		if (spaces->set[space].victims)
 			drop_victims(spaces->tables[space], page);
 	}
