@@ -67,6 +67,57 @@ static void put_move(struct writer *w)
 	put_modrm(w, 0, (uint8_t)(0x88 + any(w, 4)), scratch(w));
 }
 
+/* One access off RSI: a move, an operation, an aligned move, or one with an index that is small. */
+static void put_near(struct writer *w)
+{
+	uint8_t reg = scratch(w) & 7, disp = (uint8_t)any(w, 80);
+
+	switch (any(w, 6)) {
+	case 0: /* add, or … [rsi + d], reg or the reverse */
+		put(w, (uint8_t[]){0x48, any(w, 8) * 8 + 1 + 2 * any(w, 2), 0x46 | reg << 3, disp},
+		    4);
+		break;
+	case 1: /* movdqa xmm, [rsi + d] or the reverse */
+		put(w,
+		    (uint8_t[]){0x66, 0x0f, any(w, 2) ? 0x6f : 0x7f, 0x46 | reg << 3,
+				any(w, 8) ? disp & 0x70 : disp},
+		    5);
+		break;
+	case 2: /* mov reg, [rsi + 4 * rcx + d] or the reverse, behind mov ecx, n */
+		put(w, (uint8_t[]){0xb9, any(w, 16), 0, 0, 0}, 5);
+		put(w, (uint8_t[]){0x89 + 2 * any(w, 2), 0x44 | reg << 3, 0x8e, disp}, 4);
+		break;
+	default: /* mov reg, [rsi + d] or the reverse */
+		put(w, (uint8_t[]){0x48, 0x89 + 2 * any(w, 2), 0x46 | reg << 3, disp}, 4);
+	}
+}
+
+/* Accesses close to each other, and to a page's end, off RSI, which moves a little in between. */
+static void put_cluster(struct writer *w)
+{
+	PUT(w, "\x48\x8d\xb3"); /* lea rsi, [rbx + d] */
+	put32(w, (any(w, 3) - 1) * 0x1000 + any(w, 10) * 16 - 0x60);
+	for (unsigned i = 2 + any(w, 8); i; i--) {
+		put_near(w);
+		switch (any(w, 8)) {
+		case 0: /* add or sub rsi, imm */
+			put(w, (uint8_t[]){0x48, 0x83, any(w, 2) ? 0xc6 : 0xee, any(w, 24)}, 4);
+			break;
+		case 1: /* inc or dec rsi */
+			put(w, (uint8_t[]){0x48, 0xff, any(w, 2) ? 0xc6 : 0xce}, 3);
+			break;
+		case 2: /* lea rsi, [rsi + d] */
+			put(w, (uint8_t[]){0x48, 0x8d, 0x76, any(w, 24)}, 4);
+			break;
+		case 3: /* mov rdi, rsi; mov [rdi + d], eax */
+			put(w, (uint8_t[]){0x48, 0x89, 0xf7, 0x89, 0x47, any(w, 80)}, 6);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
 static void put_other(struct writer *w)
 {
 	static const uint8_t two[] = {0x44, 0x4f, 0x45, 0x42, 0xb6, 0xb7, 0xbe, 0xbf, 0xaf, 0xa3,
@@ -330,7 +381,8 @@ static void put_random(struct writer *w, bool debug)
 	uint32_t kind = any(w, 100);
 
 	kind < 20            ? put_alu(w)
-	: kind < 32          ? put_move(w)
+	: kind < 27          ? put_move(w)
+	: kind < 32          ? put_cluster(w)
 	: kind < 42          ? put_other(w)
 	: kind < 52          ? put_immediate(w)
 	: kind < 62          ? put_branch(w)

@@ -1,5 +1,6 @@
 #include "vmm/jit/code.h"
 
+#include "vmm/jit/share.h"
 #include "vmm/mmu/mmu.h"
 
 /* ---- host instructions ---- */
@@ -144,8 +145,10 @@ static unsigned address_register(struct generator *g, unsigned reg, unsigned tem
 	return temp;
 }
 
-static void address_of_registers(struct generator *g, const struct insn *insn)
+/* disp: in place of the instruction's, and perhaps a bit less than 32 bits hold. */
+static void address_of_registers(struct generator *g, const struct insn *insn, int64_t disp)
 {
+	int32_t near = disp < INT32_MIN ? INT32_MIN : (int32_t)disp;
 	struct encoding lea = {.opcode = 0x8d,
 			       .wide = true,
 			       .has_modrm = true,
@@ -153,28 +156,38 @@ static void address_of_registers(struct generator *g, const struct insn *insn)
 			       .guest = true,
 			       .reg = JIT_TEMP,
 			       .scale = insn->scale,
-			       .disp = (int32_t)insn->disp};
+			       .disp = near};
 
 	lea.base = (uint8_t)address_register(g, insn->base, JIT_TEMP);
 	lea.index = insn->index == insn->base
 			    ? lea.base
 			    : (uint8_t)address_register(g, insn->index, JIT_TEMP2);
 	emit_encoding(g->e, &lea);
+	if (disp != near)
+		emit_lea(g->e, JIT_TEMP, JIT_TEMP, GPR_ZERO, (int32_t)(disp - near));
 }
 
-void code_address(struct generator *g, const struct insn *insn)
+/* less: what is taken off the address. */
+static void address(struct generator *g, const struct insn *insn, unsigned less)
 {
+	int64_t disp = (int64_t)(int32_t)insn->disp - less;
+
 	code_lose_flags(g);
 	if (insn->base == INSN_BASE_RIP)
-		emit_constant(g->e, JIT_TEMP, insn_rip_relative(insn, generator_rip(g)));
+		emit_constant(g->e, JIT_TEMP, insn_rip_relative(insn, generator_rip(g)) - less);
 	else if (insn->base == GPR_ZERO && insn->index == GPR_ZERO)
-		emit_constant(g->e, JIT_TEMP, (uint64_t)(int64_t)(int32_t)insn->disp);
+		emit_constant(g->e, JIT_TEMP, (uint64_t)disp);
 	else
-		address_of_registers(g, insn);
+		address_of_registers(g, insn, disp);
 	if (insn->seg == SEG_FS)
 		code_memory(g->e, OP_ADD, JIT_TEMP, GPR_ZERO, (int32_t)CONTEXT(fs_base), true);
 	else if (insn->seg == SEG_GS)
 		code_memory(g->e, OP_ADD, JIT_TEMP, GPR_ZERO, (int32_t)JIT_CONTEXT(gs_base), true);
+}
+
+void code_address(struct generator *g, const struct insn *insn)
+{
+	address(g, insn, 0);
 }
 
 void code_stack_address(struct generator *g, unsigned reg, int32_t disp)
@@ -212,10 +225,9 @@ _Static_assert(sizeof(struct tlb_entry) == 16, "as indexed below");
 
 #define ENTRY_SHIFT 4
 
-void code_find_entry(struct generator *g, bool write, unsigned size)
+/* Returns the branch that is taken when the entry does not serve size bytes. */
+static uint32_t find_entry(struct emitter *e, bool write, unsigned size)
 {
-	struct emitter *e = g->e;
-	uint32_t retry = e->at;
 	uint32_t array = write ? JIT_CONTEXT(tlb_write) : JIT_CONTEXT(tlb_read);
 
 	code_register(e, OP_LOAD, JIT_TEMP2, JIT_TEMP, false);
@@ -224,7 +236,15 @@ void code_find_entry(struct generator *g, bool write, unsigned size)
 	code_memory(e, OP_ADD, JIT_TEMP2, GPR_ZERO, (int32_t)array, true);
 	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	code_immediate(e, ALU_CMP, JIT_TEMP, (int32_t)(PAGE_BYTES - size), true);
-	defer(g, write ? DEFERRED_WRITE : DEFERRED_READ, emit_jump_if(e, CC_A), retry);
+	return emit_jump_if(e, CC_A);
+}
+
+void code_find_entry(struct generator *g, bool write, unsigned size)
+{
+	uint32_t retry = g->e->at;
+	uint32_t miss = find_entry(g->e, write, size);
+
+	defer(g, write ? DEFERRED_WRITE : DEFERRED_READ, miss, retry);
 }
 
 void code_add_host(struct emitter *e)
@@ -242,4 +262,98 @@ void code_translate(struct generator *g, bool write, unsigned size, bool aligned
 		code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
 	}
 	code_add_host(g->e);
+}
+
+/* ---- shared look-ups ---- */
+
+static const struct share_access *shared(const struct generator *g)
+{
+	return &g->share->access[g->at];
+}
+
+bool code_is_shared(const struct generator *g)
+{
+	return shared(g)->range != SHARE_NONE;
+}
+
+bool code_is_found(const struct generator *g)
+{
+	return code_is_shared(g) && !shared(g)->first;
+}
+
+/* What lies across pages, or cannot be had, is looked up one by one by another translation. */
+static void defer_range(struct generator *g, const struct share_range *range, uint32_t miss,
+			uint32_t retry)
+{
+	uint32_t site = generator_site(g, SITE_ALONE, generator_rip(g));
+	struct deferred *deferred =
+		generator_defer(g, range->write ? DEFERRED_WRITE_RANGE : DEFERRED_READ_RANGE, miss);
+
+	deferred->n = count_back(g);
+	deferred->site = site;
+	deferred->constant = retry;
+	deferred->bytes = range->bytes;
+}
+
+static void find_range(struct generator *g, const struct share_range *range, uint32_t slot)
+{
+	uint32_t retry = g->e->at;
+
+	defer_range(g, range, find_entry(g->e, range->write, range->bytes), retry);
+	code_add_host(g->e);
+	emit_store(g->e, slot, JIT_TEMP);
+}
+
+/* Leaves unless the address at JIT_TEMP + offset is a multiple of 16. */
+static void check_alignment(struct generator *g, struct share_range *range, unsigned offset)
+{
+	static const uint8_t test_r10b_15[] = {0x41, 0xf6, 0xc2, 0x0f};
+
+	if (range->aligned == offset % 16)
+		return;
+	code_lose_flags(g);
+	emit_lea(g->e, JIT_TEMP2, JIT_TEMP, GPR_ZERO, (int32_t)offset);
+	code_bytes(g->e, test_r10b_15, sizeof(test_r10b_15));
+	code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
+	range->aligned = offset % 16;
+}
+
+int32_t code_translate_shared(struct generator *g, bool aligned)
+{
+	const struct share_access *access = shared(g);
+	struct share_range *range = &g->share->range[access->range];
+	uint32_t slot = JIT_CONTEXT(slots) + 8u * access->range;
+
+	if (access->first)
+		find_range(g, range, slot);
+	else
+		emit_load(g->e, JIT_TEMP, slot);
+	if (aligned)
+		check_alignment(g, range, access->at);
+	return access->at;
+}
+
+int32_t code_operand(struct generator *g, const struct insn *insn, bool write, unsigned size,
+		     bool aligned)
+{
+	if (!code_is_shared(g)) {
+		address(g, insn, 0);
+		code_translate(g, write, size, aligned);
+		return 0;
+	}
+	if (!code_is_found(g))
+		address(g, insn, shared(g)->at);
+	return code_translate_shared(g, aligned);
+}
+
+int32_t code_stack(struct generator *g, unsigned reg, int32_t disp, bool write, unsigned size)
+{
+	if (!code_is_shared(g)) {
+		code_stack_address(g, reg, disp);
+		code_translate(g, write, size, false);
+		return 0;
+	}
+	if (!code_is_found(g))
+		code_stack_address(g, reg, disp - shared(g)->at);
+	return code_translate_shared(g, false);
 }

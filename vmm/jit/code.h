@@ -64,11 +64,26 @@ void code_translate(struct generator *g, bool write, unsigned size, bool aligned
 void code_find_entry(struct generator *g, bool write, unsigned size);
 /* The last: adds where the page is. */
 void code_add_host(struct emitter *e);
+/* Whether the present instruction shares its look-up; and whether it is not the first to. */
+bool code_is_shared(const struct generator *g);
+bool code_is_found(const struct generator *g);
+/*
+ * As code_translate() for one that shares. JIT_TEMP is the linear address where the range begins,
+ * if it is the first. Returns what is to be added to JIT_TEMP.
+ */
+int32_t code_translate_shared(struct generator *g, bool aligned);
+/* Likewise for its memory operand, shared or not; and for size bytes at reg + disp. */
+int32_t code_operand(struct generator *g, const struct insn *insn, bool write, unsigned size,
+		     bool aligned);
+int32_t code_stack(struct generator *g, unsigned reg, int32_t disp, bool write, unsigned size);
 /* A branch at patch leaves the block in front of the instruction. */
 void code_defer_slow(struct generator *g, uint32_t patch);
 
 /* ---- the writer's parts ---- */
 
+/* The memory operand that may share its look-up, or NULL; and whether it is written. */
+const struct operand *jit_shared_operand(const struct planned *planned);
+bool jit_writes_memory(const struct insn *insn);
 bool jit_possible(const struct planned *planned, uint64_t linear);
 /* Writes instructions that are written together, of those in front of the nth. Returns how many; 0:
  * the present one is to be written alone. */
@@ -92,6 +107,7 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 /* Code offsets of what the trampolines offer; the same for every area. */
 struct jit_offsets {
 	uint32_t fill_read, fill_write, load_state;
+	uint32_t refill_read, refill_write; /* JIT_TEMP holds the address already */
 };
 extern struct jit_offsets jit_offsets;
 

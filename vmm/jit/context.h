@@ -21,6 +21,9 @@
 
 #include "vmm/translate/runtime.h"
 
+/* Ranges of memory that a block's instructions share a look-up of (share.h). */
+#define JIT_SLOTS 16
+
 struct jit_context {
 	uint64_t tlb_read, tlb_write; /* struct tlb_entry[] of the space and privilege */
 	uint64_t space;               /* struct runtime_space of both */
@@ -37,12 +40,16 @@ struct jit_context {
 	uint64_t engine;                /* the argument */
 	uint64_t linear;                /* of the access that missed */
 	uint64_t target;                /* kept while a second operand is translated */
+	/* Host addresses of ranges, each good to the end of the block that stored it: none that
+	 * could be written ceases to be so while the block goes on (jit_fill_fn). */
+	uint64_t slots[JIT_SLOTS];
 };
 
 #define JIT_CONTEXT_OFFSET 4096u
 
-/* Makes a cached translation for an access serve it next time. Returns 1, or 0 when interp is to
- * run the instruction. Changes nothing that the guest can see. */
+/* Makes a cached translation for an access serve it next time. Returns 1, or 0 when the block must
+ * be left in front of the instruction: it needs more than that, or a page may no longer be written
+ * past the mmu. Changes nothing that the guest can see. */
 typedef uint64_t jit_fill_fn(void *engine, uint64_t linear);
 
 #endif

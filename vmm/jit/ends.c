@@ -6,6 +6,8 @@
 
 #include <Zydis/Mnemonic.h>
 
+#include "vmm/jit/share.h"
+#include "vmm/mmu/mmu.h"
 #include "vmm/translate/space.h"
 
 /* ---- the beginning ---- */
@@ -87,22 +89,20 @@ void jit_write_next(struct generator *g)
 	jump_to(g, rip, branch_is_near(g, rip) && !g->plan->far_end);
 }
 
-/* mov qword [temp], the return address */
-static void store_return(struct generator *g)
+/* mov qword [temp + disp], the return address */
+static void store_return(struct generator *g, int32_t disp)
 {
 	uint64_t address = generator_next_rip(g);
 
 	emit_constant(g->e, JIT_TEMP2, address);
-	code_memory(g->e, OP_STORE, JIT_TEMP2, JIT_TEMP, 0, true);
+	code_memory(g->e, OP_STORE, JIT_TEMP2, JIT_TEMP, disp, true);
 	if (branch_is_near(g, address) && g->n_returns < MAX_RETURNS)
 		g->returns[g->n_returns++] = address;
 }
 
 static void push_return(struct generator *g)
 {
-	code_stack_address(g, RSP, -8);
-	code_translate(g, true, 8, false);
-	store_return(g);
+	store_return(g, code_stack(g, RSP, -8, true, 8));
 	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8);
 }
 
@@ -153,9 +153,8 @@ static void write_return(struct generator *g)
 	const struct insn *insn = &g->plan->insns[g->at].insn;
 	int32_t popped = 8 + (insn->n_operands ? (int32_t)(insn->imm & 0xffff) : 0);
 
-	code_stack_address(g, RSP, 0);
-	code_translate(g, false, 8, false);
-	code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
+	int32_t disp = code_stack(g, RSP, 0, false, 8);
+	code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, disp, true);
 	look_up(g);
 	emit_lea(g->e, RSP, RSP, GPR_ZERO, popped);
 	jump_found(g);
@@ -253,6 +252,33 @@ static void finish_fill(struct generator *g, const struct deferred *deferred, ui
 	finish_slow(g, deferred);
 }
 
+/* add r11, the entry's tag; and whether the range from there lies in one page: jz. */
+static void test_one_page(struct emitter *e, uint16_t bytes)
+{
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
+	emit_lea(e, JIT_TEMP2, JIT_TEMP, GPR_ZERO, bytes - 1);
+	code_register(e, 0x33, JIT_TEMP2, JIT_TEMP, true); /* xor */
+	code_shift(e, SHIFT_RIGHT, JIT_TEMP2, PAGE_SHIFT, true);
+}
+
+static void finish_range(struct generator *g, const struct deferred *deferred, uint32_t refill)
+{
+	struct emitter *e = g->e;
+
+	emit_store_imm(e, JIT_CONTEXT(retry), (int32_t)(e->linear + deferred->constant));
+	emit_store_imm(e, JIT_CONTEXT(slow), 0);
+	uint32_t immediate = e->at - 4;
+	test_one_page(e, deferred->bytes);
+	emit_patch(e, emit_jump_if(e, CC_Z), refill);
+	emit_patch_address(e, immediate);
+	emit_lea(e, JIT_COUNT, JIT_COUNT, GPR_ZERO, deferred->n);
+	uint32_t onward = emit_jump(e);
+	emit_patch(e, onward, e->at);
+	if (deferred->site != NONE)
+		g->cache->sites[deferred->site].patch = onward;
+	emit_exit(g, deferred->site);
+}
+
 static void finish_state(struct generator *g, const struct deferred *deferred)
 {
 	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(g->e->linear + deferred->constant));
@@ -286,6 +312,12 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_WRITE:
 		finish_fill(g, deferred, jit_offsets.fill_write);
 		break;
+	case DEFERRED_READ_RANGE:
+		finish_range(g, deferred, jit_offsets.refill_read);
+		break;
+	case DEFERRED_WRITE_RANGE:
+		finish_range(g, deferred, jit_offsets.refill_write);
+		break;
 	case DEFERRED_STATE:
 		finish_state(g, deferred);
 		break;
@@ -309,7 +341,13 @@ static void jit_finish(struct generator *g)
 static void jit_block(struct generator *g, const struct plan *plan)
 {
 	unsigned n = plan->end == END_BRANCH ? plan->n - 1 : plan->n;
+	struct share share;
 
+	if (plan->crosses || (g->translation->mode & MODE_ALONE))
+		share_nothing(&share);
+	else
+		share_plan(&share, plan);
+	g->share = &share;
 	g->plan = plan;
 	g->flags_live = false;
 	g->flags_saved = true;
@@ -322,6 +360,7 @@ static void jit_block(struct generator *g, const struct plan *plan)
 	}
 	g->at = plan->n - 1;
 	jit_write_end(g);
+	g->share = NULL;
 }
 
 const struct writer jit_writer = {

@@ -50,6 +50,7 @@ struct jit_engine {
 	struct jit_context *context;
 	struct jit_stepper *stepper;
 	unsigned n_breakpoints;
+	bool protected;              /* a page could be written past the mmu, and can no longer */
 	struct shared_kernel kernel; /* in SHARED_TABLE */
 	uint64_t top_gpa;            /* of the top-level table that was looked at last */
 	const uint8_t *top;          /* and where it is in the host */
@@ -97,8 +98,10 @@ static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
 
 static void on_protect(void *ctx, uint64_t gpa)
 {
-	(void)ctx;
+	struct jit_engine *jit = ctx;
+
 	(void)gpa;
+	jit->protected = true;
 }
 
 /* ---- what translated code asks for ---- */
@@ -109,7 +112,8 @@ static uint64_t fill(struct jit_engine *jit, uint64_t linear, enum access_kind k
 
 	mmu_select(cpu); /* AC may have changed */
 	jit->selected = true;
-	return mmu_fill_plain(cpu, linear, kind);
+	jit->protected = false;
+	return mmu_fill_plain(cpu, linear, kind) && !jit->protected;
 }
 
 static uint64_t fill_read(void *ctx, uint64_t linear)

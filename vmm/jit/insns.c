@@ -7,6 +7,7 @@
 #include <Zydis/Mnemonic.h>
 
 #include "vmm/cpu/exec.h"
+#include "vmm/jit/share.h"
 
 /* ---- what an instruction names ---- */
 
@@ -47,7 +48,7 @@ static unsigned count_displaced(const struct insn *insn)
 	return (unsigned)__builtin_popcount(seen);
 }
 
-static bool writes_memory(const struct insn *insn)
+bool jit_writes_memory(const struct insn *insn)
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_MUL:
@@ -88,6 +89,11 @@ static bool is_bit_string(const struct planned *planned)
 
 	return planned->effect.rule == RULE_BIT && memory_operand(insn) &&
 	       insn->operand[1].kind == OPERAND_REG;
+}
+
+const struct operand *jit_shared_operand(const struct planned *planned)
+{
+	return is_bit_string(planned) ? NULL : memory_operand(&planned->insn);
 }
 
 static bool copy_is_possible(const struct planned *planned)
@@ -242,7 +248,9 @@ static struct planned move_home(const struct planned *planned, const struct home
 	return moved;
 }
 
-static struct encoding encode(const struct planned *planned, const struct homes *homes)
+/* disp: what is added to JIT_TEMP for its memory operand. */
+static struct encoding encode(const struct planned *planned, const struct homes *homes,
+			      int32_t disp)
 {
 	const struct insn *insn = &planned->insn;
 	struct encoding c;
@@ -261,18 +269,19 @@ static struct encoding encode(const struct planned *planned, const struct homes 
 		c.base = JIT_TEMP;
 		c.index = GPR_ZERO;
 		c.scale = 0;
-		c.disp = 0;
+		c.disp = disp;
 		c.segment = ENCODING_FLAT;
 	}
 	return c;
 }
 
-static void translate_operand(struct generator *g, const struct insn *insn)
+/* Returns what is to be added to JIT_TEMP. */
+static int32_t translate_operand(struct generator *g, const struct insn *insn)
 {
 	const struct operand *memory = memory_operand(insn);
 
-	code_address(g, insn);
-	code_translate(g, writes_memory(insn), memory->size, must_be_aligned(insn, memory->size));
+	return code_operand(g, insn, jit_writes_memory(insn), memory->size,
+			    must_be_aligned(insn, memory->size));
 }
 
 /* All flags that the instruction leaves are its own, of those that live. */
@@ -313,15 +322,16 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 	const struct insn *insn = &planned->insn;
 	struct homes homes = find_homes(insn);
 	struct planned moved = move_home(planned, &homes);
+	int32_t disp = 0;
 
 	if (is_bit_string(planned))
-		jit_translate_bits(g, insn, writes_memory(insn));
+		jit_translate_bits(g, insn, jit_writes_memory(insn));
 	else if (memory_operand(insn))
-		translate_operand(g, insn);
+		disp = translate_operand(g, insn);
 	prepare_flags(g, &planned->effect);
 	load_homes(g, insn, &homes);
 	fix_before(g, &moved);
-	struct encoding c = encode(planned, &homes);
+	struct encoding c = encode(planned, &homes, disp);
 	emit_encoding(g->e, &c);
 	flags_changed(g, &planned->effect);
 	store_homes(g, &homes);
@@ -379,12 +389,14 @@ static void emit_division(struct generator *g, const struct planned *planned)
 	const struct insn *insn = &planned->insn;
 	struct homes homes = find_homes(insn);
 
+	int32_t disp = 0;
+
 	homes.host[0] = JIT_TEMP;
 	code_lose_flags(g);
 	if (memory_operand(insn))
-		translate_operand(g, insn);
+		disp = translate_operand(g, insn);
 	load_homes(g, insn, &homes);
-	struct encoding c = encode(planned, &homes);
+	struct encoding c = encode(planned, &homes, disp);
 	check_division(g, &c, insn->mnemonic == ZYDIS_MNEMONIC_IDIV);
 	emit_encoding(g->e, &c);
 }
@@ -421,7 +433,7 @@ static void emit_lea_insn(struct generator *g, const struct planned *planned)
 
 /* ---- the stack ---- */
 
-static void store_immediate(struct emitter *e, int32_t value)
+static void store_immediate(struct emitter *e, int32_t disp, int32_t value)
 {
 	struct encoding c = {.opcode = 0xc7,
 			     .wide = true,
@@ -429,6 +441,7 @@ static void store_immediate(struct emitter *e, int32_t value)
 			     .memory = true,
 			     .base = JIT_TEMP,
 			     .index = GPR_ZERO,
+			     .disp = disp,
 			     .n_imm = 4};
 
 	for (unsigned i = 0; i < 4; i++)
@@ -447,19 +460,18 @@ static void emit_push(struct generator *g, const struct planned *planned)
 		code_memory(g->e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
 		emit_store(g->e, JIT_CONTEXT(target), JIT_TEMP);
 	}
-	code_stack_address(g, RSP, -8);
-	code_translate(g, true, 8, false);
+	int32_t disp = code_stack(g, RSP, -8, true, 8);
 	if (operand->kind == OPERAND_MEM)
 		emit_load(g->e, JIT_TEMP2, JIT_CONTEXT(target));
 	else if (operand->kind == OPERAND_REG && code_is_displaced(from))
 		emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(from));
 	if (operand->kind == OPERAND_IMM)
-		store_immediate(g->e, (int32_t)insn->imm);
+		store_immediate(g->e, disp, (int32_t)insn->imm);
 	else
 		code_memory(g->e, OP_STORE,
 			    operand->kind == OPERAND_REG && !code_is_displaced(from) ? from
 										     : JIT_TEMP2,
-			    JIT_TEMP, 0, true);
+			    JIT_TEMP, disp, true);
 	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8);
 }
 
@@ -468,9 +480,8 @@ static void emit_pop(struct generator *g, const struct planned *planned)
 	unsigned to = planned->insn.operand[0].reg;
 	unsigned host = code_is_displaced(to) ? JIT_TEMP2 : to;
 
-	code_stack_address(g, RSP, 0);
-	code_translate(g, false, 8, false);
-	code_memory(g->e, OP_LOAD, host, JIT_TEMP, 0, true);
+	int32_t disp = code_stack(g, RSP, 0, false, 8);
+	code_memory(g->e, OP_LOAD, host, JIT_TEMP, disp, true);
 	if (code_is_displaced(to))
 		emit_store(g->e, CONTEXT_GPR(to), host);
 	if (to != RSP)
@@ -494,35 +505,38 @@ static unsigned row_length(const struct generator *g, unsigned n, enum insn_clas
 	unsigned length = 0;
 
 	while (g->at + length < n && length < ROW_MAX &&
-	       is_simple(&g->plan->insns[g->at + length], cls))
+	       is_simple(&g->plan->insns[g->at + length], cls) &&
+	       g->share->access[g->at + length].range == g->share->access[g->at].range)
 		length++;
 	return length;
 }
 
 static void emit_pushes(struct generator *g, unsigned length)
 {
-	code_stack_address(g, RSP, -8 * (int32_t)length);
-	code_translate(g, true, 8 * length, false);
+	int32_t top = -8 * (int32_t)length, disp = 8 * (int32_t)(length - 1);
+	bool shared = code_is_shared(g);
+
+	disp = code_stack(g, RSP, shared ? -8 : top, true, 8 * length) + (shared ? 0 : disp);
 	for (unsigned i = 0; i < length; i++) {
 		unsigned reg = g->plan->insns[g->at + i].insn.operand[0].reg;
 		bool displaced = code_is_displaced(reg);
 		if (displaced)
 			emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(reg));
 		code_memory(g->e, OP_STORE, displaced ? JIT_TEMP2 : reg, JIT_TEMP,
-			    8 * (int32_t)(length - 1 - i), true);
+			    disp - 8 * (int32_t)i, true);
 	}
-	emit_lea(g->e, RSP, RSP, GPR_ZERO, -8 * (int32_t)length);
+	emit_lea(g->e, RSP, RSP, GPR_ZERO, top);
 }
 
 static void emit_pops(struct generator *g, unsigned length)
 {
-	code_stack_address(g, RSP, 0);
-	code_translate(g, false, 8 * length, false);
+	int32_t disp = code_stack(g, RSP, 0, false, 8 * length);
+
 	for (unsigned i = 0; i < length; i++) {
 		unsigned reg = g->plan->insns[g->at + i].insn.operand[0].reg;
 		bool displaced = code_is_displaced(reg);
-		code_memory(g->e, OP_LOAD, displaced ? JIT_TEMP2 : reg, JIT_TEMP, 8 * (int32_t)i,
-			    true);
+		code_memory(g->e, OP_LOAD, displaced ? JIT_TEMP2 : reg, JIT_TEMP,
+			    disp + 8 * (int32_t)i, true);
 		if (displaced)
 			emit_store(g->e, CONTEXT_GPR(reg), JIT_TEMP2);
 	}
@@ -542,10 +556,10 @@ unsigned jit_write_row(struct generator *g, unsigned n)
 
 static void emit_leave(struct generator *g)
 {
-	code_stack_address(g, RBP, 0);
-	code_translate(g, false, 8, false);
+	int32_t disp = code_stack(g, RBP, 0, false, 8);
+
 	emit_lea(g->e, RSP, RBP, GPR_ZERO, 8);
-	code_memory(g->e, OP_LOAD, RBP, JIT_TEMP, 0, true);
+	code_memory(g->e, OP_LOAD, RBP, JIT_TEMP, disp, true);
 }
 
 /* ---- the clock ---- */

@@ -134,11 +134,12 @@ static void emit_call_memory(struct emitter *e, uint32_t address)
 }
 
 /* JIT_TEMP holds the address less the entry's tag, JIT_TEMP2 the entry's address (code.c). */
-static uint32_t emit_fill(struct emitter *e, uint32_t function)
+static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_again)
 {
 	uint32_t at = e->at;
 
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
+	*ret_again = e->at;
 	emit_store(e, JIT_CONTEXT(linear), JIT_TEMP);
 	for (unsigned i = 0; i < sizeof(caller_saved); i++)
 		emit_store(e, CONTEXT_GPR(caller_saved[i]), caller_saved[i]);
@@ -180,6 +181,6 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 		emit_patch(e, jumps[kind], e->at);
 	emit_leave(e);
 	emit_load_state(e);
-	jit_offsets.fill_read = emit_fill(e, JIT_CONTEXT(fill_read));
-	jit_offsets.fill_write = emit_fill(e, JIT_CONTEXT(fill_write));
+	jit_offsets.fill_read = emit_fill(e, JIT_CONTEXT(fill_read), &jit_offsets.refill_read);
+	jit_offsets.fill_write = emit_fill(e, JIT_CONTEXT(fill_write), &jit_offsets.refill_write);
 }

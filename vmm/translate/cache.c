@@ -374,7 +374,7 @@ void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t 
 	static const uint8_t exits[] = {
 		[SITE_POLL] = RUNTIME_EXIT_POLL, [SITE_INTERP] = RUNTIME_EXIT_INTERP,
 		[SITE_MISS] = RUNTIME_EXIT_MISS, [SITE_NEAR] = RUNTIME_EXIT_LINK,
-		[SITE_FAR] = RUNTIME_EXIT_LINK,
+		[SITE_FAR] = RUNTIME_EXIT_LINK,  [SITE_ALONE] = RUNTIME_EXIT_LINK,
 	};
 
 	emit_store_imm(e, CONTEXT(exit_arg), (int32_t)site);

@@ -46,6 +46,10 @@ struct translation {
 	uint32_t page_next[2]; /* the lists of the pages of gpa and second_gpa */
 };
 
+/* Beside enum mode_bits in its mode: its instructions share no look-ups. It does what the other one
+ * does, and leads to what that leads to. */
+#define MODE_ALONE (1u << (MODE_BITS + 5))
+
 /* Where the guest's state is when the host instruction of a mark faults. */
 enum mark_state {
 	MARK_COUNT_SAVED = 1, /* the count is in context->count, not in R11 */
@@ -69,8 +73,9 @@ enum site_kind {
 	SITE_POLL,
 	SITE_INTERP,
 	SITE_MISS,
-	SITE_NEAR, /* a direct branch inside the page; patch leads to it or to its exit */
-	SITE_FAR,  /* a direct branch out of the page, or to an instruction that crosses: a link */
+	SITE_NEAR,  /* a direct branch inside the page; patch leads to it or to its exit */
+	SITE_ALONE, /* on with the same instructions, translated without shared look-ups; as NEAR */
+	SITE_FAR,   /* a direct branch out of the page, or to an instruction that crosses: a link */
 };
 
 /* A place where translated code leaves. */
@@ -78,7 +83,7 @@ struct site {
 	uint64_t rip;      /* of the guest, after leaving */
 	uint8_t kind;      /* enum site_kind */
 	uint16_t mnemonic; /* SITE_INTERP: of the instruction at rip */
-	uint32_t patch;    /* SITE_NEAR: offset of the branch's displacement */
+	uint32_t patch;    /* SITE_NEAR, SITE_ALONE: offset of the branch's displacement */
 	uint32_t link;     /* SITE_FAR: its slot in struct runtime_space */
 	uint32_t from;     /* the translation that it belongs to */
 };

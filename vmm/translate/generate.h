@@ -69,12 +69,16 @@ enum deferred_kind {
 	DEFERRED_SLOW,  /* the count as before the instruction, then the exit */
 	DEFERRED_READ,  /* a translation for reading is fetched, then on at constant; or as SLOW */
 	DEFERRED_WRITE, /* likewise for writing */
-	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
+	DEFERRED_READ_RANGE,  /* as READ and WRITE for bytes in one page; else on at the site, alone
+			       */
+	DEFERRED_WRITE_RANGE, /* likewise */
+	DEFERRED_STATE,       /* SSE state is loaded, then on at constant */
 };
 
 struct deferred {
 	uint8_t kind;
 	int8_t n;       /* to be added to the count */
+	uint16_t bytes; /* DEFERRED_READ_RANGE and its like */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
 	uint64_t constant;        /* where it goes on: a code address */
@@ -99,9 +103,10 @@ struct generator {
 	unsigned at; /* which instruction of the plan */
 	uint8_t r11; /* enum r11_content */
 	bool count_saved;
-	bool ahead;       /* the count is that of the block's end already */
-	bool flags_live;  /* jit: the guest's flags are in the host's */
-	bool flags_saved; /* jit: and, or, in their slot */
+	bool ahead;          /* the count is that of the block's end already */
+	bool flags_live;     /* jit: the guest's flags are in the host's */
+	bool flags_saved;    /* jit: and, or, in their slot */
+	struct share *share; /* jit: which look-ups are shared (vmm/jit/share.h) */
 	uint64_t r11_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */

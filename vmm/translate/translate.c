@@ -125,8 +125,8 @@ static void end_translation(struct translator *t, const struct plan *plan)
 static bool run_goes_on(struct translator *t, const struct source *source, const struct plan *plan,
 			uint32_t next, unsigned n_blocks)
 {
-	return !plan->far_end && !source->crosses && next < source->n &&
-	       n_blocks < RUN_MAX_BLOCKS &&
+	return !plan->far_end && !source->crosses && !(source->mode & MODE_ALONE) &&
+	       next < source->n && n_blocks < RUN_MAX_BLOCKS &&
 	       code_cache_lookup(t->cache, source->gpa + next, source->linear + next,
 				 source->mode) == NONE;
 }
@@ -207,8 +207,8 @@ void translate_link(struct translator *t, struct site *site, uint32_t target)
 	const struct translation *from = &t->cache->translations[site->from];
 	const struct translation *to = &t->cache->translations[target];
 
-	if (site->kind == SITE_NEAR) {
-		if ((from->gpa ^ to->gpa) & PAGE_MASK || from->mode != to->mode)
+	if (site->kind == SITE_NEAR || site->kind == SITE_ALONE) {
+		if ((from->gpa ^ to->gpa) & PAGE_MASK || ((from->mode ^ to->mode) & ~MODE_ALONE))
 			return;
 		if (!to->crosses) {
 			emit_patch(&t->cache->emitter, site->patch, to->code);
@@ -261,6 +261,8 @@ static struct source source_at(const struct source *source, uint64_t rip)
 {
 	struct source other = *source;
 	uint32_t offset = rip % PAGE_BYTES;
+
+	other.mode &= ~MODE_ALONE;
 
 	other.gpa = (source->gpa & PAGE_MASK) | offset;
 	other.linear = rip;

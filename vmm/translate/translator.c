@@ -219,12 +219,14 @@ static bool is_hot(struct translator *t, uint64_t gpa)
 	return false;
 }
 
-static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t gpa)
+static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t gpa,
+				 uint32_t alone)
 {
 	struct source source;
 
 	if (!translate_find_source(t, cpu, gpa, cpu->rip, &source))
 		return NONE;
+	source.mode |= alone;
 	if (!reaches_over(source.code, source.n, source.mode))
 		return translate_source(t, cpu, &source);
 	const uint8_t *second = fetch_second(t, cpu, cpu->rip, &source.second_gpa);
@@ -247,8 +249,9 @@ static bool second_page_holds(struct translator *t, struct cpu *cpu, uint32_t in
 	return false;
 }
 
-/* The translation of cpu's RIP; made if it is missing and now is set or it is hot. */
-static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
+/* The translation of cpu's RIP; made if it is missing and now is set or it is hot. alone:
+ * MODE_ALONE or 0. */
+static uint32_t find(struct translator *t, struct cpu *cpu, bool now, uint32_t alone)
 {
 	uint64_t gpa;
 
@@ -256,12 +259,12 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now)
 		translator_flush(t);
 	if (!fetch(cpu, cpu->rip, &gpa))
 		return NONE;
-	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(t, cpu));
+	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(t, cpu) | alone);
 	if (index != NONE && second_page_holds(t, cpu, index))
 		return index;
 	if (!now && !is_hot(t, gpa))
 		return NONE;
-	return make_translation(t, cpu, gpa);
+	return make_translation(t, cpu, gpa, alone);
 }
 
 /* ---- running ---- */
@@ -348,7 +351,7 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 	if (!translator_may_run(t, cpu))
 		return 0;
 	keep_mode(t, cpu);
-	uint32_t index = find(t, cpu, false);
+	uint32_t index = find(t, cpu, false, 0);
 	if (index == NONE)
 		return 0;
 	warm_page(t, index);
@@ -403,10 +406,12 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 
 	t->statistics.exits[RUNTIME_EXIT_LINK]++;
 	cpu->rip = translator_target(t);
-	uint32_t index = find(t, cpu, true);
+	bool alone = t->cache->sites[number].kind == SITE_ALONE;
+	uint32_t index = find(t, cpu, true, alone ? MODE_ALONE : 0);
 	if (index == NONE)
 		return false;
-	warm_page(t, index);
+	if (!alone)
+		warm_page(t, index);
 	if (generation == t->generation)
 		translate_link(t, &t->cache->sites[number], index);
 	t->context->entry = translate_address(t, index);
