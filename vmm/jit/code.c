@@ -117,8 +117,10 @@ void code_load_flags(struct generator *g)
 
 void code_load_carry(struct generator *g)
 {
+	/* Of 16 bits, as the slot was written: a wider load waits until that is in the cache. */
 	struct encoding bt = {.map = 1,
 			      .opcode = 0xba,
+			      .opsize = true,
 			      .reg = 4,
 			      FLAGS_SLOT,
 			      .n_imm = 1,
