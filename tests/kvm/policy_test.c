@@ -1,4 +1,4 @@
-/* When the VM is entered, by made-up costs: an exit of 40 us, interp at 5 ns an instruction. */
+/* When the VM is entered, by made-up costs: an exit of 40 us, the rest at 1 ns an instruction. */
 #include "tests/tap.h"
 #include "vmm/kvm/policy.h"
 
@@ -25,7 +25,7 @@ static void test_paying(void)
 	struct kvm_policy policy;
 
 	start(&policy, false);
-	tap_ok(policy.sample == 16000, "a sample is worth two exits: %llu instructions",
+	tap_ok(policy.sample == 80000, "a sample is worth two exits: %llu instructions",
 	       (unsigned long long)policy.sample);
 	tap_ok(!policy.at_once[3] && samples(&policy) > 1,
 	       "a new space is entered after samples that are worth its first fills");
@@ -45,16 +45,35 @@ static void test_paying(void)
 static void test_losing(void)
 {
 	struct kvm_policy policy;
-	double lost = 0, interp = 0;
+	double lost = 0, rest = 0;
 
 	start(&policy, false);
-	while (interp < 1e9) {
-		interp += samples(&policy) * (double)policy.sample * 5;
+	while (rest < 1e9) {
+		rest += samples(&policy) * (double)policy.sample;
 		kvm_policy_slice(&policy, 3, 100000, 2000);
-		lost += 100000 - 2000 * 5;
+		lost += 100000 - 2000;
 	}
-	tap_ok(lost / interp < 0.05, "of a second where it never pays %.1f %% is lost",
-	       100 * lost / interp);
+	tap_ok(lost / rest < 0.05, "of a second where it never pays %.1f %% is lost",
+	       100 * lost / rest);
+}
+
+/* Slices of 100,000 instructions in 70 us. */
+static void test_speeds(void)
+{
+	struct kvm_policy policy;
+
+	start(&policy, false);
+	for (unsigned i = 0; i < 100; i++) {
+		kvm_policy_rest(&policy, 3, 40000, 80000);
+		kvm_policy_slice(&policy, 3, 70000, 100000);
+	}
+	tap_ok(!policy.at_once[3], "where the rest is faster it stays with the rest");
+	kvm_policy_select(&policy, 4, 0x3000);
+	for (unsigned i = 0; i < 100; i++) {
+		kvm_policy_rest(&policy, 4, 160000, 80000);
+		kvm_policy_slice(&policy, 4, 70000, 100000);
+	}
+	tap_ok(policy.at_once[4], "where it is slower, though in another space it is not, it pays");
 }
 
 static void test_cold(void)
@@ -66,7 +85,7 @@ static void test_cold(void)
 	tap_ok(policy.at_once[3], "forced: entered at once");
 	for (unsigned i = 0; i < 20; i++)
 		cold = kvm_policy_cold(&policy, 3, 10);
-	tap_ok(cold == 8000, "new code that leaves soon: interp runs an exit's worth, %llu",
+	tap_ok(cold == 40000, "new code that leaves soon: the rest runs an exit's worth, %llu",
 	       (unsigned long long)cold);
 	for (unsigned i = 0; i < 20; i++)
 		cold = kvm_policy_cold(&policy, 3, 1000000);
@@ -77,6 +96,7 @@ int main(void)
 {
 	test_paying();
 	test_losing();
+	test_speeds();
 	test_cold();
 	return tap_done();
 }

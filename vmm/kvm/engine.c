@@ -340,7 +340,8 @@ static enum engine_exit run_rest(struct kvm_engine *kvm, struct cpu *cpu,
 	kvm->sampled = user && (exit == ENGINE_LIMIT || exit == ENGINE_USER) &&
 		       cpu->kernel_entries == entries;
 	if (kvm->sampled)
-		kvm_policy_rest(&kvm->policy, ns, machine->icount - before);
+		kvm_policy_rest(&kvm->policy, mmu_selected_space(machine->mmu), ns,
+				machine->icount - before);
 	return exit;
 }
 

@@ -1,9 +1,16 @@
 #include "vmm/kvm/policy.h"
 
-/* Until interp has been measured. */
-#define INTERP_NS_GUESS 5.0
+/* Until the rest has been measured. */
+#define REST_NS_GUESS 1.0
 
-/* What a space may lose before it is left to interp for a while: its first slices translate and
+/* No host is faster. */
+#define REST_NS_MIN 0.05
+
+/* How much a sample says about its space, and about those that come after it. */
+#define SPACE_WEIGHT (1.0 / 16)
+#define ALL_WEIGHT   (1.0 / 64)
+
+/* What a space may lose before it is left to the rest for a while: its first slices translate and
  * fill. After that less. */
 #define LOSS_MAX_NS       3e6
 #define LATER_LOSS_MAX_NS 1e6
@@ -24,7 +31,7 @@
 
 static void choose_sample(struct kvm_policy *policy)
 {
-	double instructions = SAMPLE_EXITS * policy->costs.exit_ns / policy->interp_ns;
+	double instructions = SAMPLE_EXITS * policy->costs.exit_ns / policy->rest_ns;
 
 	policy->sample = instructions < 500 ? 500 : (uint64_t)instructions;
 }
@@ -40,15 +47,14 @@ static uint32_t first_skip(const struct kvm_policy *policy)
 
 static void forget(struct kvm_policy *policy, unsigned space, uint64_t cr3)
 {
-	policy->space[space] =
-		(struct kvm_policy_space){.cr3 = cr3, .penalty = 1, .skip = first_skip(policy)};
+	policy->space[space] = (struct kvm_policy_space){
+		.cr3 = cr3, .rest_ns = policy->rest_ns, .penalty = 1, .skip = first_skip(policy)};
 	policy->at_once[space] = policy->forced;
 }
 
 void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_policy_costs *costs)
 {
-	*policy = (struct kvm_policy){
-		.forced = forced, .costs = *costs, .interp_ns = INTERP_NS_GUESS};
+	*policy = (struct kvm_policy){.forced = forced, .costs = *costs, .rest_ns = REST_NS_GUESS};
 	choose_sample(policy);
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		forget(policy, i, 0);
@@ -70,7 +76,7 @@ bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space)
 	return false;
 }
 
-static void leave_to_interp(struct kvm_policy *policy, unsigned space)
+static void leave_to_rest(struct kvm_policy *policy, unsigned space)
 {
 	struct kvm_policy_space *s = &policy->space[space];
 
@@ -86,11 +92,11 @@ void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, ui
 
 	if (policy->forced)
 		return;
-	s->gain_ns += (double)instructions * policy->interp_ns - (double)ns;
+	s->gain_ns += (double)instructions * s->rest_ns - (double)ns;
 	if (s->gain_ns > GAIN_MAX_NS)
 		s->gain_ns = GAIN_MAX_NS;
 	if (s->gain_ns < -LOSS_MAX_NS) {
-		leave_to_interp(policy, space);
+		leave_to_rest(policy, space);
 	} else if (s->gain_ns > PAYS_NS) {
 		policy->at_once[space] = true;
 		s->penalty = 1;
@@ -102,8 +108,7 @@ void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, ui
 uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t instructions)
 {
 	struct kvm_policy_space *s = &policy->space[space];
-	uint64_t worth = (uint64_t)(policy->costs.exit_ns / policy->interp_ns),
-		 least = worth / 16 + 1;
+	uint64_t worth = (uint64_t)(policy->costs.exit_ns / s->rest_ns), least = worth / 16 + 1;
 
 	if (instructions < worth)
 		s->cold = s->cold ? 2 * s->cold : least;
@@ -116,12 +121,16 @@ uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t ins
 	return s->cold;
 }
 
-void kvm_policy_rest(struct kvm_policy *policy, uint64_t ns, uint64_t instructions)
+void kvm_policy_rest(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions)
 {
+	struct kvm_policy_space *s = &policy->space[space];
+
 	if (instructions < 1000)
 		return;
-	policy->interp_ns += ((double)ns / (double)instructions - policy->interp_ns) / 64;
-	if (policy->interp_ns < 0.5)
-		policy->interp_ns = 0.5;
+	double measured = (double)ns / (double)instructions;
+	if (measured < REST_NS_MIN)
+		measured = REST_NS_MIN;
+	s->rest_ns += (measured - s->rest_ns) * SPACE_WEIGHT;
+	policy->rest_ns += (measured - policy->rest_ns) * ALL_WEIGHT;
 	choose_sample(policy);
 }

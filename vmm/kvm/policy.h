@@ -1,5 +1,5 @@
 /*
- * What runs in KVM: an entry and an exit cost what interp needs for thousands of instructions, so
+ * What runs in KVM: an entry and an exit cost what the rest needs for thousands of instructions, so
  * user code is entered there when it is going to run for long. Learnt for each address space from
  * what its slices cost. Nothing here can be observed by the guest.
  */
@@ -21,17 +21,18 @@ struct kvm_policy_costs {
 /* What is known of an address space. */
 struct kvm_policy_space {
 	uint64_t cr3;     /* whose it is */
-	double gain_ns;   /* what its last slices saved against interp */
+	double gain_ns;   /* what its last slices saved against the rest */
+	double rest_ns;   /* an instruction of its user code, there */
 	uint32_t skip;    /* samples that are not to be followed by an entry */
 	uint32_t penalty; /* how many to skip when it does not pay again */
-	uint64_t cold;    /* instructions that interp runs before code that is new is entered */
+	uint64_t cold;    /* instructions that the rest runs before code that is new is entered */
 };
 
 struct kvm_policy {
 	bool forced;
 	struct kvm_policy_costs costs;
-	double interp_ns;         /* an instruction of user code */
-	uint64_t sample;          /* instructions that interp runs to see whether a slice is long */
+	double rest_ns;  /* an instruction of user code, of all spaces */
+	uint64_t sample; /* instructions that the rest runs to see whether a slice is long */
 	bool at_once[MMU_SPACES]; /* pays: no sample needed */
 	struct kvm_policy_space space[MMU_SPACES];
 };
@@ -51,13 +52,13 @@ void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns,
 
 /*
  * Translated code has left after so many instructions for code that was not translated before. How
- * many interp is to run before it is entered again, also where everything is entered: a program
+ * many the rest is to run before it is entered again, also where everything is entered: a program
  * that starts runs most of its code once, and would leave after a few instructions each time. At
  * most what it needs an exit's time for; 0 once entries run for long.
  */
 uint64_t kvm_policy_cold(struct kvm_policy *policy, unsigned space, uint64_t instructions);
 
-/* What interp needed for user code. */
-void kvm_policy_rest(struct kvm_policy *policy, uint64_t ns, uint64_t instructions);
+/* What the rest needed for a sample of the space's user code. */
+void kvm_policy_rest(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions);
 
 #endif
