@@ -29,6 +29,9 @@
 /* Instructions in a block: what is put off for each takes room. */
 #define MAX_INSNS 24
 
+/* Of code; the books about it take two thirds of that, the tables of address spaces 66 MiB. */
+#define CACHE_BYTES 0x2800000u
+
 #define SIGNAL_STACK_BYTES 65536
 
 /*
@@ -60,7 +63,7 @@ struct jit_engine {
 	struct engine_use in_jit, in_interp;
 };
 
-struct jit_options jit_options = {.hot = HOT, .max_insns = MAX_INSNS};
+struct jit_options jit_options = {.hot = HOT, .cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS};
 
 /* ---- listening to the mmu ---- */
 

@@ -443,6 +443,10 @@ static void kvm_destroy(struct engine *engine)
 /* Of kvm_small_engine_ops. */
 #define SMALL_INSNS 16
 
+/* Of code; the books about it take one and a half times that, the tables of address spaces 32 MiB,
+ * the VM's page tables with their books at most 48 MiB. */
+#define CACHE_BYTES 0x1000000u
+
 static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool forced)
 {
 	const struct translator_config config = {
@@ -450,6 +454,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 		.bias = KVM_GUEST_BIAS,
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
+		.cache_bytes = CACHE_BYTES,
 		.max_insns = kvm->small ? SMALL_INSNS : 0,
 		.poll_often = kvm->small,
 	};
