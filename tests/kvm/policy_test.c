@@ -29,13 +29,13 @@ static void test_paying(void)
 	       (unsigned long long)policy.sample);
 	tap_ok(!policy.at_once[3] && samples(&policy) > 1,
 	       "a new space is entered after samples that are worth its first fills");
-	kvm_policy_slice(&policy, 3, 1000000, 3000000);
+	kvm_policy_slice(&policy, 3, 1000000, 3000000, false);
 	tap_ok(policy.at_once[3], "after a long slice it is entered at once");
 	for (unsigned i = 0; i < 200 && policy.at_once[3]; i++)
-		kvm_policy_slice(&policy, 3, 60000, 4000);
+		kvm_policy_slice(&policy, 3, 60000, 4000, false);
 	tap_ok(!policy.at_once[3], "after some short ones it is not");
 	kvm_policy_select(&policy, 3, 0x1000);
-	kvm_policy_slice(&policy, 3, 1000000, 3000000);
+	kvm_policy_slice(&policy, 3, 1000000, 3000000, false);
 	tap_ok(policy.at_once[3], "a long one makes up for them");
 	kvm_policy_select(&policy, 3, 0x2000);
 	tap_ok(!policy.at_once[3], "another space begins anew");
@@ -50,7 +50,7 @@ static void test_losing(void)
 	start(&policy, false);
 	while (rest < 1e9) {
 		rest += samples(&policy) * (double)policy.sample;
-		kvm_policy_slice(&policy, 3, 100000, 2000);
+		kvm_policy_slice(&policy, 3, 100000, 2000, false);
 		lost += 100000 - 2000;
 	}
 	tap_ok(lost / rest < 0.05, "of a second where it never pays %.1f %% is lost",
@@ -65,15 +65,35 @@ static void test_speeds(void)
 	start(&policy, false);
 	for (unsigned i = 0; i < 100; i++) {
 		kvm_policy_rest(&policy, 3, 40000, 80000);
-		kvm_policy_slice(&policy, 3, 70000, 100000);
+		kvm_policy_slice(&policy, 3, 70000, 100000, false);
 	}
 	tap_ok(!policy.at_once[3], "where the rest is faster it stays with the rest");
 	kvm_policy_select(&policy, 4, 0x3000);
 	for (unsigned i = 0; i < 100; i++) {
 		kvm_policy_rest(&policy, 4, 160000, 80000);
-		kvm_policy_slice(&policy, 4, 70000, 100000);
+		kvm_policy_slice(&policy, 4, 70000, 100000, false);
 	}
 	tap_ok(policy.at_once[4], "where it is slower, though in another space it is not, it pays");
+}
+
+/* What has to be translated first, 10 ms of it, does not keep a space from KVM for long. */
+static void test_learning(void)
+{
+	struct kvm_policy policy;
+	double rest_ms = 0;
+	unsigned dear = 100;
+
+	start(&policy, false);
+	while (!policy.at_once[3] && rest_ms < 1000) {
+		rest_ms += samples(&policy) * (double)policy.sample / 1e6;
+		if (dear)
+			kvm_policy_slice(&policy, 3, 200000, 100000, true);
+		else
+			kvm_policy_slice(&policy, 3, 400000, 1000000, false);
+		dear -= dear > 0;
+	}
+	tap_ok(policy.at_once[3] && rest_ms < 150,
+	       "slices that translate for 10 ms: entered at once after %.0f ms", rest_ms);
 }
 
 static void test_cold(void)
@@ -97,6 +117,7 @@ int main(void)
 	test_paying();
 	test_losing();
 	test_speeds();
+	test_learning();
 	test_cold();
 	return tap_done();
 }

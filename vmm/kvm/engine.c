@@ -208,7 +208,9 @@ static bool run_slice(struct kvm_engine *kvm, struct cpu *cpu, uint64_t until)
 	struct machine *machine = kvm->engine.machine;
 	unsigned space = mmu_selected_space(machine->mmu);
 	uint64_t before = machine->icount, begin = kvm_thread_ns(), ns;
-	uint64_t blocks = translator_statistics(kvm->translator)->blocks, entry;
+	const struct kvm_tables_statistics *tables = kvm_tables_statistics(kvm->runner.tables);
+	uint64_t blocks = translator_statistics(kvm->translator)->blocks, entries = tables->entries;
+	uint64_t entry;
 	uint64_t budget;
 	enum slice_end end = SLICE_SINGLE;
 
@@ -228,7 +230,9 @@ static bool run_slice(struct kvm_engine *kvm, struct cpu *cpu, uint64_t until)
 	ns = kvm_thread_ns() - begin;
 	kvm->in_kvm.ns += ns;
 	kvm->in_kvm.instructions += machine->icount - before;
-	kvm_policy_slice(&kvm->policy, space, ns, machine->icount - before);
+	kvm_policy_slice(&kvm->policy, space, ns, machine->icount - before,
+			 translator_statistics(kvm->translator)->blocks != blocks ||
+				 tables->entries != entries);
 	kvm->single = end == SLICE_SINGLE;
 	if (kvm->single)
 		kvm->stretch = machine->icount - before;

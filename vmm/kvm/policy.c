@@ -12,15 +12,18 @@
 
 /* What a space may lose before it is left to the rest for a while: its first slices translate and
  * fill. After that less. */
-#define LOSS_MAX_NS       3e6
+#define LOSS_MAX_NS       2e6
 #define LATER_LOSS_MAX_NS 1e6
+
+/* It is left to the rest for so many times what it has lost. */
+#define RESPITE 10
 
 /* From this gain on it is entered at once; more than the limit is forgotten, so that what was long
  * ago does not outweigh what is now. */
 #define PAYS_NS     5e5
 #define GAIN_MAX_NS 3e6
 
-#define PENALTY_MAX 1024
+#define PENALTY_MAX 64
 
 /* What a space needs filled before its code gets anywhere: its stack, data, libraries. */
 #define FIRST_FILLS      4
@@ -76,22 +79,29 @@ bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space)
 	return false;
 }
 
+/* Slices that translate or fill are dear, and will not be for ever: the space is given as much time
+ * for them again and again. If it loses without them it waits longer each time. */
 static void leave_to_rest(struct kvm_policy *policy, unsigned space)
 {
 	struct kvm_policy_space *s = &policy->space[space];
+	double lost = LATER_LOSS_MAX_NS, sample_ns = SAMPLE_EXITS * policy->costs.exit_ns;
 
 	policy->at_once[space] = false;
-	s->skip = s->penalty;
-	s->penalty = s->penalty < PENALTY_MAX ? 2 * s->penalty : PENALTY_MAX;
+	s->skip = (uint32_t)(RESPITE * lost / sample_ns) * s->penalty;
+	if (!s->learning && s->penalty < PENALTY_MAX)
+		s->penalty *= 2;
+	s->learning = false;
 	s->gain_ns = LATER_LOSS_MAX_NS - LOSS_MAX_NS;
 }
 
-void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions)
+void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions,
+		      bool learning)
 {
 	struct kvm_policy_space *s = &policy->space[space];
 
 	if (policy->forced)
 		return;
+	s->learning |= learning;
 	s->gain_ns += (double)instructions * s->rest_ns - (double)ns;
 	if (s->gain_ns > GAIN_MAX_NS)
 		s->gain_ns = GAIN_MAX_NS;

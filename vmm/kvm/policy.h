@@ -24,7 +24,8 @@ struct kvm_policy_space {
 	double gain_ns;   /* what its last slices saved against the rest */
 	double rest_ns;   /* an instruction of its user code, there */
 	uint32_t skip;    /* samples that are not to be followed by an entry */
-	uint32_t penalty; /* how many to skip when it does not pay again */
+	uint32_t penalty; /* how many times as many to skip when it does not pay again */
+	bool learning;    /* something was translated or filled since it was left to the rest */
 	uint64_t cold;    /* instructions that the rest runs before code that is new is entered */
 };
 
@@ -46,9 +47,9 @@ void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3);
 /* After a sample of user code without an exit from it: whether to enter now. */
 bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space);
 
-/* What a slice in KVM cost, all included. */
-void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns,
-		      uint64_t instructions);
+/* What a slice in KVM cost, all included. learning: something was translated or filled in it. */
+void kvm_policy_slice(struct kvm_policy *policy, unsigned space, uint64_t ns, uint64_t instructions,
+		      bool learning);
 
 /*
  * Translated code has left after so many instructions for code that was not translated before. How
