@@ -85,12 +85,12 @@ static int find_program(const char *name, char program[PATH_MAX])
 	return status;
 }
 
-int guest_command_find(const char *name, char program[PATH_MAX])
+int guest_command_find(const char *command, const char *name, char program[PATH_MAX])
 {
 	int status = find_program(name, program);
 
 	if (status)
-		message("run: %s: %s", name,
+		message("%s: %s: %s", command, name,
 			status == STATUS_NOT_FOUND ? "command not found" : "cannot be executed");
 	return status;
 }
@@ -196,7 +196,7 @@ int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, 
 	size_t n = 0;
 
 	if (!command->directory && !getcwd(directory, sizeof(directory))) {
-		message("run: the working directory: %s", strerror(errno));
+		message("the working directory: %s", strerror(errno));
 		return STATUS_FAILED;
 	}
 	FILE *plan = open_memstream(&text, &n);
@@ -209,7 +209,7 @@ int guest_command_plan(const struct guest_command *command, uint8_t **ret_plan, 
 	if (!error)
 		error = put_length(text, n);
 	if (error) {
-		message("run: the command and its environment: %s", strerror(-error));
+		message("the command and its environment: %s", strerror(-error));
 		free(text);
 		return STATUS_FAILED;
 	}

@@ -1,4 +1,5 @@
-/* The command of `reprise run`: found on the host, and described to the agent in its guest. */
+/* The command of `reprise run` and `reprise hunt`: found on the host, and described to the agent in
+ * its guest. */
 #ifndef REPRISE_TOOLS_GUEST_COMMAND_H
 #define REPRISE_TOOLS_GUEST_COMMAND_H
 
@@ -20,10 +21,11 @@ struct guest_command {
 };
 
 /*
- * Finds the host's program that name means, as an absolute path. Returns STATUS_OK, or
- * STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED after a line was printed.
+ * Finds the host's program that name means, as an absolute path; command is reprise's own, for
+ * messages. Returns STATUS_OK, or STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE or STATUS_FAILED after a
+ * line was printed.
  */
-int guest_command_find(const char *name, char program[PATH_MAX]);
+int guest_command_find(const char *command, const char *name, char program[PATH_MAX]);
 
 /*
  * Makes the plan (tools/guest/agent.h), its length in front; the caller frees it. Returns

@@ -55,7 +55,7 @@ static int find_modules_directory(const uint8_t *kernel, size_t n, const char *g
 	char *release = given ? NULL : modules_kernel_release(kernel, n);
 
 	if (!given && !release) {
-		message("run: the kernel does not say its release; name the directory of its "
+		message("the kernel does not say its release; name the directory of its "
 			"modules with --modules");
 		return STATUS_FAILED;
 	}
@@ -72,7 +72,7 @@ static int add_modules(struct packing *packing, const char *directory)
 				 packing, &problem);
 
 	if (error)
-		message("run: %s; --modules names another directory, --kernel another kernel",
+		message("%s; --modules names another directory, --kernel another kernel",
 			problem ? problem : strerror(-error));
 	free(problem);
 	return error ? STATUS_FAILED : STATUS_OK;

@@ -154,7 +154,7 @@ static int allow_path(struct guest_secrets *secrets, const char *given, const ch
 			continue;
 		}
 		if (is_within(path, secrets->path[i])) {
-			message("run: --allow %s: lies in %s; allow that", given, secrets->path[i]);
+			message("--allow %s: lies in %s; allow that", given, secrets->path[i]);
 			status = STATUS_USAGE;
 		}
 		secrets->path[kept++] = secrets->path[i];
@@ -170,7 +170,7 @@ int guest_secrets_find(const struct option_list *deny, const struct option_list 
 
 	*ret_secrets = (struct guest_secrets){0};
 	if (!add_all(ret_secrets, deny)) {
-		message("run: no memory for the list of files that are denied");
+		message("no memory for the list of files that are denied");
 		return STATUS_FAILED;
 	}
 	for (unsigned i = 0; i < allow->n && !status; i++) {

@@ -7,10 +7,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 from pathlib import Path
 
-from harness import TOOL, Directory, done, dump_events, ok, reprise, require_kernel, same
+from harness import TOOL, Directory, done, dump_events, note, ok, reprise, require_kernel, same
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "flaky"))
 
@@ -85,6 +86,32 @@ def test_kinds():
          [("signal", "signal 11 (SIGSEGV)")], "a signal")
 
 
+def test_kernel_error():
+    """A kernel that gives up ends its run at once: nobody waits for the timeout."""
+    if os.geteuid():
+        note("only root's commands make a kernel panic")
+        return
+    result = hunt("--runs", 1, "--json", "panic.json", "-o", "panic.rpz", "--", "sh", "-c",
+                  "echo before; echo c > /proc/sysrq-trigger; echo after")
+    failure = json.loads(Path("panic.json").read_text())["failures"][0]
+    same((failure["kind"], failure["output"]), ("kernel", "before\n"), "the kernel's own error is a failure")
+    ok("Kernel panic - not syncing: sysrq triggered crash" in failure["what"], "and named", failure)
+    ok(b"reprise gdb --at crash panic.rpz" in result.stderr, "and so is the way there", result.stderr.decode())
+
+
+def test_host_clock():
+    result = hunt("--clock", "host", "--runs", 2, "-k", "--json", "host.json", "-o", "host.rpz", "--", "sh", "-c",
+                  "date +%s; exit 4")
+    told = json.loads(Path("host.json").read_text())
+    same([(failure["what"], failure["times"]) for failure in told["failures"]], [("exit status 4", 2)],
+         "--clock host")
+    ok(b"the host's clock" in result.stderr and b"run it again" not in result.stderr,
+       "promises no run that is the same again", result.stderr.decode())
+    ok(abs(int(told["failures"][0]["output"]) - time.time()) < 86400, "and has the host's date", told)
+    replay = reprise("replay", "host.rpz")
+    same((replay.returncode, replay.stdout.decode()), (4, told["failures"][0]["output"]), "it replays")
+
+
 def test_seeds():
     hunt("-q", "--jobs", 1, "--seed", 10, "--shard", "2/3", "--runs", 2, "-k", "--json", "s.json", "-o", "s.rpz",
          "--", "cat", "/proc/sys/kernel/random/uuid", "/none")
@@ -125,7 +152,12 @@ def test_refusals():
         ok(result.returncode == 2 and text in result.stderr.decode() and
            result.stderr.count(b"\n") == 1, f"refused: {' '.join(arguments)}", result)
     result = hunt("--", "./no-such-command")
-    ok(result.returncode == 127 and b"command not found" in result.stderr, "no such command", result)
+    same((result.returncode, result.stdout, result.stderr),
+         (127, b"", b"reprise: hunt: ./no-such-command: command not found\n"), "no such command")
+    Path("data").write_text("no program")
+    result = hunt("--json", "none.json", "--", "./data")
+    same((result.returncode, result.stderr), (126, b"reprise: hunt: ./data: cannot be executed\n"),
+         "a file that is no program")
 
 
 def main():
@@ -135,6 +167,8 @@ def main():
         test_race()
         test_nothing()
         test_kinds()
+        test_kernel_error()
+        test_host_clock()
         test_seeds()
         test_input()
         test_interrupt()
