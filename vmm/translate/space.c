@@ -15,6 +15,10 @@
 
 #define TOUCHED_BITS 8192u
 
+/* Pages that go one by one while the space does not run; after that all of it goes: its program
+ * ends, and each page would have everything looked through. */
+#define DROPPED_MAX 16u
+
 /* What stands in the tables of one space. */
 struct space {
 	uint32_t *links; /* that are set, in no order */
@@ -24,6 +28,7 @@ struct space {
 	uint16_t noted[NOTED_LISTED];        /* which, while they are that few */
 	bool victims;                        /* something stands among the victims */
 	uint32_t n_links;                    /* of all, the first that lead anywhere yet */
+	uint32_t n_dropped;                  /* pages, since it was selected last */
 	unsigned next_way;                   /* of a set of victims, to be replaced */
 	uint64_t warm[WARM_PAGES];           /* linear pages, by their hash; 0: none */
 	uint64_t touched[TOUCHED_BITS / 64]; /* hashes of pages that something may lead to */
@@ -118,6 +123,7 @@ void spaces_select(struct spaces *spaces, unsigned space)
 	struct space *set = &spaces->set[space];
 
 	spaces->selected = space;
+	set->n_dropped = 0;
 	for (; set->n_links < spaces->n_links; set->n_links++)
 		spaces->tables[space]->link[set->n_links] = spaces->defaults[set->n_links];
 }
@@ -260,6 +266,10 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 	*warm_slot(&spaces->set[space], page) = 0;
 	if (!is_touched(&spaces->set[space], page))
 		return;
+	if (++spaces->set[space].n_dropped > DROPPED_MAX) {
+		spaces_drop(spaces, space);
+		return;
+	}
 	if (spaces->set[space].n_noted) {
 		drop_lookups(spaces->tables[space], page);
 		if (spaces->set[space].victims)
