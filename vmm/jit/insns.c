@@ -297,9 +297,20 @@ static bool needs_carry_only(const struct insn_effect *effect)
 	       (effect->rule == RULE_CONDITION && effect->reads == FLAG_CF);
 }
 
-static void prepare_flags(struct generator *g, const struct insn_effect *effect)
+/* Whether it reads flags, or keeps some that are looked at later. */
+static bool needs_flags(const struct planned *planned)
 {
-	if (effect->rule == RULE_NONE || sets_flags(effect))
+	const struct insn_effect *effect = &planned->effect;
+
+	return effect->rule != RULE_NONE && !sets_flags(effect) &&
+	       (effect->reads || (planned->live & ~effect->writes));
+}
+
+static void prepare_flags(struct generator *g, const struct planned *planned)
+{
+	const struct insn_effect *effect = &planned->effect;
+
+	if (!needs_flags(planned))
 		return;
 	if (needs_carry_only(effect))
 		code_load_carry(g);
@@ -328,7 +339,7 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 		jit_translate_bits(g, insn, jit_writes_memory(insn));
 	else if (memory_operand(insn))
 		disp = translate_operand(g, insn);
-	prepare_flags(g, &planned->effect);
+	prepare_flags(g, planned);
 	load_homes(g, insn, &homes);
 	fix_before(g, &moved);
 	struct encoding c = encode(planned, &homes, disp);

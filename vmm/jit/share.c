@@ -333,6 +333,10 @@ static unsigned range_of(struct tracker *t, const struct access *access)
 
 static void find_ranges(struct tracker *t, const struct plan *plan)
 {
+	t->n_ids = 0;
+	t->epoch = 0;
+	t->n_sums = 0;
+	t->n_ranges = 0;
 	renew_all(t);
 	for (unsigned i = 0; i < plan->n; i++) {
 		const struct planned *planned = &plan->insns[i];
@@ -374,7 +378,7 @@ void share_nothing(struct share *share)
 
 void share_plan(struct share *share, const struct plan *plan)
 {
-	struct tracker t = {.n_ids = 0};
+	struct tracker t;
 	uint8_t slots[BLOCK_MAX_INSNS];
 	bool found[BLOCK_MAX_INSNS] = {false};
 
