@@ -25,14 +25,19 @@
  * spend is then not gone before the program has come to what it is about. */
 #define PEACE_SHIFT_MIN 6
 #define PEACE_SHIFT_MAX 20
-#define BURST           64 /* the mean number of interruptions in one */
+
+/* The mean number of interruptions in a burst, as a power of two: what needs one thread to stand
+ * still while another runs far is found by single ones. */
+#define BURST_SHIFT_MAX 8
 
 /* A kernel is not looked at, so when it runs the next look comes soon: within so many instructions.
  */
 #define RETRY 2000
 
-/* A thread that is alone is interrupted so much more rarely. */
-#define ALONE 8
+/* A thread that is alone, as far as was seen, is interrupted so much more rarely, and gets no more
+ * than this part of what there is to spend: another may have been made that has not run yet. */
+#define ALONE      2
+#define ALONE_PART 2
 
 /* One instruction after the other is slow: a walk is short. */
 #define WALK_STEPS 1500
@@ -113,7 +118,9 @@ void chaos_init(struct chaos *chaos, const struct chaos_config *config)
 	random_source_init(&chaos->random, true, config->seed ^ SEED_SALT);
 	chaos->strategies = choose_strategies(chaos, config->strategies);
 	chaos->budget_ns = budgets_ns[chaos_below(chaos, LENGTH(budgets_ns))];
+	chaos->alone_ns = chaos->budget_ns / ALONE_PART;
 	chaos->jumps_ns = JUMPS_NS;
+	chaos->burst = UINT64_C(1) << chaos_below(chaos, BURST_SHIFT_MAX + 1);
 	chaos->preempt_shift =
 		PREEMPT_SHIFT_MIN +
 		(unsigned)chaos_below(chaos, PREEMPT_SHIFT_MAX - PREEMPT_SHIFT_MIN + 1);
@@ -148,6 +155,12 @@ uint64_t chaos_icount(const struct chaos *chaos)
 }
 
 /* ---- the strategies ---- */
+
+static void delay(uint64_t *icount, uint64_t until)
+{
+	if (*icount != NEVER && *icount < until)
+		*icount = until;
+}
 
 /* Once no time may pass any more, nothing is looked at either. */
 static uint64_t spend(struct chaos *chaos, uint64_t ns)
@@ -190,11 +203,15 @@ static bool is_thread(const struct chaos *chaos, const struct cpu *cpu)
 	return cpu->cpl == 3 && is_commands(chaos, cpu) && cpu->seg[SEG_FS].base;
 }
 
-/* There is no point in interrupting what is alone, as far as was seen. */
-static bool is_worth_it(struct chaos *chaos, const struct cpu *cpu)
+static uint64_t interrupt(struct chaos *chaos, const struct cpu *cpu, uint64_t tick_ns)
 {
 	find_thread(chaos, cpu);
-	return chaos->n_threads > 1 || !chaos_below(chaos, ALONE);
+	if (chaos->n_threads > 1)
+		return spend(chaos, tick_ns);
+	if (chaos->alone_ns < tick_ns || chaos_below(chaos, ALONE))
+		return 0;
+	chaos->alone_ns -= tick_ns;
+	return spend(chaos, tick_ns);
 }
 
 static uint64_t preempt(struct chaos *chaos, const struct cpu *cpu, uint64_t icount,
@@ -205,11 +222,10 @@ static uint64_t preempt(struct chaos *chaos, const struct cpu *cpu, uint64_t ico
 		return 0;
 	}
 	chaos->preempt_icount = icount + distance(chaos, chaos->preempt_shift);
-	if (!is_worth_it(chaos, cpu))
-		return 0;
-	if (!chaos_below(chaos, BURST))
-		chaos->preempt_icount += peace(chaos);
-	return spend(chaos, tick_ns);
+	uint64_t ns = interrupt(chaos, cpu, tick_ns);
+	if (ns && !chaos_below(chaos, chaos->burst))
+		delay(&chaos->preempt_icount, chaos->preempt_icount + peace(chaos));
+	return ns;
 }
 
 static void end_walk(struct chaos *chaos, uint64_t icount)
@@ -246,7 +262,7 @@ static uint64_t walk(struct chaos *chaos, const struct cpu *cpu, uint64_t icount
 	if (!chaos_code_is_atomic(cpu) || coin(chaos))
 		return 0;
 	chaos->walk_found = true;
-	if (chaos_below(chaos, 4))
+	if (coin(chaos))
 		return 0;
 	end_walk(chaos, icount);
 	return spend(chaos, tick_ns);
@@ -261,16 +277,9 @@ static uint64_t starve(struct chaos *chaos, const struct cpu *cpu, uint64_t icou
 			icount + chaos_power(chaos, WINDOW_SHIFT_MIN, WINDOW_SHIFT_MAX);
 	}
 	chaos->starve_icount = icount + distance(chaos, chaos->starve_shift);
-	if (!is_thread(chaos, cpu) || !(chaos->starved >> find_thread(chaos, cpu) & 1) ||
-	    !is_worth_it(chaos, cpu))
+	if (!is_thread(chaos, cpu) || !(chaos->starved >> find_thread(chaos, cpu) & 1))
 		return 0;
-	return spend(chaos, tick_ns);
-}
-
-static void delay(uint64_t *icount, uint64_t until)
-{
-	if (*icount != NEVER && *icount < until)
-		*icount = until;
+	return interrupt(chaos, cpu, tick_ns);
 }
 
 /* The first instructions of the command are the loader's: in half of the runs they are left out. */

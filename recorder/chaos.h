@@ -41,10 +41,12 @@ struct chaos {
 	uint64_t own_space;  /* the agent's page tables: it is left in peace */
 	bool begun;          /* the command was seen to run */
 	uint64_t budget_ns;  /* what may still pass to interrupt threads */
+	uint64_t alone_ns;   /* of that, while there is only one */
 	uint64_t jumps_ns;   /* what may still pass in jumps of time */
 
 	uint64_t preempt_icount;
 	unsigned preempt_shift; /* the mean distance, as a power of two */
+	uint64_t burst;         /* the mean number of interruptions between two times of peace */
 
 	uint64_t walk_icount; /* atomics: the next instruction is looked at */
 	unsigned walk_steps;  /* how many more */
