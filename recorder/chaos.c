@@ -30,8 +30,8 @@
  * still while another runs far is found by single ones. */
 #define BURST_SHIFT_MAX 8
 
-/* A kernel is not looked at, so when it runs the next look comes soon: within so many instructions.
- */
+/* Kernels are left in peace, and leave to a thread soon: the next look comes within so many
+ * instructions at most, or within a mean distance, so that a thread comes no further than that. */
 #define RETRY 2000
 
 /* A thread that is alone, as far as was seen, is interrupted so much more rarely, and gets no more
@@ -91,6 +91,14 @@ uint64_t chaos_power(struct chaos *chaos, unsigned low, unsigned high)
 static uint64_t distance(struct chaos *chaos, unsigned shift)
 {
 	return 1 + chaos_below(chaos, UINT64_C(2) << shift);
+}
+
+/* Where no thread was met at the end of such a distance. */
+static uint64_t retry(struct chaos *chaos, unsigned shift)
+{
+	uint64_t most = UINT64_C(2) << shift;
+
+	return 1 + chaos_below(chaos, most < RETRY ? most : RETRY);
 }
 
 /* ---- the run's choice ---- */
@@ -218,7 +226,7 @@ static uint64_t preempt(struct chaos *chaos, const struct cpu *cpu, uint64_t ico
 			uint64_t tick_ns)
 {
 	if (!is_thread(chaos, cpu)) {
-		chaos->preempt_icount = icount + 1 + chaos_below(chaos, RETRY);
+		chaos->preempt_icount = icount + retry(chaos, chaos->preempt_shift);
 		return 0;
 	}
 	chaos->preempt_icount = icount + distance(chaos, chaos->preempt_shift);
@@ -248,7 +256,7 @@ static uint64_t walk(struct chaos *chaos, const struct cpu *cpu, uint64_t icount
 	}
 	if (!is_thread(chaos, cpu)) {
 		end_walk(chaos, icount);
-		chaos->walk_icount = icount + 1 + chaos_below(chaos, RETRY);
+		chaos->walk_icount = icount + retry(chaos, chaos->walk_shift);
 		return 0;
 	}
 	find_thread(chaos, cpu);
@@ -276,8 +284,12 @@ static uint64_t starve(struct chaos *chaos, const struct cpu *cpu, uint64_t icou
 		chaos->window_icount =
 			icount + chaos_power(chaos, WINDOW_SHIFT_MIN, WINDOW_SHIFT_MAX);
 	}
+	if (!is_thread(chaos, cpu)) {
+		chaos->starve_icount = icount + retry(chaos, chaos->starve_shift);
+		return 0;
+	}
 	chaos->starve_icount = icount + distance(chaos, chaos->starve_shift);
-	if (!is_thread(chaos, cpu) || !(chaos->starved >> find_thread(chaos, cpu) & 1))
+	if (!(chaos->starved >> find_thread(chaos, cpu) & 1))
 		return 0;
 	return interrupt(chaos, cpu, tick_ns);
 }
