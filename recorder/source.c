@@ -8,6 +8,9 @@
 /* How long one wait for the host lasts before stop() is asked again. */
 #define WAIT_MS 100
 
+/* What comes when there was enough of slowness. */
+#define QUICK_PERIOD_NS UINT64_C(1000000)
+
 void input_source_init(struct input_source *source, const struct input_source_config *config)
 {
 	source->config = *config;
@@ -15,6 +18,7 @@ void input_source_init(struct input_source *source, const struct input_source_co
 	source->held = false;
 	source->starved = false;
 	source->due_ns = config->period_ns;
+	source->n_pieces = 0;
 	source->first = source->n = 0;
 }
 
@@ -67,6 +71,10 @@ static void read_piece(struct input_source *source, uint64_t now_ns)
 	}
 	source->first = 0;
 	source->n = (uint32_t)got;
+	if (++source->n_pieces == source->config.slow_pieces) {
+		source->config.piece_bytes = SOURCE_PIECE_MAX;
+		source->config.period_ns = QUICK_PERIOD_NS;
+	}
 	source->due_ns = now_ns + source->config.period_ns;
 }
 

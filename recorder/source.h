@@ -22,7 +22,9 @@ struct input_source_config {
 	bool waits;           /* a due piece is waited for (virtual clock) */
 	uint32_t piece_bytes; /* 1 to SOURCE_PIECE_MAX */
 	uint64_t period_ns;
-	uint64_t settle_ns; /* the first piece comes this much after the guest began to listen */
+	uint64_t
+		slow_pieces; /* so many come like that, further ones whole and quickly; 0: all do */
+	uint64_t settle_ns;  /* the first piece comes this much after the guest began to listen */
 };
 
 struct input_source {
@@ -31,6 +33,7 @@ struct input_source {
 	bool held;
 	bool starved; /* not waiting, and nothing was there when last asked */
 	uint64_t due_ns;
+	uint64_t n_pieces; /* that have come */
 	uint32_t first, n; /* bytes that have arrived and not yet been read */
 	uint8_t data[SOURCE_PIECE_MAX];
 };

@@ -22,10 +22,12 @@
 #define CHANNEL_PIECE_BYTES 4096
 #define CHANNEL_PERIOD_NS   UINT64_C(1000000)
 
-/* Of a sender that is slow, or sends a little at a time: up to 200 bytes, every 1 µs to 16 ms. */
+/* Of a sender that is slow, or sends a little at a time: up to 200 bytes, every 1 µs to 0.5 s, but
+ * no longer than 8 s altogether. */
 #define CHAOS_PIECE_BYTES      200
 #define CHAOS_PERIOD_SHIFT_MIN 10
-#define CHAOS_PERIOD_SHIFT_MAX 23
+#define CHAOS_PERIOD_SHIFT_MAX 28
+#define CHAOS_SLOW_NS          UINT64_C(8000000000)
 
 /* Guest time from a disk request to its completion, under both clocks. */
 #define DISK_LATENCY_NS UINT64_C(100000)
@@ -43,6 +45,7 @@ static void pace_channel(const struct recorder_config *config, struct chaos *cha
 		return;
 	channel->piece_bytes = 1 + (uint32_t)chaos_below(chaos, CHAOS_PIECE_BYTES);
 	channel->period_ns = chaos_power(chaos, CHAOS_PERIOD_SHIFT_MIN, CHAOS_PERIOD_SHIFT_MAX);
+	channel->slow_pieces = CHAOS_SLOW_NS / channel->period_ns;
 }
 
 static void init_streams(struct world *world, const struct recorder_config *config,

@@ -88,10 +88,11 @@ static int64_t beginning(int64_t time_s, bool month, bool year)
 	return local_time(&local);
 }
 
-/* The first of March of that year, or of one with a 29th of February: the end of a February. */
+/* The first of March of that year, or rather of one with a 29th of February: the end of a February.
+ */
 static int64_t march(struct chaos *chaos, int64_t time_s)
 {
-	if (chaos_below(chaos, 2))
+	if (chaos_below(chaos, 4))
 		time_s = LEAP_DAY_S + (int64_t)chaos_below(chaos, 3) * FOUR_YEARS_S;
 	const time_t time = time_s;
 	struct tm local;
@@ -128,15 +129,15 @@ static int64_t choose_time_ns(struct chaos *chaos)
 
 	switch (chaos_below(chaos, 7)) {
 	case 0:
-	case 1:
 		time_s = beginning(time_s, false, false);
 		break;
-	case 2:
+	case 1:
 		time_s = beginning(time_s, true, false);
 		break;
-	case 3:
+	case 2:
 		time_s = beginning(time_s, false, true);
 		break;
+	case 3:
 	case 4:
 		time_s = march(chaos, time_s) - (int64_t)chaos_below(chaos, 2) * DAY_S;
 		break;

@@ -56,6 +56,7 @@ CASES = [
     Case("signal_malloc", "signal handler against malloc", ("timeout", "signal")),
     Case("fork_lock", "fork while a lock is held", ("timeout",)),
     Case("tight_timeout", "timeout too tight"),
+    Case("slow_start", "timeout too tight for a cold start"),
     Case("interrupted_read", "read interrupted by a signal"),
     Case("tcp_message", "half a message over TCP"),
     Case("short_input", "half a request from standard input", stdin=REQUEST),

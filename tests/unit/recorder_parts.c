@@ -193,6 +193,30 @@ static void test_source(void)
 	close(ends[1]);
 }
 
+static void test_slow_source(void)
+{
+	struct input_source source;
+	struct input_source_config config = {
+		.piece_bytes = 1, .period_ns = 9 * MS, .slow_pieces = 2, .waits = true};
+	uint8_t bytes[8];
+	int ends[2];
+
+	if (pipe(ends) < 0 || write(ends[1], "abcdef", 6) != 6)
+		printf("Bail out! no pipe\n");
+	config.fd = ends[0];
+	input_source_init(&source, &config);
+	input_source_fetch_due(&source, 9 * MS, never, NULL);
+	tap_ok(input_source_read(&source, bytes, 8) == 1 && input_source_due(&source) == 18 * MS,
+	       "source: the first slow piece");
+	input_source_fetch_due(&source, 18 * MS, never, NULL);
+	tap_ok(input_source_read(&source, bytes, 8) == 1 && input_source_due(&source) == 19 * MS,
+	       "source: after the last slow piece the next comes soon");
+	input_source_fetch_due(&source, 19 * MS, never, NULL);
+	tap_ok(input_source_read(&source, bytes, 8) == 4, "source: with all the rest");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* ---- gate ---- */
 
 static void touch(struct console_gate *gate, bool write, uint16_t port, uint8_t value)
@@ -339,6 +363,7 @@ int main(void)
 	test_following();
 	test_virtual();
 	test_source();
+	test_slow_source();
 	test_gate();
 	test_random();
 	test_chaos();
