@@ -377,15 +377,19 @@ static uint64_t steps_untranslated(const struct cpu *cpu)
 	return cpu->attention ? COLD_STEP : FOREIGN_STEP;
 }
 
-/* Signals find a stack of their own. */
+/* Signals find a stack of their own: one that the thread has already, which is who made it's to
+ * give back, or ours. */
 static void give_signal_stack(void)
 {
 	static _Thread_local bool given;
 	static _Thread_local uint8_t bytes[SIGNAL_STACK_BYTES];
 	const stack_t stack = {.ss_sp = bytes, .ss_size = sizeof(bytes)};
+	stack_t present;
 
-	if (!given)
-		given = !sigaltstack(&stack, NULL);
+	if (given)
+		return;
+	given = !sigaltstack(NULL, &present) &&
+		(!(present.ss_flags & SS_DISABLE) || !sigaltstack(&stack, NULL));
 }
 
 /* User code that whoever contains this engine wants to run itself. What changes CPL to 3 is carried
