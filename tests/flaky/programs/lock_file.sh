@@ -15,7 +15,6 @@ work()
 }
 
 work &
-sleep 0.002
 work &
 wait
 read -r n <"$count"
