@@ -16,14 +16,14 @@
 #define LATER_LOSS_MAX_NS 1e6
 
 /* It is left to the rest for so many times what it has lost. */
-#define RESPITE 10
+#define RESPITE 8
 
 /* From this gain on it is entered at once; more than the limit is forgotten, so that what was long
  * ago does not outweigh what is now. */
 #define PAYS_NS     5e5
 #define GAIN_MAX_NS 3e6
 
-#define PENALTY_MAX 64
+#define PENALTY_MAX 8
 
 /* What a space needs filled before its code gets anywhere: its stack, data, libraries. */
 #define FIRST_FILLS      4
