@@ -15,7 +15,7 @@
 #define LOSS_MAX_NS       2e6
 #define LATER_LOSS_MAX_NS 1e6
 
-/* It is left to the rest for so many times what it has lost. */
+/* It is then left to the rest for so many times LATER_LOSS_MAX_NS. */
 #define RESPITE 8
 
 /* From this gain on it is entered at once; more than the limit is forgotten, so that what was long
@@ -84,10 +84,10 @@ bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space)
 static void leave_to_rest(struct kvm_policy *policy, unsigned space)
 {
 	struct kvm_policy_space *s = &policy->space[space];
-	double lost = LATER_LOSS_MAX_NS, sample_ns = SAMPLE_EXITS * policy->costs.exit_ns;
+	double sample_ns = SAMPLE_EXITS * policy->costs.exit_ns;
 
 	policy->at_once[space] = false;
-	s->skip = (uint32_t)(RESPITE * lost / sample_ns) * s->penalty;
+	s->skip = (uint32_t)(RESPITE * LATER_LOSS_MAX_NS / sample_ns) * s->penalty;
 	if (!s->learning && s->penalty < PENALTY_MAX)
 		s->penalty *= 2;
 	s->learning = false;
