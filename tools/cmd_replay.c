@@ -196,6 +196,17 @@ static void tell_summary(const struct replay *replay)
 		text_count(digests, replayer_digests_checked(replay->replayer)));
 }
 
+/* Why the status that follows is not the command's. */
+static void tell_no_status(const struct replay *replay)
+{
+	int status;
+
+	if (replay->outcome == REPLAY_AT_END && !find_damage(replay) &&
+	    log_reader_header(replay->reader)->is_run &&
+	    !recording_file_exit_status(replay->reader, &status))
+		message("the guest ended before the command did: %s", end_reason(replay));
+}
+
 static void tell_json(const struct replay *replay)
 {
 	const struct log_error *damage = find_damage(replay);
@@ -273,6 +284,7 @@ static int replay_open_file(struct replay *replay, const struct engine_ops *engi
 		progress_clear();
 	replay->exit_status = choose_exit_status(replay);
 	tell(replay);
+	tell_no_status(replay);
 	if (values->verbose)
 		tell_uses(replay);
 	return replay->exit_status;

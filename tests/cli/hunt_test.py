@@ -97,6 +97,9 @@ def test_kernel_error():
     same((failure["kind"], failure["output"]), ("kernel", "before\n"), "the kernel's own error is a failure")
     ok("Kernel panic - not syncing: sysrq triggered crash" in failure["what"], "and named", failure)
     ok(b"reprise gdb --at crash panic.rpz" in result.stderr, "and so is the way there", result.stderr.decode())
+    replay = reprise("replay", "panic.rpz")
+    same((replay.returncode, replay.stdout, replay.stderr),
+         (125, b"before\n", b"reprise: the guest ended before the command did: reset\n"), "it replays")
 
 
 def test_host_clock():
@@ -133,7 +136,9 @@ def test_input():
 
 def test_interrupt():
     with subprocess.Popen([TOOL, "hunt", "--states", "1", "--", "true"], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE,
+                          # A shell that runs the tests in the background has ^C ignored.
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         line = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()

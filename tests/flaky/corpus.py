@@ -60,6 +60,7 @@ CASES = [
     Case("interrupted_read", "read interrupted by a signal"),
     Case("tcp_message", "half a message over TCP"),
     Case("short_input", "half a request from standard input", stdin=REQUEST),
+    Case("read_order", "order in which files are read"),
     Case("lock_file", "lock file looked for, then made"),
     Case("directory_order", "order of a directory"),
     Case("hash_order", "Python's hash seed"),
