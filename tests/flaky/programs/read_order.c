@@ -1,5 +1,5 @@
-/* Two threads read a file each, the second begins 10 ms later; the results are taken to come in that
- * order. Fails when the first file takes its time. */
+/* Two threads read a file each, the second begins 10 ms later; the results are taken to come in
+ * that order. Fails when the first file takes its time. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
