@@ -39,8 +39,10 @@
 #define ALONE      2
 #define ALONE_PART 2
 
-/* One instruction after the other is slow: a walk is short. */
-#define WALK_STEPS 1500
+/* One instruction after the other is slow: a walk is short. Where walks find nothing they become
+ * rarer, to this mean distance; a program that computes would be walked through from end to end. */
+#define WALK_STEPS      1500
+#define WALK_SHIFT_RARE 20
 
 /* How much time a run may lose to interruptions; a timeout that is longer is never to blame. */
 static const uint64_t budgets_ns[] = {UINT64_C(100000000), UINT64_C(1000000000),
@@ -132,8 +134,9 @@ void chaos_init(struct chaos *chaos, const struct chaos_config *config)
 	chaos->preempt_shift =
 		PREEMPT_SHIFT_MIN +
 		(unsigned)chaos_below(chaos, PREEMPT_SHIFT_MAX - PREEMPT_SHIFT_MIN + 1);
-	chaos->walk_shift =
+	chaos->walk_shift_least =
 		WALK_SHIFT_MIN + (unsigned)chaos_below(chaos, WALK_SHIFT_MAX - WALK_SHIFT_MIN + 1);
+	chaos->walk_shift = chaos->walk_shift_least;
 	chaos->starve_shift = STARVE_SHIFT_MIN +
 			      (unsigned)chaos_below(chaos, STARVE_SHIFT_MAX - STARVE_SHIFT_MIN + 1);
 }
@@ -264,11 +267,13 @@ static uint64_t walk(struct chaos *chaos, const struct cpu *cpu, uint64_t icount
 	if (!chaos->walk_steps)
 		chaos->walk_steps = WALK_STEPS + 1;
 	if (!--chaos->walk_steps) {
+		chaos->walk_shift += chaos->walk_shift < WALK_SHIFT_RARE;
 		end_walk(chaos, icount);
 		return 0;
 	}
 	if (!chaos_code_is_atomic(cpu) || coin(chaos))
 		return 0;
+	chaos->walk_shift -= chaos->walk_shift > chaos->walk_shift_least;
 	chaos->walk_found = true;
 	if (coin(chaos))
 		return 0;

@@ -50,7 +50,8 @@ struct chaos {
 
 	uint64_t walk_icount; /* atomics: the next instruction is looked at */
 	unsigned walk_steps;  /* how many more */
-	unsigned walk_shift;
+	unsigned walk_shift;  /* the mean distance between walks, as a power of two */
+	unsigned walk_shift_least;
 	bool walk_found; /* the instruction before was one */
 
 	uint64_t starve_icount, window_icount;

@@ -357,6 +357,50 @@ static void test_chaos_choice(void)
 	tap_ok(alone == 200, "chaos: one alone is always on");
 }
 
+/* How many instructions of so many are looked at, of code that is all zeros. */
+static uint64_t count_looks(struct cpu *cpu, uint64_t seed, uint64_t instructions)
+{
+	const struct chaos_config config = {.strategies = CHAOS_ATOMICS, .seed = seed};
+	struct chaos chaos;
+	uint64_t looks = 0;
+
+	chaos_init(&chaos, &config);
+	cpu->cr3 = AGENT_SPACE;
+	chaos_start(&chaos, cpu, 0);
+	cpu->cr3 = COMMAND_SPACE;
+	for (uint64_t icount; (icount = chaos_icount(&chaos)) < instructions; looks++)
+		chaos_due_ns(&chaos, cpu, icount, TICK_NS);
+	return looks;
+}
+
+static void test_chaos_walks(void)
+{
+	const struct machine_config config = {
+		.n_vcpus = 1,
+		.cpu_model = "x86-64-v2",
+		.regions = {{REGION_RAM, 0, PAGE_BYTES}},
+		.n_regions = 1,
+	};
+	struct machine *machine;
+	uint64_t most = 0;
+
+	if (machine_create(&config, &machine)) {
+		tap_ok(false, "chaos: a machine");
+		return;
+	}
+	struct cpu *cpu = machine_current(machine);
+	cpu->cpl = 3;
+	cpu->seg[SEG_CS].base = cpu->rip = 0;
+	cpu->seg[SEG_FS].base = 1;
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		uint64_t looks = count_looks(cpu, seed, UINT64_C(1) << 24);
+		most = looks > most ? looks : most;
+	}
+	tap_ok(most > 1500 && most < 100000,
+	       "chaos: code without atomic instructions is not walked through from end to end");
+	machine_destroy(machine);
+}
+
 int main(void)
 {
 	test_icount_at();
@@ -368,5 +412,6 @@ int main(void)
 	test_random();
 	test_chaos();
 	test_chaos_choice();
+	test_chaos_walks();
 	return tap_done();
 }
