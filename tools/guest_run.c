@@ -206,7 +206,7 @@ void guest_run_finish(struct guest_run *run)
 
 int guest_run_cold(struct guest_run *run)
 {
-	int error = warm_disk_format(&run->recording.config);
+	int error = warm_disk_format(&run->recording.config, 0);
 
 	if (error)
 		message("%s: the scratch disk: %s; see --scratch", run->command, strerror(-error));

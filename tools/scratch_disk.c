@@ -17,8 +17,8 @@ static const char *const programs[] = {"/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4",
 /* No journal: nothing is to survive. Identifiers and times are constants, so that two guests that
  * do the same read the same. */
 static char features[] = "^has_journal,^resize_inode";
-static char details[] = "lazy_itable_init=1,nodiscard,root_owner=0:0,"
-			"hash_seed=7c1d8f0e-2a51-4c6b-9d37-000000000001";
+#define DETAILS                                                                                    \
+	"lazy_itable_init=1,nodiscard,root_owner=0:0,hash_seed=7c1d8f0e-2a51-4c6b-9d37-%012u"
 static char uuid[] = "7c1d8f0e-2a51-4c6b-9d37-000000000002";
 
 static char *const environment[] = {"E2FSPROGS_FAKE_TIME=1704067200", NULL};
@@ -60,13 +60,15 @@ static int open_somewhere(void)
 }
 
 /* Runs mkfs on the file as its descriptor 3, with its output thrown away. */
-static int start(const char *program, int fd, pid_t *ret_pid)
+static int start(const char *program, int fd, unsigned variant, pid_t *ret_pid)
 {
+	char details[sizeof(DETAILS) + 10];
 	char *const argv[] = {
 		(char *)program,   "-q", "-F", "-m", "0", "-O", features, "-E", details, "-U", uuid,
 		"/proc/self/fd/3", NULL};
 	posix_spawn_file_actions_t actions;
 
+	snprintf(details, sizeof(details), DETAILS, variant + 1);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(&actions, 0, 1);
@@ -77,7 +79,7 @@ static int start(const char *program, int fd, pid_t *ret_pid)
 	return -error;
 }
 
-int scratch_disk_format(int fd)
+int scratch_disk_format(int fd, unsigned variant)
 {
 	const char *program = find_program();
 	int status;
@@ -85,7 +87,7 @@ int scratch_disk_format(int fd)
 
 	if (!program)
 		return -ENOENT;
-	int error = start(program, fd, &pid);
+	int error = start(program, fd, variant, &pid);
 	if (error)
 		return error;
 	while (waitpid(pid, &status, 0) < 0)

@@ -28,12 +28,12 @@ static int copy(const char *from, const char *to, int flags)
 	return error;
 }
 
-int warm_disk_format(const struct recorder_config *config)
+int warm_disk_format(const struct recorder_config *config, unsigned variant)
 {
 	if (!config->n_disks)
 		return 0;
 	int fd = open(config->disks[0].path, O_RDWR | O_CLOEXEC);
-	int error = fd < 0 ? -errno : scratch_disk_format(fd);
+	int error = fd < 0 ? -errno : scratch_disk_format(fd, variant);
 	if (fd >= 0)
 		close(fd);
 	return error;

@@ -10,8 +10,8 @@
 /* All are about the configuration's first disk, and do nothing where it has none. Returned is 0 or
  * a negative errno. state: the path of the guest's state. */
 
-/* Makes the file system. */
-int warm_disk_format(const struct recorder_config *config);
+/* Makes the file system, of a variant of scratch_disk.h's. */
+int warm_disk_format(const struct recorder_config *config, unsigned variant);
 
 /* Keeps a copy of it, or makes it such a copy. */
 int warm_disk_save(const struct recorder_config *config, const char *state);

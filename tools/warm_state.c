@@ -174,7 +174,7 @@ static int make(const struct recording *recording, unsigned variant, const char 
 	char temporary[PATH_MAX + 32];
 
 	snprintf(temporary, sizeof(temporary), "%s.%ld.new", path, (long)getpid());
-	int err = warm_disk_format(&recording->config);
+	int err = warm_disk_format(&recording->config, variant);
 	if (!err)
 		err = boot(recording, variant, temporary, &error);
 	if (!err)

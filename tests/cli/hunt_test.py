@@ -102,6 +102,17 @@ def test_kernel_error():
          (125, b"before\n", b"reprise: the guest ended before the command did: reset\n"), "it replays")
 
 
+def test_states():
+    """Seed 64 is the first that starts from the second guest, whose directories have an order of their own."""
+    orders = []
+    for seed in (1, 63, 64):
+        hunt("--states", 2, "--seed", seed, "--runs", 1, "--fail-if", "beta", "--json", "order.json", "-o",
+             "order.rpz", "--", "sh", "-c", "mkdir d; cd d; touch alpha beta gamma delta epsilon zeta eta theta; ls -U")
+        orders.append(json.loads(Path("order.json").read_text())["failures"][0]["output"].split())
+    same(orders[0], orders[1], "guests of one state list a directory in one order")
+    ok(orders[0] != orders[2] and sorted(orders[0]) == sorted(orders[2]), "of another state in another", orders)
+
+
 def test_host_clock():
     result = hunt("--clock", "host", "--runs", 2, "-k", "--json", "host.json", "-o", "host.rpz", "--", "sh", "-c",
                   "date +%s; exit 4")
@@ -173,6 +184,7 @@ def main():
         test_nothing()
         test_kinds()
         test_kernel_error()
+        test_states()
         test_host_clock()
         test_seeds()
         test_input()

@@ -38,7 +38,7 @@ ALONE = {
 def hunt(case, command, folder, *options):
     """What --json tells; None when nothing was found."""
     with open(case.input_path(folder), "rb") as stdin:
-        result = subprocess.run([TOOL, "hunt", "-q", "--states", "1", "--timeout", str(GUEST_TIMEOUT), "--json",
+        result = subprocess.run([TOOL, "hunt", "-q", "--timeout", str(GUEST_TIMEOUT), "--json",
                                  "found.json", "-o", "found.rpz", *options, "--", *command], stdin=stdin,
                                 capture_output=True, check=False)
     told = json.loads(Path("found.json").read_text()) if result.returncode in (0, 1) else result.stderr
