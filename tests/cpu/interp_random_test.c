@@ -123,7 +123,7 @@ static const struct jit_options jits[] = {
 	{.max_insns = 24},
 	{.max_insns = 1},
 	{.max_insns = 5, .distrust_host = true},
-	{.hot = 2, .max_insns = 24, .cache_bytes = 0x80000},
+	{.max_insns = 24, .cache_bytes = 0x80000},
 };
 
 static enum rig_mode mode_of(const struct engine_ops *engine, unsigned i)

@@ -234,7 +234,6 @@ static int native_create(struct machine *machine, struct engine **ret_engine)
 		.bias = BIAS,
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
-		.hot = options->hot,
 		.cache_bytes = options->cache_bytes,
 		.distrust_host = options->distrust_host,
 		.poll_often = options->poll_often,

@@ -14,7 +14,7 @@
 
 /* How engines are made from here on; zeros: as the product does. */
 struct native_engine_options {
-	uint32_t hot, cache_bytes, max_insns;
+	uint32_t cache_bytes, max_insns;
 	bool distrust_host, poll_often;
 };
 extern struct native_engine_options native_engine_options;

@@ -238,45 +238,54 @@ static struct virtio_wiring next_wiring(struct platform *platform)
 				      platform->config.delay};
 }
 
+/* Takes what was made with next_wiring() in; passes on how that went. */
+static int add_virtio(struct platform *platform, int ret)
+{
+	if (ret >= 0)
+		platform->n_virtio++;
+	return ret;
+}
+
+static int create_disks(struct platform *platform)
+{
+	const struct platform_config *config = &platform->config;
+
+	for (unsigned i = 0; i < n_disks(config); i++) {
+		struct virtio_wiring wiring = next_wiring(platform);
+		int ret = virtio_blk_create(&wiring, &config->disk[i], config->disk_latency_ns,
+					    &platform->virtio[platform->n_virtio]);
+		if (add_virtio(platform, ret) < 0)
+			return ret;
+	}
+	return 0;
+}
+
 /* Disks come first, so that their numbers do not depend on what else there is. */
 static int create_virtio(struct platform *platform)
 {
 	const struct platform_config *config = &platform->config;
+	struct virtio_device **devices = platform->virtio;
 	struct virtio_wiring wiring;
-	int ret;
-	for (unsigned i = 0; i < n_disks(config); i++) {
-		wiring = next_wiring(platform);
-		ret = virtio_blk_create(&wiring, &config->disk[i], config->disk_latency_ns,
-					&platform->virtio[platform->n_virtio]);
-		if (ret < 0)
-			return ret;
-		platform->n_virtio++;
-	}
-	if (config->virtio_console) {
+	int ret = create_disks(platform);
+
+	if (ret >= 0 && config->virtio_console) {
 		wiring = next_wiring(platform);
 		ret = virtio_console_create(&wiring, &config->console,
-					    &platform->virtio[platform->n_virtio]);
-		if (ret < 0)
-			return ret;
-		platform->n_virtio++;
+					    &devices[platform->n_virtio]);
+		ret = add_virtio(platform, ret);
 	}
-	if (config->virtio_rng) {
+	if (ret >= 0 && config->virtio_rng) {
 		wiring = next_wiring(platform);
-		ret = virtio_rng_create(&wiring, &config->random,
-					&platform->virtio[platform->n_virtio]);
-		if (ret < 0)
-			return ret;
-		platform->n_virtio++;
+		ret = virtio_rng_create(&wiring, &config->random, &devices[platform->n_virtio]);
+		ret = add_virtio(platform, ret);
 	}
-	if (config->files_tag) {
+	if (ret >= 0 && config->files_tag) {
 		wiring = next_wiring(platform);
 		ret = virtio_fs_create(&wiring, &config->files, config->files_tag,
-				       &platform->virtio[platform->n_virtio]);
-		if (ret < 0)
-			return ret;
-		platform->n_virtio++;
+				       &devices[platform->n_virtio]);
+		ret = add_virtio(platform, ret);
 	}
-	return 0;
+	return ret;
 }
 
 static void add_window(struct platform_window *windows, unsigned *n, struct platform_window window)

@@ -16,15 +16,11 @@
 #include "vmm/mmu/walk.h"
 #include "vmm/translate/translator.h"
 
-/* Instructions that interp runs of code that is not hot. */
-#define COLD_STEP 64
+/* Instructions that interp runs where no translation can be made, or could be entered. */
+#define ASIDE_STEP 64
 
 /* Of code that cannot be translated at all, by its mode. */
 #define FOREIGN_STEP 1024
-
-/* How often an address is asked for before it is translated. Translating takes no longer than it
- * takes interp to make a block of its own, so at once. */
-#define HOT 0
 
 /* Instructions in a block: what is put off for each takes room. */
 #define MAX_INSNS 24
@@ -63,7 +59,7 @@ struct jit_engine {
 	struct engine_use in_jit, in_interp;
 };
 
-struct jit_options jit_options = {.hot = HOT, .cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS};
+struct jit_options jit_options = {.cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS};
 
 /* ---- listening to the mmu ---- */
 
@@ -363,7 +359,7 @@ static uint64_t steps_after(uint64_t exit)
 	case RUNTIME_EXIT_POLL: /* less than a block is left */
 		return UINT64_MAX;
 	case RUNTIME_EXIT_LINK: /* to code that is not translated */
-		return COLD_STEP;
+		return ASIDE_STEP;
 	default:
 		return 1;
 	}
@@ -374,7 +370,7 @@ static uint64_t steps_untranslated(const struct cpu *cpu)
 {
 	if (cpu->shadow != SHADOW_NONE || cpu->pending_db)
 		return 1;
-	return cpu->attention ? COLD_STEP : FOREIGN_STEP;
+	return cpu->attention ? ASIDE_STEP : FOREIGN_STEP;
 }
 
 /* Signals find a stack of their own: one that the thread has already, which is who made it's to
@@ -409,8 +405,8 @@ static uint64_t advance(struct jit_engine *jit, struct cpu *cpu, const struct ru
 	if (slice_is_possible(jit, cpu, control)) {
 		steps = 1;
 		if (!is_others(cpu, control))
-			steps = run_slice(jit, cpu, until, &exit) ? steps_after(exit) : COLD_STEP;
-		if (steps == COLD_STEP && jit_step_is_due(jit->stepper, cpu))
+			steps = run_slice(jit, cpu, until, &exit) ? steps_after(exit) : ASIDE_STEP;
+		if (steps == ASIDE_STEP && jit_step_is_due(jit->stepper, cpu))
 			steps = 1;
 	} else if (!step_is_possible(cpu, control)) {
 		return steps;
@@ -538,7 +534,6 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.writer = &jit_writer,
 		.kernel = true,
 		.flag = PAGE_JITTED,
-		.hot = jit_options.hot,
 		.cache_bytes = jit_options.cache_bytes,
 		.max_insns = jit_options.max_insns,
 		.distrust_host = jit_options.distrust_host,

@@ -22,8 +22,7 @@ extern const struct engine_ops jit_or_interp_engine_ops;
 
 /* For tests: how engines that are created from here on translate. */
 struct jit_options {
-	uint32_t hot;         /* as in struct translator_config */
-	uint32_t cache_bytes; /* likewise */
+	uint32_t cache_bytes; /* as in struct translator_config */
 	uint32_t max_insns;   /* likewise */
 	bool distrust_host;   /* likewise */
 };

@@ -9,8 +9,6 @@
 #include "vmm/translate/translator.h"
 #include "vmm/translate/writer.h"
 
-#define HOT_COUNTERS 65536u
-
 struct translator {
 	struct translator_config config;
 	const struct writer *writer;
@@ -30,7 +28,6 @@ struct translator {
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
 	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
-	uint8_t hot[HOT_COUNTERS];
 	struct generator generator;
 	struct plan plans[2];
 };

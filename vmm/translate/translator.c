@@ -209,16 +209,6 @@ static const uint8_t *fetch_second(struct translator *t, struct cpu *cpu, uint64
 	return memory_page(t->config.machine->memory, *ret_gpa);
 }
 
-static bool is_hot(struct translator *t, uint64_t gpa)
-{
-	uint8_t *counter = &t->hot[(gpa * UINT64_C(0x9e3779b97f4a7c15)) >> 48];
-
-	if (*counter >= t->config.hot)
-		return true;
-	++*counter;
-	return false;
-}
-
 static uint32_t make_translation(struct translator *t, struct cpu *cpu, uint64_t gpa,
 				 uint32_t alone)
 {
@@ -249,9 +239,8 @@ static bool second_page_holds(struct translator *t, struct cpu *cpu, uint32_t in
 	return false;
 }
 
-/* The translation of cpu's RIP; made if it is missing and now is set or it is hot. alone:
- * MODE_ALONE or 0. */
-static uint32_t find(struct translator *t, struct cpu *cpu, bool now, uint32_t alone)
+/* The translation of cpu's RIP; made if it is missing. alone: MODE_ALONE or 0. */
+static uint32_t find(struct translator *t, struct cpu *cpu, uint32_t alone)
 {
 	uint64_t gpa;
 
@@ -262,8 +251,6 @@ static uint32_t find(struct translator *t, struct cpu *cpu, bool now, uint32_t a
 	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(t, cpu) | alone);
 	if (index != NONE && second_page_holds(t, cpu, index))
 		return index;
-	if (!now && !is_hot(t, gpa))
-		return NONE;
 	return make_translation(t, cpu, gpa, alone);
 }
 
@@ -351,7 +338,7 @@ uint64_t translator_find(struct translator *t, struct cpu *cpu)
 	if (!translator_may_run(t, cpu))
 		return 0;
 	keep_mode(t, cpu);
-	uint32_t index = find(t, cpu, false, 0);
+	uint32_t index = find(t, cpu, 0);
 	if (index == NONE)
 		return 0;
 	warm_page(t, index);
@@ -407,7 +394,7 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 	t->statistics.exits[RUNTIME_EXIT_LINK]++;
 	cpu->rip = translator_target(t);
 	bool alone = t->cache->sites[number].kind == SITE_ALONE;
-	uint32_t index = find(t, cpu, true, alone ? MODE_ALONE : 0);
+	uint32_t index = find(t, cpu, alone ? MODE_ALONE : 0);
 	if (index == NONE)
 		return false;
 	if (!alone)

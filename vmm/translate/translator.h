@@ -47,10 +47,9 @@ struct translator_config {
 	bool kernel;                 /* code of CPL 0 too */
 	uint32_t base;               /* where the area runs; 0: RUNTIME_BASE */
 	enum page_flags flag;        /* of pages with translated code; 0: PAGE_TRANSLATED */
-	uint32_t hot; /* how often an address must be asked for to be translated; 0: at once */
-	uint32_t cache_bytes; /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
-	uint32_t max_insns;   /* tests: instructions in a block; 0: as many as there is room for */
-	bool poll_often;      /* tests: every block polls */
+	uint32_t cache_bytes;        /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
+	uint32_t max_insns; /* tests: instructions in a block; 0: as many as there is room for */
+	bool poll_often;    /* tests: every block polls */
 	bool distrust_host; /* tests: take the host's undefined flags to be different everywhere */
 };
 
@@ -76,7 +75,7 @@ uint64_t translator_enter_address(const struct translator *translator);
 bool translator_may_run(const struct translator *translator, const struct cpu *cpu);
 
 /*
- * The translation of the code at cpu's RIP, made if it is hot; or 0: interp is to run. Fetches as
+ * The translation of the code at cpu's RIP, made if need be; or 0: interp is to run. Fetches as
  * the machine does (accessed bits), and notes the address in the selected space, so that indirect
  * branches find it. May drop every translation when the cache is full. Never leaves
  * a fault recorded.
