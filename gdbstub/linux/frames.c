@@ -19,10 +19,11 @@
 #define IRET_SP       24
 
 /*
- * An interrupted instruction has not run yet, a call has: debuggers look up a caller's address less
- * one, but not behind frames that are marked as of a signal. At a system call user code has run it.
+ * Debuggers look up a caller's address less one, but not behind frames that are marked as of a
+ * signal: an interrupted instruction has not run yet. And only behind those may the caller's stack
+ * lie lower, as users' do below the kernel's; so the entries of system calls are marked too.
  */
-enum frame_kind { FRAME_CALL, FRAME_REGS, FRAME_SYSCALL, FRAME_PARTIAL, FRAME_END, FRAME_KINDS };
+enum frame_kind { FRAME_CALL, FRAME_REGS, FRAME_PARTIAL, FRAME_END, FRAME_KINDS };
 
 /* Offsets in struct pt_regs (Linux arch/x86/include/asm/ptrace.h). */
 static const struct {
@@ -49,7 +50,6 @@ static const uint8_t base_registers[ORC_REG_COUNT] = {
 };
 
 struct encoder {
-	const struct kernel *kernel;
 	struct buffer *out;
 	size_t cie[FRAME_KINDS];
 };
@@ -87,7 +87,6 @@ static void put_initial_rules(struct buffer *out, enum frame_kind kind)
 				put_rule(out, DW_CFA_undefined, reg);
 		break;
 	case FRAME_REGS:
-	case FRAME_SYSCALL:
 		for (size_t i = 0; i < sizeof(pt_regs) / sizeof(pt_regs[0]); i++)
 			put_saved(out, pt_regs[i].reg, pt_regs[i].offset);
 		break;
@@ -210,22 +209,13 @@ static void put_advance(struct buffer *out, uint64_t distance)
 
 /* ---- entries ---- */
 
-static bool is_syscall_entry(const struct kernel *kernel, uint64_t address)
-{
-	static const char prefix[] = "entry_SYSCALL_64";
-	uint64_t offset;
-	const char *name = kernel_symbol_at(kernel, address, &offset);
-
-	return name && !strncmp(name, prefix, sizeof(prefix) - 1);
-}
-
-static enum frame_kind frame_kind(const struct kernel *kernel, const struct orc_row *row)
+static enum frame_kind frame_kind(const struct orc_row *row)
 {
 	switch (row->kind) {
 	case ORC_CALL:
 		return FRAME_CALL;
 	case ORC_REGS:
-		return is_syscall_entry(kernel, row->address) ? FRAME_SYSCALL : FRAME_REGS;
+		return FRAME_REGS;
 	case ORC_REGS_PARTIAL:
 		return FRAME_PARTIAL;
 	default:
@@ -271,11 +261,10 @@ static void put_table(struct encoder *encoder, const struct orc *orc)
 
 	/* The last row only ends the one before. */
 	for (uint32_t first = 0; first + 1 < orc->n; first = next) {
-		enum frame_kind kind = frame_kind(encoder->kernel, &orc->row[first]);
+		enum frame_kind kind = frame_kind(&orc->row[first]);
 		next = first + 1;
 		while (next + 1 < orc->n && next - first < RUN_MAX_ROWS &&
-		       !is_function_start(&orc->row[next]) &&
-		       frame_kind(encoder->kernel, &orc->row[next]) == kind)
+		       !is_function_start(&orc->row[next]) && frame_kind(&orc->row[next]) == kind)
 			next++;
 		if (orc->row[next].address > orc->row[first].address)
 			put_fde(encoder, orc, first, next, kind);
@@ -285,7 +274,7 @@ static void put_table(struct encoder *encoder, const struct orc *orc)
 void frames_encode(const struct kernel *kernel, const struct kernel_modules *modules,
 		   struct buffer *section)
 {
-	struct encoder encoder = {.kernel = kernel, .out = section};
+	struct encoder encoder = {.out = section};
 
 	if (!kernel_orc(kernel))
 		return;

@@ -88,6 +88,7 @@ def backtrace():
     for _ in range(entry + 1):
         user = user.older()
     check(user.pc() >> 47 == 0, "and to the user's code", hex(user.pc()))
+    check("corrupt stack" not in execute("bt"), "whose stack is not taken for a damaged one", execute("bt"))
     gdb.execute("delete")
     here = icount()
     execute("finish")
