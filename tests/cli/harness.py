@@ -9,6 +9,12 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests"))
+
+# pylint: disable=wrong-import-position, unused-import
+from guest_kernel import NO_SELF_TESTS, newest_kernel, require_kernel
+from tap import done, note, ok, same
+
 MAKE_INITRAMFS = SOURCE / "tools" / "make-initramfs.sh"
 
 # The reprise command under test: the first argument, made absolute before a test changes directory.
@@ -23,40 +29,6 @@ REPLAY_TWICE = Path(TOOL).parents[1] / "tests" / "roundtrip" / "replay_twice"
 # How often what takes long is done.
 REPEAT = int(os.environ.get("REPRISE_TEST_REPEAT", "1"))
 
-# On a kernel's command line. Half of what a Debian kernel executes until it powers off are tests of its own
-# ciphers; that they pass is seen where a boot is the matter itself.
-NO_SELF_TESTS = "cryptomgr.notests"
-
-count = 0
-failed = 0
-
-
-def ok(good, name, *details):
-    """One TAP line. Details are shown when it fails."""
-    global count, failed
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        failed += 1
-        for detail in details:
-            for line in str(detail).splitlines()[-40:]:
-                print(f"#   {line}", flush=True)
-    return good
-
-
-def same(got, expected, name):
-    return ok(got == expected, name, f"expected {expected!r}", f"got      {got!r}")
-
-
-def note(text):
-    print(f"# {text}", flush=True)
-
-
-def done():
-    """Ends the program: fails when a check failed or none ran."""
-    print(f"1..{count}", flush=True)
-    sys.exit(1 if failed or not count else 0)
-
 
 def reprise(*arguments, timeout=600, **options):
     """Runs the tool to its end with nothing on stdin unless input is given."""
@@ -64,21 +36,6 @@ def reprise(*arguments, timeout=600, **options):
         options["stdin"] = subprocess.DEVNULL
     return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, timeout=timeout,
                           **options)
-
-
-def newest_kernel():
-    """The Debian cloud kernel when there is one, else the newest kernel; None when there is none."""
-    kernels = sorted(Path("/boot").glob("vmlinuz-*"), key=lambda path: path.stat().st_mtime)
-    cloud = [path for path in kernels if "cloud" in path.name]
-    return (cloud or kernels or [None])[-1]
-
-
-def require_kernel():
-    kernel = newest_kernel()
-    if not kernel:
-        ok(False, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64")
-        done()
-    return kernel
 
 
 def make_initramfs(path, script, *options):

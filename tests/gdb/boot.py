@@ -4,26 +4,17 @@ import signal
 import subprocess
 from pathlib import Path
 
-from remote import done, ok, same
+from remote import same
+from guest_kernel import NO_SELF_TESTS, require_kernel
 
 SOURCE = Path(__file__).resolve().parents[2]
-
-# Half of what a Debian kernel executes until it powers off are tests of its own ciphers.
-NO_SELF_TESTS = "cryptomgr.notests"
-
-
-def newest_kernel():
-    kernels = sorted(Path("/boot").glob("vmlinuz-*cloud*")) or sorted(Path("/boot").glob("vmlinuz-*"))
-    return kernels[-1] if kernels else None
 
 
 def record_boot(tool, folder, script, *options, kernel=None, files=(), until=None):
     """Boots a kernel, or the newest cloud kernel, with a busybox guest that runs the script; returns the
     recording. files: HOST:GUEST, put into the guest. until: what on the console ends a recording that would
     not end itself."""
-    kernel = kernel or newest_kernel()
-    if not ok(kernel, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64"):
-        done()
+    kernel = kernel or require_kernel()
     script_path, initramfs, path = (Path(folder) / name for name in ("script", "initramfs", "boot.rpz"))
     script_path.write_text(script)
     subprocess.run([SOURCE / "tools/make-initramfs.sh", "-k", kernel, "-o", initramfs,

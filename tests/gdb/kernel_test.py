@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import run_gdb
-from boot import NO_SELF_TESTS, newest_kernel, record_boot
+from boot import record_boot
 from remote import Server, check_twice, done, ok
+from guest_kernel import NO_SELF_TESTS, require_kernel
 
 SOURCE = Path(__file__).resolve().parents[2]
 SCRIPT = """echo hello; ls / >/dev/null; dd if=/dev/zero of=/dev/null bs=1M count=4 2>/dev/null
@@ -159,9 +160,9 @@ def main():
         ok(len(kernels) == 2, "two other kernels", kernels)
         for kernel in kernels:
             test_kernel(kernel)
-        test_relocated(newest_kernel())
+        test_relocated(require_kernel())
         done()
-    kernel = newest_kernel()
+    kernel = require_kernel()
     if not ok(kernel, "a kernel as /boot/vmlinuz-*", "install linux-image-cloud-amd64"):
         done()
     test_kernel(kernel, *arguments)

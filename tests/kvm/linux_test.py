@@ -12,20 +12,12 @@ import tempfile
 
 REPRISE, WORK, ROOT, REPLAY_TWICE = sys.argv[1:5]
 STOPS = 100
-sys.path.insert(0, os.path.join(ROOT, "bench"))
+sys.path[:0] = [os.path.join(ROOT, "bench"), os.path.join(ROOT, "tests")]
 import inputs  # pylint: disable=wrong-import-position
 import works  # pylint: disable=wrong-import-position
+from tap import done, ok  # pylint: disable=wrong-import-position
 
 ENGINES = ["interp", "kvm", "auto", "jit"]
-count = 0
-failed = False
-
-
-def ok(good, text):
-    global count, failed
-    count += 1
-    failed |= not good
-    print(f"{'ok' if good else 'not ok'} {count} - {text}", flush=True)
 
 
 def reprise(*arguments):
@@ -71,5 +63,4 @@ if reprise("record", "--engine", "kvm", "--kernel", "/nonexistent").stderr.find(
     sys.exit(0)
 with tempfile.TemporaryDirectory(prefix="reprise-kvm-") as temporary:
     test(temporary)
-print(f"1..{count}")
-sys.exit(failed)
+done()
