@@ -76,6 +76,8 @@ int host_files_lookup(struct host_files *files, uint64_t parent, const char *nam
 		return -EACCES;
 	if (!name[0] || strchr(name, '/'))
 		return -EINVAL;
+	if (host_files_hides(files, path, name))
+		return -ENOENT;
 	size_t n = path[1] ? strlen(path) : 0; /* of "/" only one slash is wanted */
 	if (n + 1 + strlen(name) >= PATH_MAX)
 		return -ENAMETOOLONG;
@@ -196,6 +198,8 @@ int host_files_create(const struct host_files_config *config, struct host_files 
 	if (!files)
 		return -ENOMEM;
 	files->steady = config->steady;
+	files->hidden_in = config->hidden_in;
+	files->hidden_extensions = config->hidden_extensions;
 	int error = set_root(files, config->root);
 	if (!error)
 		error = set_denied(files, config);

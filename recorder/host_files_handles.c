@@ -128,6 +128,21 @@ static int only_dots(const struct dirent *entry)
 	return !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
 }
 
+/* Takes the entries out that are not to be found. Returns how many are left. */
+static int drop_hidden(const struct host_files *files, const char *path, struct dirent **entries,
+		       int n)
+{
+	int left = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (host_files_hides(files, path, entries[i]->d_name))
+			free(entries[i]);
+		else
+			entries[left++] = entries[i];
+	}
+	return left;
+}
+
 int host_files_open_directory(struct host_files *files, uint64_t number, uint64_t *ret_handle)
 {
 	const struct node *node;
@@ -141,6 +156,7 @@ int host_files_open_directory(struct host_files *files, uint64_t number, uint64_
 	int n = scandir(path, &entries, node->own ? only_dots : NULL, compare_entries);
 	if (n < 0)
 		return -errno;
+	n = drop_hidden(files, path, entries, n);
 	error = new_handle(files, &handle, ret_handle);
 	if (error) {
 		host_handle_close(&(struct handle){.fd = -1, .entries = entries, .n_entries = n});

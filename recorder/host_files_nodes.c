@@ -103,6 +103,18 @@ bool host_files_has_denied_identity(const struct host_files *files, const struct
 	return false;
 }
 
+bool host_files_hides(const struct host_files *files, const char *directory, const char *name)
+{
+	const char *extension = strrchr(name, '.');
+
+	if (!extension || !files->hidden_in || strcmp(files->hidden_in, directory))
+		return false;
+	for (const char *const *hidden = files->hidden_extensions; *hidden; hidden++)
+		if (!strcmp(*hidden, extension))
+			return true;
+	return false;
+}
+
 static bool is_own(const struct host_files *files, const struct node *parent, const char *name)
 {
 	if (files->root[0] || parent->number != HOST_FILES_ROOT)

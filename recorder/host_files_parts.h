@@ -31,6 +31,8 @@ struct identity {
 struct host_files {
 	char *root; /* without a slash at its end: "" for the host's */
 	bool steady;
+	const char *hidden_in; /* NULL: nothing is */
+	const char *const *hidden_extensions;
 	dev_t *devices; /* in the order in which they were met; the root's is the first */
 	unsigned n_devices;
 	char **denied;
@@ -70,6 +72,9 @@ int host_node_known_path(const struct host_files *files, uint64_t number,
 /* As host_node_known_path(), of what may be read: -EACCES for what is denied. */
 int host_node_allowed_path(const struct host_files *files, uint64_t number,
 			   const struct node **ret_node, char path[PATH_MAX]);
+
+/* Whether a name in the directory of that path is not to be found. */
+bool host_files_hides(const struct host_files *files, const char *directory, const char *name);
 
 /* Whether it is what a denied path leads to. */
 bool host_files_has_denied_identity(const struct host_files *files, const struct stat *st);

@@ -103,6 +103,8 @@ static int open_files(struct world *world, const struct recorder_config *config,
 		.denied = config->files_denied,
 		.n_denied = config->n_files_denied,
 		.steady = config->files_steady,
+		.hidden_in = config->files_hidden_in,
+		.hidden_extensions = config->files_hidden_extensions,
 	};
 	int error = config->files_root ? host_files_create(&files, &world->files) : 0;
 

@@ -1,4 +1,5 @@
 /* reprise hunt: a host command again and again, each time in a guest, until it fails. */
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/hunt.h"
+#include "tools/hunt_files.h"
 #include "tools/interrupt.h"
 #include "tools/message.h"
 #include "tools/warm_state.h"
@@ -176,13 +178,40 @@ static void tell_start(const struct hunt *hunt)
 		chaos[0] ? ", chaos: " : "", chaos);
 }
 
-static int hunt_command(struct hunt *hunt, char *const *argv)
+static int find_output_directory(struct hunt *hunt)
 {
+	const char *path = hunt->guest.recording.output_path, *slash = strrchr(path, '/');
+	char *directory = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+
+	hunt->output_directory = directory ? realpath(directory, NULL) : NULL;
+	if (!hunt->output_directory)
+		message("hunt: %s, where recordings are to go: %s", directory ? directory : path,
+			strerror(errno));
+	free(directory);
+	return hunt->output_directory ? STATUS_OK : STATUS_FAILED;
+}
+
+static int prepare(struct hunt *hunt, char *const *argv)
+{
+	const struct hunt_options *values = hunt->values;
 	int status = check_options(hunt);
 
 	if (!status)
-		status = guest_run_init(&hunt->guest, "hunt", &hunt->values->guest, argv,
+		status = guest_run_init(&hunt->guest, "hunt", &values->guest, argv,
 					guest_run_command_line(true));
+	if (!status)
+		status = find_output_directory(hunt);
+	if (!status && values->json)
+		status = hunt_files_prepare(values->json);
+	if (!status && values->junit)
+		status = hunt_files_prepare(values->junit);
+	return status;
+}
+
+static int hunt_command(struct hunt *hunt, char *const *argv)
+{
+	int status = prepare(hunt, argv);
+
 	if (status)
 		return status;
 	interrupt_install();
@@ -201,6 +230,7 @@ static void finish(struct hunt *hunt)
 	for (unsigned i = 0; i < hunt->n_found; i++)
 		free(hunt->found[i].path);
 	free(hunt->found);
+	free(hunt->output_directory);
 	if (hunt->has_regex)
 		regfree(&hunt->fail_if);
 	guest_run_finish(&hunt->guest);

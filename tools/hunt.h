@@ -66,6 +66,8 @@ struct hunt {
 	regex_t fail_if; /* when values->fail_if */
 	bool has_regex;
 
+	char *output_directory; /* where recordings come and go, without links */
+
 	struct recorder_image *image;
 	unsigned variant; /* of the booted state that is loaded */
 	bool loaded;

@@ -1,9 +1,11 @@
 #include "tools/hunt_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/json.h"
 #include "tools/message.h"
@@ -167,6 +169,23 @@ void hunt_files_junit(const struct hunt *hunt, FILE *out)
 	fputs("</testsuite>\n</testsuites>\n", out);
 }
 
+static int tell_unwritable(const char *path)
+{
+	message("%s: cannot be written: %s", path, strerror(errno));
+	return STATUS_FAILED;
+}
+
+int hunt_files_prepare(const char *path)
+{
+	if (!strcmp(path, "-") || !access(path, F_OK))
+		return STATUS_OK;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return tell_unwritable(path);
+	close(fd);
+	return STATUS_OK;
+}
+
 int hunt_files_write(const struct hunt *hunt, const char *path,
 		     void (*put)(const struct hunt *hunt, FILE *out))
 {
@@ -180,8 +199,5 @@ int hunt_files_write(const struct hunt *hunt, const char *path,
 	}
 	if (out && (to_stdout ? fflush(out) : fclose(out)))
 		good = false;
-	if (good)
-		return STATUS_OK;
-	message("%s: cannot be written: %s", path, strerror(errno));
-	return STATUS_FAILED;
+	return good ? STATUS_OK : tell_unwritable(path);
 }

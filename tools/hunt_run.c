@@ -265,6 +265,9 @@ static int make_plan(struct hunt *hunt, uint64_t seed)
 	return guest_run_plan(&hunt->guest, &plan);
 }
 
+/* Of recordings, and of what becomes one. */
+static const char *const recording_extensions[] = {".rpz", ".part", NULL};
+
 static void configure(const struct hunt *hunt, uint64_t seed, const char *path,
 		      struct judgement *judgement, struct recorder_config *config)
 {
@@ -279,6 +282,8 @@ static void configure(const struct hunt *hunt, uint64_t seed, const char *path,
 	config->image = hunt->image;
 	config->interrupted = NULL;
 	config->files_steady = true;
+	config->files_hidden_in = hunt->output_directory;
+	config->files_hidden_extensions = recording_extensions;
 	config->keep = judge;
 	config->keep_ctx = judgement;
 	/* Nobody waits for what runs write to be on the disk, or wants it there. */

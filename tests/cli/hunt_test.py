@@ -86,6 +86,17 @@ def test_kinds():
          [("signal", "signal 11 (SIGSEGV)")], "a signal")
 
 
+def test_same_directory():
+    """A command that lists the directory in which recordings come and go is the same each time."""
+    os.mkdir("listed")
+    for name in ("one.rpz", "two.rpz"):
+        hunt("-q", "--jobs", 2, "--seed", 1, "--runs", 2, "-k", "--json", "listed/told.json", "-o", "listed/" + name,
+             "--", "sh", "-c", "ls -a listed; exit 1")
+    ok(dump_events("listed/one.rpz") == dump_events("listed/two.rpz"), "recordings beside it make no other run")
+    failure = json.loads(Path("listed/told.json").read_text())["failures"][0]
+    same(failure["output"].split(), [".", "..", "told.json"], "since they are not seen; the summary is, from the first run on")
+
+
 def test_kernel_error():
     """A kernel that gives up ends its run at once: nobody waits for the timeout."""
     if os.geteuid():
@@ -171,6 +182,9 @@ def test_refusals():
     same((result.returncode, result.stdout, result.stderr),
          (127, b"", b"reprise: hunt: ./no-such-command: command not found\n"), "no such command")
     Path("data").write_text("no program")
+    result = hunt("--json", "no/where.json", "--", "true")
+    ok(result.returncode == 125 and result.stderr.startswith(b"reprise: no/where.json: cannot be written: "),
+       "a summary that cannot be written is told before the first run", result)
     result = hunt("--json", "none.json", "--", "./data")
     same((result.returncode, result.stderr), (126, b"reprise: hunt: ./data: cannot be executed\n"),
          "a file that is no program")
@@ -183,6 +197,7 @@ def main():
         test_race()
         test_nothing()
         test_kinds()
+        test_same_directory()
         test_kernel_error()
         test_states()
         test_host_clock()

@@ -59,10 +59,10 @@ def replays(failure):
 def run_again(case, folder, failure):
     """By the command line that the hunt names, which reads the same input."""
     again = shlex.split(failure["again"])
-    again[2:2] = ["-o", "again.rpz", "--json", "again.json"]
+    again[2:2] = ["-o", "again.rpz", "--json", "found.json"]
     with open(case.input_path(folder), "rb") as stdin:
         subprocess.run([TOOL, *again[1:]], stdin=stdin, capture_output=True, check=False)
-    told = json.loads(Path("again.json").read_text())["failures"]
+    told = json.loads(Path("found.json").read_text())["failures"]
     return [(one["seed"], one["what"], one["instructions"], one["output"]) for one in told]
 
 

@@ -257,6 +257,29 @@ static void test_opened(void)
 	tap_note("%s", names);
 }
 
+/* Only names with the extension, only in that directory. */
+static void test_hidden(struct host_files_config config)
+{
+	static const char *const extensions[] = {".rpz", NULL};
+	char names[500];
+
+	config.hidden_in = config.root;
+	config.hidden_extensions = extensions;
+	host_files_create(&config, &files);
+	server = fuse_server(files);
+	if (system("touch a.rpz b.rpz.txt sub/c.rpz"))
+		tap_note("touch failed");
+	list(1, 4096, names);
+	tap_ok(!strstr(names, "a.rpz ") && strstr(names, "b.rpz.txt"),
+	       "what is hidden is not listed");
+	tap_note("%s", names);
+	tap_ok(find(1, "a.rpz") == 0 && find(1, "b.rpz.txt"), "nor found");
+	list(find(1, "sub"), 4096, names);
+	tap_ok(strstr(names, "c.rpz") && find(find(1, "sub"), "c.rpz"),
+	       "in other directories it is");
+	host_files_destroy(files);
+}
+
 static void test_host_root(void)
 {
 	struct host_files *host;
@@ -301,6 +324,7 @@ int main(void)
 	server = fuse_server(files);
 	test_opened();
 	host_files_destroy(files);
+	test_hidden(config);
 	test_host_root();
 	config.root = "data";
 	tap_ok(host_files_create(&config, &files) == -ENOTDIR, "a file is no tree");
