@@ -32,6 +32,27 @@ int work_integer_memory(uint64_t n, uint64_t *ret_result)
 	return 0;
 }
 
+/* A turn: the next word of 64 MiB is read, changed and written; from the end it begins anew. The
+ * processor knows where next, and what is computed does not wait for memory. */
+int work_integer_order(uint64_t n, uint64_t *ret_result)
+{
+	uint64_t *words = malloc(WORDS * sizeof(*words));
+	uint64_t state = 1;
+
+	if (!words)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < WORDS; i++)
+		words[i] = i;
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t *word = &words[i % WORDS];
+		state = next_random(state ^ *word);
+		*word += state >> 32;
+	}
+	free(words);
+	*ret_result = state;
+	return 0;
+}
+
 /* registers.S: n turns of exactly 8 instructions. */
 uint64_t work_registers_loop(uint64_t n);
 

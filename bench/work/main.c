@@ -11,6 +11,7 @@ static const struct work {
 	work_run *run;
 } works[] = {
 	{"integer-memory", work_integer_memory},
+	{"integer-order", work_integer_order},
 	{"integer-registers", work_integer_registers},
 	{"matrix", work_matrix},
 	{"bodies", work_bodies},

@@ -25,8 +25,9 @@ static void test_paying(void)
 	struct kvm_policy policy;
 
 	start(&policy, false);
-	tap_ok(policy.sample == 80000, "a sample is worth two exits: %llu instructions",
-	       (unsigned long long)policy.sample);
+	tap_ok(kvm_policy_sample(&policy, 3) == 80000,
+	       "a sample is worth two exits: %llu instructions",
+	       (unsigned long long)kvm_policy_sample(&policy, 3));
 	tap_ok(!policy.at_once[3] && samples(&policy) > 1,
 	       "a new space is entered after samples that are worth its first fills");
 	kvm_policy_slice(&policy, 3, 1000000, 3000000, false);
@@ -49,7 +50,7 @@ static void test_losing(void)
 
 	start(&policy, false);
 	while (rest < 1e9) {
-		rest += samples(&policy) * (double)policy.sample;
+		rest += samples(&policy) * (double)kvm_policy_sample(&policy, 3);
 		kvm_policy_slice(&policy, 3, 100000, 2000, false);
 		lost += 100000 - 2000;
 	}
@@ -85,7 +86,7 @@ static void test_learning(void)
 
 	start(&policy, false);
 	while (!policy.at_once[3] && rest_ms < 1000) {
-		rest_ms += samples(&policy) * (double)policy.sample / 1e6;
+		rest_ms += samples(&policy) * (double)kvm_policy_sample(&policy, 3) / 1e6;
 		if (dear)
 			kvm_policy_slice(&policy, 3, 200000, 100000, true);
 		else
@@ -94,6 +95,57 @@ static void test_learning(void)
 	}
 	tap_ok(policy.at_once[3] && rest_ms < 150,
 	       "slices that translate for 10 ms: entered at once after %.0f ms", rest_ms);
+}
+
+/* The rest has become ten times as fast as it was when the space was entered, and no slice pays. */
+static void test_trial(void)
+{
+	struct kvm_policy policy;
+	unsigned slices = 0, n = 0;
+
+	start(&policy, false);
+	kvm_policy_rest(&policy, 3, 80000, 80000);
+	kvm_policy_slice(&policy, 3, 1000000, 3000000, false);
+	while (policy.at_once[3] && slices < 10000) {
+		kvm_policy_slice(&policy, 3, 70000, 100000, false);
+		slices++;
+	}
+	tap_ok(!policy.at_once[3] && policy.space[3].gain_ns > 0,
+	       "what seems to pay is tried with the rest again, after %u slices", slices);
+	do
+		kvm_policy_rest(&policy, 3, 8000, 80000);
+	while (!kvm_policy_after_sample(&policy, 3));
+	for (; n < 10000 && (n < 2 || policy.at_once[3]); n++)
+		kvm_policy_slice(&policy, 3, 70000, 100000, false);
+	tap_ok(n < 100, "and left after %u more if it does not", n);
+}
+
+/* Samples until a new space is entered. */
+static unsigned newcomer(struct kvm_policy *policy, uint64_t cr3)
+{
+	kvm_policy_select(policy, 3, cr3);
+	return samples(policy);
+}
+
+static void test_newcomers(void)
+{
+	struct kvm_policy policy;
+
+	start(&policy, false);
+	unsigned first = samples(&policy);
+	for (unsigned i = 0; i < 10; i++) {
+		kvm_policy_slice(&policy, 3, 100000, 2000, true);
+		kvm_policy_select(&policy, 3, 0x2000 + 0x1000 * i);
+	}
+	unsigned wary = newcomer(&policy, 0x100000);
+	tap_ok(wary > first, "after spaces that ended too soon a new one waits longer: %u for %u",
+	       wary, first);
+	for (unsigned i = 0; i < 10; i++) {
+		kvm_policy_slice(&policy, 3, 1000000, 3000000, true);
+		kvm_policy_select(&policy, 3, 0x200000 + 0x1000 * i);
+	}
+	unsigned trusting = newcomer(&policy, 0x300000);
+	tap_ok(trusting < first, "after spaces that paid less long: %u", trusting);
 }
 
 static void test_cold(void)
@@ -118,6 +170,8 @@ int main(void)
 	test_losing();
 	test_speeds();
 	test_learning();
+	test_trial();
+	test_newcomers();
 	test_cold();
 	return tap_done();
 }

@@ -28,11 +28,15 @@ struct kvm_engine {
 	struct kvm_runner runner;
 	struct kvm_policy policy;
 	struct kvm_watchdog watchdog;
-	bool small;                  /* for tests: kvm_small_engine_ops */
-	bool endless;                /* for tests: no poll finds its budget used up */
-	bool single;                 /* the rest is to run the next instruction */
-	bool sampled;                /* user code has just run for a whole sample */
-	uint64_t cold;               /* the rest is to run so many before user code is entered */
+	bool small;    /* for tests: kvm_small_engine_ops */
+	bool endless;  /* for tests: no poll finds its budget used up */
+	bool single;   /* the rest is to run the next instruction */
+	bool sampled;  /* user code has just run for a whole sample */
+	uint64_t cold; /* the rest is to run so many before user code is entered */
+	struct {
+		bool known, write;
+		uint64_t cr3, linear;
+	} faulted;                   /* the access that the rest was left to carry out last */
 	uint64_t entered, stretch;   /* context's count at the last entry; instructions it made */
 	uint64_t banned[BANNED_MAX]; /* CR3 */
 	unsigned n_banned;
@@ -93,6 +97,25 @@ static enum slice_end take_fault(struct kvm_engine *kvm, struct cpu *cpu,
 		return SLICE_FAILED;
 	}
 	return SLICE_SINGLE;
+}
+
+/* What the rest is going to change, most often by the guest's own page fault. */
+static void remember_fault(struct kvm_engine *kvm, const struct cpu *cpu)
+{
+	const struct kvm_runner_fault *fault = &kvm->runner.fault;
+
+	kvm->faulted.known = fault->vector == VECTOR_PF && !(fault->error & PF_FETCH);
+	kvm->faulted.write = fault->error & PF_WRITE;
+	kvm->faulted.cr3 = cpu->cr3;
+	kvm->faulted.linear = fault->address - KVM_GUEST_BIAS;
+}
+
+/* The access comes again, and would be an exit for its page, if it is there now. */
+static void fill_faulted(struct kvm_engine *kvm, struct cpu *cpu)
+{
+	if (kvm->faulted.known && kvm->faulted.cr3 == cpu->cr3)
+		kvm_tables_fill(kvm->runner.tables, cpu, kvm->faulted.linear, kvm->faulted.write);
+	kvm->faulted.known = false;
 }
 
 /* A page that was only not there yet. */
@@ -184,8 +207,10 @@ static enum slice_end run_translated(struct kvm_engine *kvm, struct cpu *cpu)
 				return take_left(kvm, cpu);
 			break;
 		case KVM_RUNNER_FAULT:
-			if (!fill(kvm, cpu))
+			if (!fill(kvm, cpu)) {
+				remember_fault(kvm, cpu);
 				return take_fault(kvm, cpu, &kvm->runner.fault.registers);
+			}
 			break;
 		case KVM_RUNNER_INTERRUPTED:
 			kvm->in_kvm.unexpected++;
@@ -222,6 +247,7 @@ static bool run_slice(struct kvm_engine *kvm, struct cpu *cpu, uint64_t until)
 		end = SLICE_DONE;
 	} else if (entry) {
 		budget = kvm->endless ? UINT64_MAX : until - translator_poll_bound(kvm->translator);
+		fill_faulted(kvm, cpu);
 		translator_enter(kvm->translator, cpu, entry, budget);
 		kvm->entered = translator_context(kvm->translator)->count;
 		kvm_runner_enter(&kvm->runner, translator_enter_address(kvm->translator), &cpu->fx);
@@ -274,7 +300,7 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 
 	if (policy->forced)
 		return true;
-	if (cpu->machine->icount + policy->sample > until)
+	if (cpu->machine->icount + kvm_policy_sample(policy, space) > until)
 		return false;
 	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
 }
@@ -301,6 +327,7 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 		       struct run_control *control)
 {
 	uint64_t icount = cpu->machine->icount;
+	uint64_t sample = kvm_policy_sample(&kvm->policy, mmu_selected_space(cpu->machine->mmu));
 
 	control->user_stop = cpu->cpl == 3 ? NULL : kvm->policy.at_once;
 	if (kvm->single) { /* a system call's kernel too */
@@ -310,13 +337,13 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 		stop_after(control, icount, kvm->cold);
 		return;
 	} else if (possible) {
-		stop_after(control, icount, kvm->policy.sample);
+		stop_after(control, icount, sample);
 		return;
 	} else if (cpu->cpl == 3 && cpu->attention) {
 		stop_after(control, icount, ATTENTION_INSNS);
 	}
 	if (!kvm->policy.forced)
-		stop_after(control, icount, LOOK_SAMPLES * kvm->policy.sample);
+		stop_after(control, icount, LOOK_SAMPLES * sample);
 }
 
 /* The rest's part: an instruction, a sample of user code, or until user code comes that is to run

@@ -20,20 +20,24 @@ struct kvm_policy_costs {
 
 /* What is known of an address space. */
 struct kvm_policy_space {
-	uint64_t cr3;     /* whose it is */
-	double gain_ns;   /* what its last slices saved against the rest */
-	double rest_ns;   /* an instruction of its user code, there */
-	uint32_t skip;    /* samples that are not to be followed by an entry */
-	uint32_t penalty; /* how many times as many to skip when it does not pay again */
-	bool learning;    /* something was translated or filled since it was left to the rest */
-	uint64_t cold;    /* instructions that the rest runs before code that is new is entered */
+	uint64_t cr3;       /* whose it is */
+	double gain_ns;     /* what its last slices saved against the rest */
+	double rest_ns;     /* an instruction of its user code, there */
+	double unproven_ns; /* spent in KVM since that was measured last */
+	double trial_ns;    /* how much of that there may be */
+	uint32_t skip;      /* samples that are not to be followed by an entry */
+	uint32_t penalty;   /* how many times as many to skip when it does not pay again */
+	bool learning;      /* something was translated or filled since it was left to the rest */
+	bool newcomer;      /* has neither paid nor lost much */
+	uint32_t lessons;   /* losses while learning */
+	uint64_t cold;      /* instructions that the rest runs before code that is new is entered */
 };
 
 struct kvm_policy {
 	bool forced;
 	struct kvm_policy_costs costs;
-	double rest_ns;  /* an instruction of user code, of all spaces */
-	uint64_t sample; /* instructions that the rest runs to see whether a slice is long */
+	double rest_ns;           /* an instruction of user code, of all spaces */
+	uint32_t wariness;        /* a new space runs so many times its first samples */
 	bool at_once[MMU_SPACES]; /* pays: no sample needed */
 	struct kvm_policy_space space[MMU_SPACES];
 };
@@ -43,6 +47,9 @@ void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_po
 
 /* The space's number means the tables at cr3: if it meant others, what was learnt is forgotten. */
 void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3);
+
+/* Instructions of the space that the rest runs to see whether a slice is long. */
+uint64_t kvm_policy_sample(const struct kvm_policy *policy, unsigned space);
 
 /* After a sample of user code without an exit from it: whether to enter now. */
 bool kvm_policy_after_sample(struct kvm_policy *policy, unsigned space);

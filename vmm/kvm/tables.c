@@ -317,10 +317,12 @@ static void fill_entry(const struct filling *filling, unsigned index)
 	set_entry(filling, index, number, writable && !*memory_flags(memory, walk.gpa));
 }
 
-/* Fills what can be filled, but for entries that the guest's table has not: the common case. */
+/* Fills what can be filled, but for entries that the guest's table has not, the common case, and
+ * for those that cannot get wider. */
 static void fill_table(const struct filling *filling, const struct walk *walk)
 {
 	const struct walk_step *last = &walk->step[walk->n_steps - 1];
+	const uint64_t *leaf = filling->tables->pool + (size_t)filling->leaf * ENTRIES;
 	const uint8_t *page = NULL;
 	uint64_t entry = PTE_P;
 
@@ -329,7 +331,7 @@ static void fill_table(const struct filling *filling, const struct walk *walk)
 	for (unsigned index = 0; index < ENTRIES; index++) {
 		if (page)
 			memcpy(&entry, page + index * sizeof(entry), sizeof(entry));
-		if (entry & PTE_P)
+		if ((entry & PTE_P) && !(leaf[index] & PTE_W))
 			fill_entry(filling, index);
 	}
 }
