@@ -19,6 +19,7 @@ struct memory {
 	struct memory_region regions[MEMORY_MAX_REGIONS];
 	struct backing backing[MEMORY_MAX_REGIONS];
 	unsigned n_regions;
+	unsigned largest; /* of RAM: most addresses lie there */
 	uint32_t n_pages;
 	uint8_t *flags;   /* by page number */
 	uint64_t *hashes; /* by page number; 0 for a page of zeros */
@@ -81,6 +82,8 @@ static int map_backing(struct memory *memory)
 		if (host == MAP_FAILED)
 			return -ENOMEM;
 		memory->backing[i].host = host;
+		if (r->kind == REGION_RAM && r->bytes > memory->regions[memory->largest].bytes)
+			memory->largest = i;
 		memory->backing[i].first = memory->n_pages;
 		memory->n_pages += r->bytes / PAGE_BYTES;
 	}
@@ -150,6 +153,10 @@ void memory_set_code_listener(struct memory *memory, enum page_flags flag,
 /* Index of the region that holds gpa, or -1. */
 static int region_index(const struct memory *memory, uint64_t gpa)
 {
+	const struct memory_region *largest = &memory->regions[memory->largest];
+
+	if (gpa - largest->gpa < largest->bytes)
+		return (int)memory->largest;
 	for (unsigned i = 0; i < memory->n_regions; i++)
 		if (gpa - memory->regions[i].gpa < memory->regions[i].bytes)
 			return i;
@@ -167,8 +174,7 @@ uint32_t memory_page_count(const struct memory *memory)
 	return memory->n_pages;
 }
 
-/* Finds the page of gpa: its number, and its host address where asked for. */
-static uint32_t find_page(const struct memory *memory, uint64_t gpa, uint8_t **ret_host)
+uint32_t memory_find_page(const struct memory *memory, uint64_t gpa, uint8_t **ret_host)
 {
 	int i = region_index(memory, gpa);
 	if (i < 0 || !memory->backing[i].host)
@@ -176,25 +182,30 @@ static uint32_t find_page(const struct memory *memory, uint64_t gpa, uint8_t **r
 	uint64_t offset = (gpa - memory->regions[i].gpa) & ~(uint64_t)(PAGE_BYTES - 1);
 	if (ret_host)
 		*ret_host = memory->backing[i].host + offset;
-	return memory->backing[i].first + (offset >> PAGE_SHIFT);
+	return memory->backing[i].first + (uint32_t)(offset >> PAGE_SHIFT);
 }
 
 uint32_t memory_page_number(const struct memory *memory, uint64_t gpa)
 {
-	return find_page(memory, gpa, NULL);
+	return memory_find_page(memory, gpa, NULL);
 }
 
 uint8_t *memory_page(const struct memory *memory, uint64_t gpa)
 {
 	uint8_t *host = NULL;
-	find_page(memory, gpa, &host);
+	memory_find_page(memory, gpa, &host);
 	return host;
 }
 
 uint8_t *memory_flags(const struct memory *memory, uint64_t gpa)
 {
-	uint32_t page = find_page(memory, gpa, NULL);
+	uint32_t page = memory_find_page(memory, gpa, NULL);
 	return page == UINT32_MAX ? NULL : &memory->flags[page];
+}
+
+uint8_t *memory_flags_of(const struct memory *memory, uint32_t number)
+{
+	return &memory->flags[number];
 }
 
 static void tell_protected(struct memory *memory, uint64_t gpa)
@@ -288,7 +299,7 @@ static void note_written(struct memory *memory, uint32_t page, uint64_t gpa)
 
 void memory_mark_written(struct memory *memory, uint64_t gpa)
 {
-	uint32_t page = find_page(memory, gpa, NULL);
+	uint32_t page = memory_find_page(memory, gpa, NULL);
 
 	if (page != UINT32_MAX)
 		note_written(memory, page, gpa);
@@ -349,7 +360,7 @@ uint64_t memory_change(const struct memory *memory, uint32_t n)
 
 void memory_note_change(struct memory *memory, uint64_t gpa)
 {
-	uint32_t page = find_page(memory, gpa, NULL);
+	uint32_t page = memory_find_page(memory, gpa, NULL);
 
 	if (page != UINT32_MAX && (memory->flags[page] & PAGE_KEPT))
 		add_change(memory, page, gpa);
@@ -435,7 +446,7 @@ static void write_pages(struct memory *memory, uint64_t gpa, const void *data, u
 		if (here > n)
 			here = n;
 		uint8_t *host = NULL;
-		uint32_t page = find_page(memory, gpa, &host);
+		uint32_t page = memory_find_page(memory, gpa, &host);
 		if (host && (into_rom || !(memory->flags[page] & PAGE_ROM))) {
 			host += gpa % PAGE_BYTES;
 			if (memory->flags[page])

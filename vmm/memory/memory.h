@@ -92,6 +92,9 @@ uint8_t *memory_page(const struct memory *memory, uint64_t gpa);
 /* The page's flag byte; NULL when gpa is not RAM or ROM. */
 uint8_t *memory_flags(const struct memory *memory, uint64_t gpa);
 
+/* Likewise of the page of that number, which there is. */
+uint8_t *memory_flags_of(const struct memory *memory, uint32_t number);
+
 /* Sets flag bits of a page (PAGE_CODE, PAGE_TABLE), telling the listener when it was writable. */
 void memory_protect(struct memory *memory, uint64_t gpa, uint8_t flags);
 void memory_unprotect(struct memory *memory, uint64_t gpa, uint8_t flags);
@@ -100,6 +103,8 @@ void memory_unprotect(struct memory *memory, uint64_t gpa, uint8_t flags);
 uint32_t memory_page_count(const struct memory *memory);
 /* The number of the page that holds gpa, or UINT32_MAX when it is not RAM or ROM. */
 uint32_t memory_page_number(const struct memory *memory, uint64_t gpa);
+/* Likewise; and where there is one, its host address in *ret_host, which may be NULL. */
+uint32_t memory_find_page(const struct memory *memory, uint64_t gpa, uint8_t **ret_host);
 
 /* True when all of [gpa, gpa+n) is RAM. */
 bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n);

@@ -160,11 +160,16 @@ bool linear_write(struct cpu *cpu, uint64_t linear, const void *buffer, uint32_t
 	uint8_t *host = tlb_lookup(tlb_of(cpu, priv)->write, linear, n);
 	const uint8_t *in = buffer;
 	struct pieces pieces;
+	uint64_t gpa;
 
 	if (!host)
 		host = find_beside(cpu, linear, n, ACCESS_WRITE, priv);
 	if (host) {
 		memcpy(host, buffer, n);
+		return true;
+	}
+	if (tlb_is_slow(tlb_of(cpu, priv), linear, n, &gpa)) {
+		memory_write(cpu->machine->memory, gpa, buffer, n);
 		return true;
 	}
 	if (!translate_pieces(cpu, linear, n, ACCESS_WRITE, priv, &pieces) ||
@@ -185,10 +190,12 @@ bool linear_probe(struct cpu *cpu, uint64_t linear, uint32_t n, enum access_kind
 {
 	struct tlb *tlb = tlb_of(cpu, priv);
 	struct pieces pieces;
+	uint64_t gpa;
 
 	if (kind == ACCESS_READ && tlb_lookup(tlb->read, linear, n))
 		return true;
-	if (kind == ACCESS_WRITE && tlb_lookup(tlb->write, linear, n))
+	if (kind == ACCESS_WRITE &&
+	    (tlb_lookup(tlb->write, linear, n) || tlb_is_slow(tlb, linear, n, &gpa)))
 		return true;
 	return translate_pieces(cpu, linear, n, kind, priv, &pieces);
 }

@@ -7,9 +7,9 @@
  *
  * For every page that a cached walk read as a page table, table_info remembers which linear range
  * it serves and which spaces may hold translations from it. A write to such a page arrives in
- * table_write(): an entry that was not present drops nothing; a leaf-level entry drops one page;
- * any other flushes the spaces concerned. A page written often without being walked is no page
- * table any more and stops being tracked.
+ * table_write(): an entry that was not present drops nothing; any other drops what it maps in the
+ * spaces concerned, and has their listeners drop everything where that is more than a page. A page
+ * written often without being walked is no page table any more and stops being tracked.
  */
 #include "vmm/mmu/mmu.h"
 
@@ -82,19 +82,24 @@ static struct tlb_watched *watched_slot(struct tlb *tlb, uint64_t linear)
 	return &tlb->watched[(linear >> PAGE_SHIFT) % TLB_WATCHED_ENTRIES];
 }
 
+static struct tlb_slow *slow_slot(struct tlb *tlb, uint64_t linear)
+{
+	return &tlb->slow[(linear >> PAGE_SHIFT) % TLB_SLOW_ENTRIES];
+}
+
 static void empty_tlb(struct tlb *tlb)
 {
 	for (unsigned i = 0; i < TLB_WATCHED_ENTRIES; i++)
 		tlb->watched[i].tag = TLB_WATCHED_NONE;
+	for (unsigned i = 0; i < TLB_SLOW_ENTRIES; i++)
+		tlb->slow[i].tag = TLB_SLOW_NONE;
 	empty_entries(tlb->read);
 	empty_entries(tlb->write);
 	empty_exec(tlb);
 }
 
-static void empty_space(struct mmu *mmu, struct space *space, bool low)
+static void tell_emptied(struct mmu *mmu, struct space *space, bool low)
 {
-	for (unsigned v = 0; v < TLB_VARIANTS; v++)
-		empty_tlb(&space->tlb[v]);
 	for (unsigned i = 0; i < mmu->n_listeners; i++) {
 		const struct mmu_listener *listener = &mmu->listeners[i];
 		unsigned number = (unsigned)(space - mmu->spaces);
@@ -103,6 +108,13 @@ static void empty_space(struct mmu *mmu, struct space *space, bool low)
 		else
 			listener->flush_space(listener->ctx, number);
 	}
+}
+
+static void empty_space(struct mmu *mmu, struct space *space, bool low)
+{
+	for (unsigned v = 0; v < TLB_VARIANTS; v++)
+		empty_tlb(&space->tlb[v]);
+	tell_emptied(mmu, space, low);
 }
 
 static void flush_space(struct mmu *mmu, struct space *space)
@@ -125,13 +137,65 @@ static void drop_entry(struct tlb_entry *entries, uint64_t page)
 		entry->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
 }
 
+/* Linear pages: those from start on, of so many bytes. */
+struct range {
+	uint64_t start, bytes;
+};
+
+static bool is_within(uint64_t tag, const struct range *range)
+{
+	return tag - range->start < range->bytes;
+}
+
+/* Those that an array of so many entries, in which they follow each other, can hold. */
+static uint64_t pages_held(const struct range *range, uint64_t entries)
+{
+	uint64_t pages = range->bytes >> PAGE_SHIFT;
+
+	return pages < entries ? pages : entries;
+}
+
+static void drop_entries(struct tlb_entry *entries, const struct range *range)
+{
+	for (uint64_t n = 0; n < pages_held(range, TLB_ENTRIES); n++) {
+		uint64_t i = ((range->start >> PAGE_SHIFT) + n) % TLB_ENTRIES;
+		if (is_within(entries[i].tag, range))
+			entries[i].tag = (i ^ 1) << PAGE_SHIFT;
+	}
+}
+
+static void drop_exec_entries(struct tlb_exec_entry *entries, const struct range *range)
+{
+	for (uint64_t n = 0; n < pages_held(range, TLB_EXEC_ENTRIES); n++) {
+		uint64_t i = ((range->start >> PAGE_SHIFT) + n) % TLB_EXEC_ENTRIES;
+		if (is_within(entries[i].tag, range))
+			entries[i].tag = (i ^ 1) << PAGE_SHIFT;
+	}
+}
+
+static void drop_range_of(struct tlb *tlb, const struct range *range)
+{
+	drop_entries(tlb->read, range);
+	drop_entries(tlb->write, range);
+	drop_exec_entries(tlb->exec, range);
+	for (unsigned i = 0; i < TLB_WATCHED_ENTRIES; i++)
+		if (is_within(tlb->watched[i].tag, range))
+			tlb->watched[i].tag = TLB_WATCHED_NONE;
+	for (unsigned i = 0; i < TLB_SLOW_ENTRIES; i++)
+		if (is_within(tlb->slow[i].tag, range))
+			tlb->slow[i].tag = TLB_SLOW_NONE;
+}
+
 static void drop_page(struct mmu *mmu, struct space *space, uint64_t page)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++) {
 		struct tlb_exec_entry *exec = tlb_exec_slot(&space->tlb[v], page);
 		struct tlb_watched *watched = watched_slot(&space->tlb[v], page);
+		struct tlb_slow *slow = slow_slot(&space->tlb[v], page);
 		if (watched->tag == page)
 			watched->tag = TLB_WATCHED_NONE;
+		if (slow->tag == page)
+			slow->tag = TLB_SLOW_NONE;
 		drop_entry(space->tlb[v].read, page);
 		drop_entry(space->tlb[v].write, page);
 		if (exec->tag == page)
@@ -186,6 +250,19 @@ static void flush_spaces_of(struct mmu *mmu, const struct table_info *info)
 	request_resync(mmu);
 }
 
+static void drop_range(struct mmu *mmu, const struct table_info *info, const struct range *range)
+{
+	for (unsigned i = 0; i < MMU_SPACES; i++) {
+		struct space *space = &mmu->spaces[i];
+		if (!(info->spaces & (1u << i)))
+			continue;
+		for (unsigned v = 0; v < TLB_VARIANTS; v++)
+			drop_range_of(&space->tlb[v], range);
+		tell_emptied(mmu, space, !info->high);
+	}
+	request_resync(mmu);
+}
+
 static void drop_linear_page(struct mmu *mmu, const struct table_info *info, uint64_t page)
 {
 	for (unsigned i = 0; i < MMU_SPACES; i++)
@@ -194,11 +271,18 @@ static void drop_linear_page(struct mmu *mmu, const struct table_info *info, uin
 	request_resync(mmu);
 }
 
+/* size: 4 or 8. */
 static uint64_t entry_at(const uint8_t *bytes, unsigned size)
 {
-	uint64_t entry = 0;
-	memcpy(&entry, bytes, size);
-	return entry;
+	uint64_t entry;
+	uint32_t low;
+
+	if (size == 8) {
+		memcpy(&entry, bytes, 8);
+		return entry;
+	}
+	memcpy(&low, bytes, 4);
+	return low;
 }
 
 static void stop_tracking(struct mmu *mmu, struct table_info *info, uint64_t gpa)
@@ -214,6 +298,18 @@ static void untrack(struct mmu *mmu, struct table_info *info, uint64_t gpa)
 	stop_tracking(mmu, info, gpa);
 }
 
+/* What the entry at an offset of the table maps. */
+static struct range range_of(const struct table_info *info, uint32_t offset)
+{
+	unsigned index_bits = info->entry_bytes == 8 ? 9 : 10;
+	unsigned shift = PAGE_SHIFT + (info->level - 1) * index_bits;
+	uint64_t start = info->linear + ((uint64_t)(offset / info->entry_bytes) << shift);
+
+	if (info->level == WALK_MAX_LEVELS) /* its linear addresses have 48 bits */
+		start = (uint64_t)((int64_t)(start << 16) >> 16);
+	return (struct range){start, UINT64_C(1) << shift};
+}
+
 /* What an entry that changes was, and will be, decides what goes. Returns false when all has. */
 static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_t offset,
 			 uint64_t before, uint64_t after)
@@ -223,13 +319,31 @@ static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_
 
 	if (!(before & PTE_P) || only_sets_bits)
 		return true;
-	if (info->level != 1 || info->ambiguous) {
+	if (info->ambiguous) {
 		flush_spaces_of(mmu, info);
 		return false;
 	}
-	uint64_t page_index = offset / info->entry_bytes;
-	drop_linear_page(mmu, info, info->linear + (page_index << PAGE_SHIFT));
+	struct range range = range_of(info, offset);
+	if (info->level == 1)
+		drop_linear_page(mmu, info, range.start);
+	else
+		drop_range(mmu, info, &range);
 	return true;
+}
+
+/* The entry at an offset of the page after n bytes from first on have been written. */
+static uint64_t entry_after(const uint8_t *page, uint32_t offset, unsigned size, uint32_t first,
+			    const uint8_t *new_bytes, uint32_t n)
+{
+	uint8_t merged[8];
+
+	if (offset >= first && offset + size <= first + n)
+		return entry_at(new_bytes + (offset - first), size);
+	memcpy(merged, page + offset, size);
+	for (unsigned i = 0; i < size; i++)
+		if (offset + i >= first && offset + i < first + n)
+			merged[i] = new_bytes[offset + i - first];
+	return entry_at(merged, size);
 }
 
 /* Entries are looked at whole, so partial writes are merged first. */
@@ -241,13 +355,9 @@ static void change_entries(struct mmu *mmu, const struct table_info *info, uint6
 	const uint8_t *page = old - first;
 
 	for (uint32_t offset = first & ~(size - 1); offset < first + n; offset += size) {
-		uint8_t merged[8];
-		memcpy(merged, page + offset, size);
-		for (unsigned i = 0; i < size; i++)
-			if (offset + i >= first && offset + i < first + n)
-				merged[i] = new_bytes[offset + i - first];
-		if (!change_entry(mmu, info, offset, entry_at(page + offset, size),
-				  entry_at(merged, size)))
+		uint64_t before = entry_at(page + offset, size);
+		uint64_t after = entry_after(page, offset, size, first, new_bytes, n);
+		if (before != after && !change_entry(mmu, info, offset, before, after))
 			return; /* nothing is left that another entry could change */
 	}
 }
@@ -423,11 +533,12 @@ void mmu_select(struct cpu *cpu)
 static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t linear)
 {
 	uint64_t table = step->entry_gpa & PAGE_MASK;
-	uint32_t number = memory_page_number(mmu->machine->memory, table);
-	struct table_info *info = &mmu->tables[number];
+	struct table_info *info = &mmu->tables[step->page];
 	unsigned index_bits = step->entry_bytes == 8 ? 9 : 10;
 	uint64_t start = linear & ~((UINT64_C(1) << (PAGE_SHIFT + step->level * index_bits)) - 1);
 
+	if (step->level == WALK_MAX_LEVELS)
+		start = 0; /* both halves are its own */
 	if (!info->level) {
 		info->level = step->level;
 		info->entry_bytes = step->entry_bytes;
@@ -446,9 +557,7 @@ static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t 
 bool mmu_keep_walk(struct mmu *mmu, const struct walk *walk, uint64_t linear)
 {
 	for (unsigned i = 0; i < walk->n_steps; i++)
-		if (memory_page_number(mmu->machine->memory, walk->step[i].entry_gpa) ==
-			    UINT32_MAX ||
-		    !(walk->step[i].entry & PTE_A))
+		if (walk->step[i].page == UINT32_MAX || !(walk->step[i].entry & PTE_A))
 			return false;
 	for (unsigned i = 0; i < walk->n_steps; i++)
 		track_table(mmu, &walk->step[i], linear);
@@ -472,19 +581,24 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 		      bool write)
 {
 	uint64_t gpa = walk->gpa & PAGE_MASK;
-	uint32_t number = memory_page_number(mmu->machine->memory, gpa);
-	uint8_t *host = memory_page(mmu->machine->memory, gpa);
+	uint8_t *host;
+	uint32_t number = memory_find_page(mmu->machine->memory, gpa, &host);
 
-	if (!host)
+	if (number == UINT32_MAX)
 		return;
+	const uint8_t *flags = memory_flags_of(mmu->machine->memory, number);
 	struct tlb_entry entry = {page, host};
-	if (*memory_flags(mmu->machine->memory, gpa) & PAGE_WATCH) {
+	if (*flags & PAGE_WATCH) {
 		fill_watched(tlb, page, gpa, host, write && walk->dirty);
 		return;
 	}
 	*tlb_slot(tlb->read, page) = entry;
-	if (!write || !walk->dirty || *memory_flags(mmu->machine->memory, gpa))
+	if (!write || !walk->dirty)
 		return;
+	if (*flags) {
+		*slow_slot(tlb, page) = (struct tlb_slow){page, gpa, flags};
+		return;
+	}
 	*tlb_slot(tlb->write, page) = entry;
 	mmu->no_writes = false;
 	uint64_t *where = &mmu->write_linear[number];
@@ -534,14 +648,11 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
 	return true;
 }
 
-/* Flags of a page that a write alone takes off. */
-#define FIRST_WRITE (PAGE_CLEAN | PAGE_KEPT)
-
 static bool make_writable(struct memory *memory, const struct walk *walk)
 {
 	const uint8_t *flags = memory_flags(memory, walk->gpa);
 
-	if (!walk->dirty || !flags || (*flags & ~FIRST_WRITE))
+	if (!walk->dirty || !flags || (*flags & ~MMU_FIRST_WRITE))
 		return false;
 	if (*flags)
 		memory_mark_written(memory, walk->gpa);
@@ -593,8 +704,10 @@ bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
 	struct mmu *mmu = cpu->machine->mmu;
 	struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
 	struct walk walk;
+	uint64_t gpa;
 
 	if (tlb_lookup(entries, linear, 1) || cpu->tlb == &mmu->never ||
+	    (kind == ACCESS_WRITE && tlb_is_slow(cpu->tlb, linear, 1, &gpa)) ||
 	    !walk_plain(cpu, linear, kind, &walk))
 		return false;
 	if (kind == ACCESS_WRITE && !make_writable(cpu->machine->memory, &walk))

@@ -42,9 +42,23 @@ struct tlb_watched {
 #define TLB_WATCHED_ENTRIES 16u
 #define TLB_WATCHED_NONE    1 /* no page begins there */
 
+/* A page that is written through memory_write() alone, as long as its flag byte says so (it holds
+ * page tables, mostly), and whose writes need nothing else: A and D bits are set. */
+struct tlb_slow {
+	uint64_t tag; /* linear page; TLB_SLOW_NONE: empty */
+	uint64_t gpa; /* of the page */
+	const uint8_t *flags;
+};
+#define TLB_SLOW_ENTRIES 32u
+#define TLB_SLOW_NONE    1 /* no page begins there */
+
+/* Flags of a page that a write alone takes off. */
+#define MMU_FIRST_WRITE (PAGE_CLEAN | PAGE_KEPT)
+
 /* The cached translations of one address space at one privilege. */
 struct tlb {
 	struct tlb_watched watched[TLB_WATCHED_ENTRIES];
+	struct tlb_slow slow[TLB_SLOW_ENTRIES];
 	struct tlb_entry read[TLB_ENTRIES];
 	struct tlb_entry write[TLB_ENTRIES];
 	struct tlb_exec_entry exec[TLB_EXEC_ENTRIES];
@@ -68,6 +82,21 @@ static inline uint8_t *tlb_lookup(struct tlb_entry *entries, uint64_t linear, ui
 	if (__builtin_expect(linear - entry->tag <= PAGE_BYTES - n, 1))
 		return entry->host + (linear - entry->tag);
 	return NULL;
+}
+
+/* Whether n bytes at a linear address lie in a page that is known to be written by memory_write(),
+ * at *ret_gpa. */
+static inline bool tlb_is_slow(const struct tlb *tlb, uint64_t linear, uint32_t n,
+			       uint64_t *ret_gpa)
+{
+	const struct tlb_slow *slow = &tlb->slow[(linear >> PAGE_SHIFT) % TLB_SLOW_ENTRIES];
+	uint32_t offset = linear % PAGE_BYTES;
+
+	if (slow->tag != (linear & PAGE_MASK) || offset + n > PAGE_BYTES ||
+	    !(*slow->flags & ~MMU_FIRST_WRITE))
+		return false;
+	*ret_gpa = slow->gpa + offset;
+	return true;
 }
 
 struct mmu;

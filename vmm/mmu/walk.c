@@ -30,13 +30,22 @@ static struct paging paging_of(const struct cpu *cpu, uint64_t linear)
 }
 
 /* Entries outside RAM and ROM read as 0; a walk never crosses the boundary. */
-static uint64_t read_entry(const struct cpu *cpu, uint64_t gpa, unsigned bytes)
+static void read_entry(const struct cpu *cpu, struct walk_step *step)
 {
-	const uint8_t *page = memory_page(cpu->machine->memory, gpa);
-	uint64_t entry = 0;
-	if (page)
-		memcpy(&entry, page + gpa % PAGE_BYTES, bytes);
-	return entry;
+	uint8_t *page;
+	uint32_t low;
+
+	step->entry = 0;
+	step->page = memory_find_page(cpu->machine->memory, step->entry_gpa, &page);
+	if (step->page == UINT32_MAX)
+		return;
+	page += step->entry_gpa % PAGE_BYTES;
+	if (step->entry_bytes == 8) {
+		memcpy(&step->entry, page, 8);
+	} else {
+		memcpy(&low, page, 4);
+		step->entry = low;
+	}
 }
 
 /* log2 of the bytes that one entry of a level maps. */
@@ -124,9 +133,9 @@ bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, 
 		uint64_t index = (linear >> shift) & ((1u << paging.index_bits) - 1);
 		struct walk_step *step = &walk->step[walk->n_steps++];
 		step->entry_gpa = table + index * paging.entry_bytes;
-		step->entry = read_entry(cpu, step->entry_gpa, paging.entry_bytes);
-		step->level = level;
+		step->level = (uint8_t)level;
 		step->entry_bytes = paging.entry_bytes;
+		read_entry(cpu, step);
 		if (!(step->entry & PTE_P))
 			return false;
 		bool leaf = maps_page(cpu, &paging, level, step->entry);

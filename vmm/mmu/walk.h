@@ -27,6 +27,7 @@ struct walk_step {
 	uint64_t entry;
 	uint8_t level;       /* 1: the table whose entries map 4 KiB pages */
 	uint8_t entry_bytes; /* 4 or 8 */
+	uint32_t page;       /* the table's number (memory.h), or UINT32_MAX */
 };
 
 struct walk {
