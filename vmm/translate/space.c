@@ -17,12 +17,13 @@
 
 /* Pages that go one by one while the space does not run; after that all of it goes: its program
  * ends, and each page would have everything looked through. */
-#define DROPPED_MAX 16u
+#define DROPPED_MAX 4u
 
 /* What stands in the tables of one space. */
 struct space {
 	uint32_t *links; /* that are set, in no order */
 	uint32_t n, room;
+	bool used;                           /* something may stand in what follows */
 	bool overflow;                       /* there was no memory: any link may be set */
 	uint32_t n_noted;                    /* entries of the lookup table that were set */
 	uint16_t noted[NOTED_LISTED];        /* which, while they are that few */
@@ -132,6 +133,9 @@ void spaces_drop(struct spaces *spaces, unsigned space)
 {
 	struct space *set = &spaces->set[space];
 
+	if (!set->used)
+		return;
+	set->used = false;
 	clear_lookup(set, spaces->tables[space]);
 	memset(set->warm, 0, sizeof(set->warm));
 	memset(set->touched, 0, sizeof(set->touched));
@@ -156,6 +160,7 @@ static void touch(struct space *set, uint64_t page)
 /* What stands at rip may end in the next page. */
 static void touch_pages(struct space *set, uint64_t rip)
 {
+	set->used = true;
 	touch(set, rip & PAGE_MASK);
 	if (rip % PAGE_BYTES > PAGE_BYTES - INSN_MAX_BYTES)
 		touch(set, (rip & PAGE_MASK) + PAGE_BYTES);
@@ -179,6 +184,7 @@ bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear)
 	uint64_t *slot = warm_slot(&spaces->set[spaces->selected], page);
 	bool warm = *slot == (page | 1);
 
+	spaces->set[spaces->selected].used = true;
 	*slot = page | 1;
 	return warm;
 }
