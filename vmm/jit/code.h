@@ -108,6 +108,7 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 struct jit_offsets {
 	uint32_t fill_read, fill_write, load_state;
 	uint32_t refill_read, refill_write; /* JIT_TEMP holds the address already */
+	uint32_t transfer;                  /* flags are saved */
 };
 extern struct jit_offsets jit_offsets;
 

@@ -40,6 +40,8 @@ struct jit_context {
 	uint64_t engine;                /* the argument */
 	uint64_t linear;                /* of the access that missed */
 	uint64_t target;                /* kept while a second operand is translated */
+	uint64_t transfer;              /* jit_transfer_fn */
+	uint64_t mnemonic, next_rip;    /* its arguments; slow: where it goes on if it fails */
 	/* Host addresses of ranges, each good to the end of the block that stored it: none that
 	 * could be written ceases to be so while the block goes on (jit_fill_fn). */
 	uint64_t slots[JIT_SLOTS];
@@ -51,5 +53,12 @@ struct jit_context {
  * be left in front of the instruction: it needs more than that, or a page may no longer be written
  * past the mmu. Changes nothing that the guest can see. */
 typedef uint64_t jit_fill_fn(void *engine, uint64_t linear);
+
+/*
+ * Carries out the instruction of the context at a block's end, from and to runtime_context's RCX,
+ * RSP, R11, flags and count. Returns where code goes on: with what follows, to leave, or, with
+ * nothing done, in front of the instruction.
+ */
+typedef uint64_t jit_transfer_fn(void *engine);
 
 #endif

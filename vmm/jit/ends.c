@@ -189,6 +189,35 @@ static void write_indirect(struct generator *g, bool call)
 	emit_jump_memory(g->e, JIT_CONTEXT(target));
 }
 
+/* ---- into kernels and out of them ---- */
+
+static void leave_in_front(struct generator *g)
+{
+	uint32_t site = generator_site(g, SITE_INTERP, generator_rip(g));
+
+	if (site == NONE)
+		return;
+	g->cache->sites[site].mnemonic = g->plan->insns[g->at].insn.mnemonic;
+	emit_lea(g->e, JIT_COUNT, JIT_COUNT, GPR_ZERO, -1);
+	code_cache_emit_exit(g->cache, g->e, site);
+}
+
+/* Called, and left in front of if that fails. */
+static void write_transfer(struct generator *g)
+{
+	struct emitter *e = g->e;
+
+	code_save_flags(g);
+	emit_constant(e, JIT_TEMP, generator_next_rip(g));
+	emit_store(e, JIT_CONTEXT(next_rip), JIT_TEMP);
+	emit_store_imm(e, JIT_CONTEXT(mnemonic), g->plan->insns[g->at].insn.mnemonic);
+	emit_store_imm(e, JIT_CONTEXT(slow), 0);
+	uint32_t immediate = e->at - 4;
+	emit_jump_to(e, jit_offsets.transfer);
+	emit_patch_address(e, immediate);
+	leave_in_front(g);
+}
+
 /* ---- ends ---- */
 
 static void write_branch(struct generator *g)
@@ -202,6 +231,8 @@ static void write_branch(struct generator *g)
 		write_return(g);
 	else if (last->effect.cls == CLASS_STRING)
 		jit_write_repeat(g, &last->insn);
+	else if (last->effect.cls == CLASS_TRANSFER)
+		write_transfer(g);
 	else if (last->insn.operand[0].kind == OPERAND_IMM)
 		write_direct(g, call);
 	else

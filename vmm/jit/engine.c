@@ -10,11 +10,8 @@
 #include <sys/mman.h>
 
 #include "vmm/jit/code.h"
+#include "vmm/jit/engine.h"
 #include "vmm/jit/jit.h"
-#include "vmm/jit/step.h"
-#include "vmm/mmu/mmu.h"
-#include "vmm/mmu/walk.h"
-#include "vmm/translate/translator.h"
 
 /* Instructions that interp runs where no translation can be made, or could be entered. */
 #define ASIDE_STEP 64
@@ -30,69 +27,23 @@
 
 #define SIGNAL_STACK_BYTES 65536
 
-/*
- * What is known of a kernel's code serves all spaces whose top-level tables have the same last
- * entry, accessed, and the same control bits: all that lies below is found through the same tables,
- * which are tracked.
- */
-#define SHARED_TABLE (RUNTIME_TABLES - 1)
-
-struct shared_kernel {
-	uint64_t entry;
-	uint64_t cr0, cr4, efer;
-};
-
-struct jit_engine {
-	struct engine engine;
-	struct engine *interp;
-	struct translator *translator;
-	struct jit_context *context;
-	struct jit_stepper *stepper;
-	unsigned n_breakpoints;
-	bool protected;              /* a page could be written past the mmu, and can no longer */
-	struct shared_kernel kernel; /* in SHARED_TABLE */
-	uint64_t top_gpa;            /* of the top-level table that was looked at last */
-	const uint8_t *top;          /* and where it is in the host */
-	bool selected;               /* fill() has had the mmu look at AC in this slice */
-	uint8_t *area;               /* where the run-time area runs */
-	uint64_t steps;
-	struct engine_use in_jit, in_interp;
-};
-
 struct jit_options jit_options = {.cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS};
 
 /* ---- listening to the mmu ---- */
 
-/* Each space has two tables: of its users, and of its kernel where that is its own. */
-static unsigned table_of(unsigned space, bool kernel)
-{
-	return 2 * space + kernel;
-}
-
 static void on_flush_low(void *ctx, unsigned space)
 {
-	struct jit_engine *jit = ctx;
-
-	translator_drop_space(jit->translator, table_of(space, false));
-	translator_drop_space(jit->translator, table_of(space, true));
+	jit_drop_low(ctx, space);
 }
 
 static void on_flush_space(void *ctx, unsigned space)
 {
-	struct jit_engine *jit = ctx;
-
-	on_flush_low(ctx, space);
-	translator_drop_space(jit->translator, SHARED_TABLE);
+	jit_drop_space(ctx, space);
 }
 
 static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
 {
-	struct jit_engine *jit = ctx;
-
-	translator_drop_page(jit->translator, table_of(space, false), linear);
-	translator_drop_page(jit->translator, table_of(space, true), linear);
-	if (linear >= MMU_HIGH)
-		translator_drop_page(jit->translator, SHARED_TABLE, linear);
+	jit_drop_page(ctx, space, linear);
 }
 
 static void on_protect(void *ctx, uint64_t gpa)
@@ -127,43 +78,13 @@ static uint64_t fill_write(void *ctx, uint64_t linear)
 
 /* ---- slices ---- */
 
-/* RFLAGS from and to what LAHF and SETO give in AX. */
-#define FLAGS_OF_AH 0xd5u
-
-static uint64_t pack_flags(uint64_t rflags)
-{
-	return ((rflags & FLAGS_OF_AH) | FLAG_FIXED) << 8 | (rflags & FLAG_OF ? 1 : 0);
-}
-
-static uint64_t unpack_flags(uint64_t slot)
-{
-	return (slot >> 8 & FLAGS_OF_AH) | (slot & 1 ? FLAG_OF : 0);
-}
-
-/* What translated code finds its translations in. */
-static void set_tlbs(struct jit_context *context, const struct cpu *cpu)
-{
-	struct mmu *mmu = cpu->machine->mmu;
-	const struct tlb *plain = mmu_system_tlb(mmu);
-	const struct tlb *lifted = cpu->cr4 & CR4_SMAP ? mmu_lifted_tlb(mmu) : plain;
-
-	context->tlb_read = (uint64_t)(uintptr_t)cpu->tlb->read;
-	context->tlb_write = (uint64_t)(uintptr_t)cpu->tlb->write;
-	context->plain_read = (uint64_t)(uintptr_t)plain->read;
-	context->plain_write = (uint64_t)(uintptr_t)plain->write;
-	context->lifted_read = (uint64_t)(uintptr_t)lifted->read;
-	context->lifted_write = (uint64_t)(uintptr_t)lifted->write;
-}
-
 static void enter(struct jit_engine *jit, struct cpu *cpu, uint64_t entry, uint64_t until)
 {
 	struct runtime_context *runtime = translator_context(jit->translator);
 	struct jit_context *context = jit->context;
 
 	translator_enter(jit->translator, cpu, entry, until);
-	runtime->scratch[SCRATCH_FLAGS] = pack_flags(runtime->rflags);
-	set_tlbs(context, cpu);
-	context->space = (uint64_t)(uintptr_t)translator_selected_space(jit->translator);
+	runtime->scratch[SCRATCH_FLAGS] = jit_pack_flags(runtime->rflags);
 	context->gs_base = cpu->seg[SEG_GS].base;
 	context->fx = (uint64_t)(uintptr_t)&cpu->fx;
 	context->cpu = (uint64_t)(uintptr_t)cpu;
@@ -174,7 +95,7 @@ static void leave(struct jit_engine *jit, struct cpu *cpu)
 	struct runtime_context *runtime = translator_context(jit->translator);
 
 	runtime->rflags =
-		unpack_flags(runtime->scratch[SCRATCH_FLAGS]) | (cpu->rflags_rest & FLAG_DF);
+		jit_unpack_flags(runtime->scratch[SCRATCH_FLAGS]) | (cpu->rflags_rest & FLAG_DF);
 	translator_leave(jit->translator, cpu);
 }
 
@@ -188,55 +109,6 @@ static bool goes_on(struct jit_engine *jit, struct cpu *cpu)
 		return false;
 	cpu->rip = translator_target(jit->translator);
 	return !jit_step_is_due(jit->stepper, cpu) && translator_continue(jit->translator, cpu);
-}
-
-static bool same_kernel(const struct shared_kernel *a, const struct shared_kernel *b)
-{
-	return a->entry == b->entry && a->cr0 == b->cr0 && a->cr4 == b->cr4 && a->efer == b->efer;
-}
-
-/* The top-level table; NULL when it is not in RAM. */
-static const uint8_t *find_top(struct jit_engine *jit, const struct cpu *cpu)
-{
-	uint64_t gpa = cpu->cr3 & PAGE_MASK & ((UINT64_C(1) << GPA_BITS) - 1);
-
-	if (!jit->top || jit->top_gpa != gpa) {
-		jit->top = memory_page(cpu->machine->memory, gpa);
-		jit->top_gpa = gpa;
-	}
-	return jit->top;
-}
-
-/* The kernel whose code at MMU_HIGH and above is next. False: it is not to be shared. */
-static bool find_kernel(struct jit_engine *jit, const struct cpu *cpu,
-			struct shared_kernel *ret_kernel)
-{
-	const uint8_t *top = find_top(jit, cpu);
-	uint64_t entry;
-
-	if (!top || cpu->rip < MMU_HIGH)
-		return false;
-	memcpy(&entry, top + PAGE_BYTES - sizeof(entry), sizeof(entry));
-	*ret_kernel =
-		(struct shared_kernel){entry & ~(uint64_t)PTE_D, cpu->cr0, cpu->cr4, cpu->efer};
-	return (entry & (PTE_P | PTE_A)) == (PTE_P | PTE_A);
-}
-
-/* Whose page tables below the top one are the same share what is known of them. */
-static void select_table(struct jit_engine *jit, const struct cpu *cpu)
-{
-	unsigned space = mmu_selected_space(jit->engine.machine->mmu);
-	struct shared_kernel kernel;
-
-	if (cpu->cpl != 0 || !find_kernel(jit, cpu, &kernel)) {
-		translator_select_space(jit->translator, table_of(space, cpu->cpl == 0));
-		return;
-	}
-	if (!same_kernel(&kernel, &jit->kernel)) {
-		translator_drop_space(jit->translator, SHARED_TABLE);
-		jit->kernel = kernel;
-	}
-	translator_select_shared(jit->translator, SHARED_TABLE, MMU_HIGH);
 }
 
 /* Where translated code is entered; 0: interp or a single step is next. */
@@ -258,7 +130,7 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	void (*code)(void) = (void (*)(void))(uintptr_t)translator_enter_address(jit->translator);
 	uint64_t before = machine->icount, flags = cpu->rflags_rest;
 
-	select_table(jit, cpu);
+	jit_select_table(jit, cpu);
 	uint64_t entry = find(jit, cpu);
 	if (!entry)
 		return false;
@@ -280,7 +152,7 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 
 /* ---- runs ---- */
 
-static bool window_is_open(const struct cpu *cpu, const struct run_control *control)
+bool jit_window_is_open(const struct cpu *cpu, const struct run_control *control)
 {
 	return (control->interrupt_window && cpu_can_take_interrupt(cpu)) ||
 	       (control->nmi_window && cpu_can_take_nmi(cpu));
@@ -293,7 +165,7 @@ static bool slice_is_possible(const struct jit_engine *jit, const struct cpu *cp
 	const struct machine *machine = jit->engine.machine;
 
 	return machine->icount < control->until_icount && !machine->crossing.n_answers &&
-	       !window_is_open(cpu, control) && translator_may_run(jit->translator, cpu);
+	       !jit_window_is_open(cpu, control) && translator_may_run(jit->translator, cpu);
 }
 
 static enum engine_exit run_interp(struct jit_engine *jit, const struct run_control *control,
@@ -322,31 +194,33 @@ static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 	return steps;
 }
 
+bool jit_is_others(const struct cpu *cpu, const struct run_control *control)
+{
+	return control->user_stop && cpu->cpl == 3 &&
+	       control->user_stop[mmu_selected_space(cpu->machine->mmu)];
+}
+
 /* Nothing but an STI asks for attention. */
 static bool step_is_possible(const struct cpu *cpu, const struct run_control *control)
 {
 	const struct machine *machine = cpu->machine;
 
 	return cpu->shadow == SHADOW_STI && machine->icount < control->until_icount &&
-	       !machine->crossing.n_answers && !window_is_open(cpu, control) && cpu->cpl == 0 &&
+	       !machine->crossing.n_answers && !jit_window_is_open(cpu, control) && cpu->cpl == 0 &&
 	       cpu_code64(cpu) && cpu->activity == ACTIVITY_RUNNING && !cpu->pending_db &&
 	       !(cpu->dr7 & 0xff) && !(cpu->rflags_rest & (FLAG_TF | FLAG_RF)) &&
 	       !memory_is_watched(machine->memory);
 }
 
-/*
- * RF alone changes nothing while no breakpoint is enabled. Dropped as the next instruction begins,
- * it lets what was left in the middle of a repeat go on here (interp does the same).
- */
-static void drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
-			     const struct run_control *control)
+void jit_drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
+			  const struct run_control *control)
 {
 	const struct machine *machine = cpu->machine;
 
 	if (!(cpu->rflags_rest & FLAG_RF) || (cpu->rflags_rest & FLAG_TF) || (cpu->dr7 & 0xff) ||
 	    cpu->pending_db || jit->n_breakpoints || memory_is_watched(machine->memory) ||
 	    cpu->activity != ACTIVITY_RUNNING || machine->icount >= control->until_icount ||
-	    machine->crossing.n_answers || window_is_open(cpu, control))
+	    machine->crossing.n_answers || jit_window_is_open(cpu, control))
 		return;
 	cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
 	cpu_update_mode(cpu);
@@ -360,6 +234,8 @@ static uint64_t steps_after(uint64_t exit)
 		return UINT64_MAX;
 	case RUNTIME_EXIT_LINK: /* to code that is not translated */
 		return ASIDE_STEP;
+	case RUNTIME_EXIT_HERE:
+		return 0;
 	default:
 		return 1;
 	}
@@ -388,14 +264,6 @@ static void give_signal_stack(void)
 		(!(present.ss_flags & SS_DISABLE) || !sigaltstack(&stack, NULL));
 }
 
-/* User code that whoever contains this engine wants to run itself. What changes CPL to 3 is carried
- * out between slices. */
-static bool is_others(const struct cpu *cpu, const struct run_control *control)
-{
-	return control->user_stop && cpu->cpl == 3 &&
-	       control->user_stop[mmu_selected_space(cpu->machine->mmu)];
-}
-
 /* A slice, a single instruction, or nothing. Returns how many steps are interp's next. */
 static uint64_t advance(struct jit_engine *jit, struct cpu *cpu, const struct run_control *control)
 {
@@ -404,7 +272,7 @@ static uint64_t advance(struct jit_engine *jit, struct cpu *cpu, const struct ru
 
 	if (slice_is_possible(jit, cpu, control)) {
 		steps = 1;
-		if (!is_others(cpu, control))
+		if (!jit_is_others(cpu, control))
 			steps = run_slice(jit, cpu, until, &exit) ? steps_after(exit) : ASIDE_STEP;
 		if (steps == ASIDE_STEP && jit_step_is_due(jit->stepper, cpu))
 			steps = 1;
@@ -423,15 +291,16 @@ static enum engine_exit jit_run(struct engine *engine, const struct run_control 
 	bool single = control->skip_breakpoint;
 
 	give_signal_stack();
+	jit->control = control;
 	jit->context->window = FLAG_VIF | FLAG_VIP | (control->interrupt_window ? FLAG_IF : 0);
 	cpu_update_mode(cpu); /* another vCPU may have run in between */
 	for (;;) {
 		bool start = machine->icount == first;
 		uint64_t steps = 1;
 		/* Interp stops there. */
-		bool stop = is_others(cpu, control) && !(start && control->skip_user);
+		bool stop = jit_is_others(cpu, control) && !(start && control->skip_user);
 		if (!stop)
-			drop_resume_flag(jit, cpu, control);
+			jit_drop_resume_flag(jit, cpu, control);
 		if (!single && !stop)
 			steps = advance(jit, cpu, control);
 		single = false;
@@ -562,6 +431,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 	jit->context->engine = (uint64_t)(uintptr_t)jit;
 	jit->context->fill_read = (uint64_t)(uintptr_t)fill_read;
 	jit->context->fill_write = (uint64_t)(uintptr_t)fill_write;
+	jit->context->transfer = (uint64_t)(uintptr_t)jit_transfer;
 	return mmu_add_listener(machine->mmu, &listener);
 }
 

@@ -171,6 +171,8 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 		return jit_system_is_possible(insn);
 	case CLASS_STRING:
 		return jit_string_is_possible(insn);
+	case CLASS_TRANSFER:
+		return insn->mnemonic == ZYDIS_MNEMONIC_SYSCALL || insn->op_size == 8;
 	case CLASS_LOOP:
 	case CLASS_X87:
 	case CLASS_INTERP:

@@ -83,6 +83,17 @@ static void emit_load_state(struct emitter *e)
 	emit_jump_memory(e, JIT_CONTEXT(retry));
 }
 
+/* SSE state back to where C finds it. */
+static void emit_unload_state(struct emitter *e)
+{
+	uint32_t over = emit_skip_unless_loaded(e);
+
+	emit_state(e, true, JIT_TEMP);
+	emit_mxcsr(e, LDMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
+	emit_store_imm(e, JIT_CONTEXT(loaded), 0);
+	emit_patch(e, over, e->at);
+}
+
 /* ---- in and out ---- */
 
 static void emit_enter(struct emitter *e)
@@ -105,11 +116,7 @@ static void emit_leave(struct emitter *e)
 		if (!code_is_displaced(reg))
 			emit_store(e, CONTEXT_GPR(reg), reg);
 	emit_store(e, CONTEXT(count), JIT_COUNT);
-	uint32_t over = emit_skip_unless_loaded(e);
-	emit_state(e, true, JIT_TEMP);
-	emit_mxcsr(e, LDMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
-	emit_store_imm(e, JIT_CONTEXT(loaded), 0);
-	emit_patch(e, over, e->at);
+	emit_unload_state(e);
 	emit_load(e, RSP, JIT_CONTEXT(host_rsp));
 	emit_lea(e, RSP, RSP, GPR_ZERO, 8);
 	for (unsigned i = N_CALLEE_SAVED; i-- > 0;)
@@ -117,9 +124,23 @@ static void emit_leave(struct emitter *e)
 	emit8(e, 0xc3);
 }
 
-/* ---- fills ---- */
+/* ---- calls ---- */
 
 static const uint8_t caller_saved[] = {RAX, RCX, RDX, RSI, RDI, R8, R9, RSP};
+
+/* Registers that C may change, and RSP, into the context; from here on RSP is the host's. */
+static void emit_save_registers(struct emitter *e)
+{
+	for (unsigned i = 0; i < sizeof(caller_saved); i++)
+		emit_store(e, CONTEXT_GPR(caller_saved[i]), caller_saved[i]);
+	emit_load(e, RSP, JIT_CONTEXT(host_rsp));
+}
+
+static void emit_restore_registers(struct emitter *e)
+{
+	for (unsigned i = 0; i < sizeof(caller_saved); i++)
+		emit_load(e, caller_saved[i], CONTEXT_GPR(caller_saved[i]));
+}
 
 static void emit_call_memory(struct emitter *e, uint32_t address)
 {
@@ -141,9 +162,7 @@ static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_ag
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	*ret_again = e->at;
 	emit_store(e, JIT_CONTEXT(linear), JIT_TEMP);
-	for (unsigned i = 0; i < sizeof(caller_saved); i++)
-		emit_store(e, CONTEXT_GPR(caller_saved[i]), caller_saved[i]);
-	emit_load(e, RSP, JIT_CONTEXT(host_rsp));
+	emit_save_registers(e);
 	uint32_t over = emit_skip_unless_loaded(e);
 	emit_state(e, true, RAX);
 	emit_patch(e, over, e->at);
@@ -154,8 +173,7 @@ static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_ag
 	over = emit_skip_unless_loaded(e);
 	emit_state(e, false, RAX);
 	emit_patch(e, over, e->at);
-	for (unsigned i = 0; i < sizeof(caller_saved); i++)
-		emit_load(e, caller_saved[i], CONTEXT_GPR(caller_saved[i]));
+	emit_restore_registers(e);
 	emit_load(e, JIT_TEMP, JIT_CONTEXT(linear));
 	code_register(e, 0x85, JIT_TEMP2, JIT_TEMP2, true); /* test */
 	uint32_t no = emit_jump_if(e, CC_Z);
@@ -163,6 +181,20 @@ static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_ag
 	emit_patch(e, no, e->at);
 	emit_jump_memory(e, JIT_CONTEXT(slow));
 	return at;
+}
+
+/* Kernels seldom use the SSE state of who called them: it is loaded when somebody does. */
+static void emit_transfer(struct emitter *e)
+{
+	jit_offsets.transfer = e->at;
+	emit_save_registers(e);
+	emit_store(e, CONTEXT(count), JIT_COUNT);
+	emit_unload_state(e);
+	emit_load(e, RDI, JIT_CONTEXT(engine));
+	emit_call_memory(e, JIT_CONTEXT(transfer));
+	emit_store(e, JIT_CONTEXT(retry), RAX);
+	emit_restore_registers(e);
+	emit_jump_memory(e, JIT_CONTEXT(retry));
 }
 
 void jit_trampolines(struct code_cache *cache, const struct translator_config *config)
@@ -183,4 +215,5 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 	emit_load_state(e);
 	jit_offsets.fill_read = emit_fill(e, JIT_CONTEXT(fill_read), &jit_offsets.refill_read);
 	jit_offsets.fill_write = emit_fill(e, JIT_CONTEXT(fill_write), &jit_offsets.refill_write);
+	emit_transfer(e);
 }

@@ -28,7 +28,8 @@ enum insn_class {
 	CLASS_LOOP,   /* LOOP, JRCXZ: copied, with a short way round */
 	CLASS_STRING, /* MOVS, STOS, repeated or not */
 	CLASS_TSC,
-	CLASS_SYSTEM, /* PUSHF, CLI and the like, at CPL 0 only */
+	CLASS_SYSTEM,   /* PUSHF, CLI and the like, at CPL 0 only */
+	CLASS_TRANSFER, /* SYSCALL, SYSRET, IRET */
 };
 
 /* Which flags an instruction reads and writes. */

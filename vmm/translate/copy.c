@@ -185,6 +185,7 @@ bool copy_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_LOOP:
 		return branch_is_possible(insn, linear, target_possible);
 	case CLASS_SYSTEM:
+	case CLASS_TRANSFER:
 	case CLASS_INTERP:
 		break;
 	}

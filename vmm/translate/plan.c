@@ -17,6 +17,7 @@ static bool ends_block(enum insn_class cls)
 	case CLASS_CALL:
 	case CLASS_RET:
 	case CLASS_LOOP:
+	case CLASS_TRANSFER:
 		return true;
 	default:
 		return false;

@@ -79,6 +79,7 @@ enum runtime_exit {
 	RUNTIME_EXIT_INTERP, /* the instruction at rip is to be run by interp */
 	RUNTIME_EXIT_MISS,   /* likewise; it is a branch whose target is to be looked up after it */
 	RUNTIME_EXIT_LINK,   /* rip is the target of a direct branch that is not linked yet */
+	RUNTIME_EXIT_HERE,   /* whoever translated code called has brought rip up to date */
 	RUNTIME_EXIT_COUNT,
 };
 

@@ -105,6 +105,11 @@ uint64_t translator_enter_address(const struct translator *t)
 	return t->config.base + RUNTIME_CODE;
 }
 
+uint64_t translator_leave_address(const struct translator *t, enum runtime_exit exit)
+{
+	return t->config.base + t->cache->leave[exit];
+}
+
 const struct translator_statistics *translator_statistics(const struct translator *t)
 {
 	return &t->statistics;
@@ -413,8 +418,8 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 	cpu->gpr[RSP] -= t->config.bias;
 	take_flags(cpu, context->rflags);
 	take_count(t, context->count + t->budget);
-	if (context->exit == RUNTIME_EXIT_LINK)
-		return; /* RIP is known since translator_continue() */
+	if (context->exit == RUNTIME_EXIT_LINK || context->exit == RUNTIME_EXIT_HERE)
+		return; /* RIP is known */
 	const struct site *site = &t->cache->sites[context->exit_arg];
 	cpu->rip = site->rip;
 	t->statistics.exits[context->exit]++;

@@ -66,6 +66,8 @@ struct runtime_context *translator_context(const struct translator *translator);
 
 /* Linear address at which code is entered; constant. */
 uint64_t translator_enter_address(const struct translator *translator);
+/* Where translated code leaves for a reason that has no site. */
+uint64_t translator_leave_address(const struct translator *translator, enum runtime_exit exit);
 
 /*
  * True when translated code may run now: CPL 3 with AC = 0 and SSE enabled, or what the config
@@ -107,8 +109,8 @@ uint64_t translator_target(const struct translator *translator);
 bool translator_continue(struct translator *translator, struct cpu *cpu);
 
 /* After translated code has left by itself: registers, RIP and count go to cpu and the machine.
- * After RUNTIME_EXIT_LINK cpu's RIP is right already: from translator_continue(), whatever it
- * returned, or from translator_target(). */
+ * After RUNTIME_EXIT_LINK and RUNTIME_EXIT_HERE cpu's RIP is right already: from
+ * translator_continue(), whatever it returned, from translator_target(), or from who was called. */
 void translator_leave(struct translator *translator, struct cpu *cpu);
 
 /*
