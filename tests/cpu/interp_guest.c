@@ -11,6 +11,7 @@
 #define PD     0x3000u
 #define IST    0x1f000u /* top of the handlers' stack */
 #define COMMON (RIG_HANDLERS + 0x1800u)
+#define SYSTEM (RIG_HANDLERS + 0x1900u) /* where SYSCALL leads */
 
 const struct engine_ops *rig_engine = &interp_engine_ops;
 
@@ -103,6 +104,51 @@ static void build_idt(struct rig *rig)
 		rig_store64(rig, RIG_SLOTS + 8 * i, RIG_CODE);
 }
 
+/* Every fourth SYSCALL comes back by SYSRET, to CPL 3, the others by IRET, to CPL 0. */
+static void build_system_call(struct rig *rig)
+{
+	/* inc dword [counter]; test byte [counter], 3; jnz +3; sysretq; mov rax, rsp; push 0x10;
+	 * push rax; push r11; push 8; push rcx; iretq */
+	static const uint8_t code[] = {0xff,
+				       0x04,
+				       0x25,
+				       RIG_COUNTERS & 0xff,
+				       RIG_COUNTERS >> 8 & 0xff,
+				       RIG_COUNTERS >> 16,
+				       0x00,
+				       0xf6,
+				       0x04,
+				       0x25,
+				       RIG_COUNTERS & 0xff,
+				       RIG_COUNTERS >> 8 & 0xff,
+				       RIG_COUNTERS >> 16,
+				       0x00,
+				       0x03,
+				       0x75,
+				       0x03,
+				       0x48,
+				       0x0f,
+				       0x07,
+				       0x48,
+				       0x89,
+				       0xe0,
+				       0x6a,
+				       0x10,
+				       0x50,
+				       0x41,
+				       0x53,
+				       0x6a,
+				       0x08,
+				       0x51,
+				       0x48,
+				       0xcf};
+
+	rig_load(rig, SYSTEM, code, sizeof(code));
+	rig->cpu->star = UINT64_C(0x08) << 32 | UINT64_C(0x28) << 48;
+	rig->cpu->lstar = SYSTEM;
+	rig->cpu->sfmask = FLAGS_ARITH | FLAG_IF | FLAG_TF | FLAG_DF;
+}
+
 static void load_state(struct rig *rig, enum rig_mode mode)
 {
 	struct cpu *cpu = rig->cpu;
@@ -113,7 +159,9 @@ static void load_state(struct rig *rig, enum rig_mode mode)
 				       0x00cf93000000ffff,  /* 10: kernel data */
 				       0x00affb000000ffff,  /* 18: user code */
 				       0x00cff3000000ffff,  /* 20: user data */
-				       0x00cffb000000ffff}; /* 28: user code, 32-bit */
+				       0x00cffb000000ffff,  /* 28: user code, 32-bit */
+				       0x00cff3000000ffff,  /* 30: user data */
+				       0x00affb000000ffff}; /* 38: user code */
 	static const uint16_t code[] = {
 		[RIG_KERNEL64] = 0x08, [RIG_USER64] = 0x1b, [RIG_USER32] = 0x2b};
 
@@ -164,6 +212,7 @@ void rig_create(struct rig *rig, enum rig_mode mode)
 	rig->cpu = machine_current(rig->machine);
 	build_tables(rig);
 	build_idt(rig);
+	build_system_call(rig);
 	load_state(rig, mode);
 }
 

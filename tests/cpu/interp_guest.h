@@ -17,8 +17,8 @@ enum {
 	RIG_TSS = 0xf000,
 	RIG_HANDLERS = 0x10000, /* + 32 * vector */
 	RIG_SLOTS = 0x12000,    /* 64 addresses: where a fault goes on, one after the other */
-	RIG_COUNTERS =
-		0x13000, /* one 32-bit word a vector, of those whose handlers return: 1, 3, 0x50 */
+	RIG_COUNTERS = 0x13000, /* one 32-bit word a vector, of those whose handlers return: 1, 3,
+				   0x50; the first is of system calls */
 	RIG_CODE = 0x20000,
 	RIG_CODE_BYTES = 0x4000,
 	RIG_DATA = 0x30000,
@@ -37,6 +37,8 @@ enum {
 	RIG_ALIAS_ABSENT = 0x209000,
 	RIG_ALIAS_SPARE = 0x20a000, /* mapped by tests */
 };
+
+/* SYSCALL leads to code that returns by SYSRET, to CPL 3, or by IRET, to CPL 0. */
 
 /* The handlers of vectors 1, 3 and RIG_VECTOR_SOFT count and return; all others, interrupts too, go
  * on at the next slot, so that no program is stuck for long. */

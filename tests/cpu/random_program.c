@@ -298,7 +298,7 @@ static void put_paging(struct writer *w)
 
 static void put_outside(struct writer *w)
 {
-	switch (any(w, 8)) {
+	switch (any(w, 10)) {
 	case 0:
 		PUT(w, "\xba");
 		put32(w, RIG_PORT + any(w, 20));
@@ -324,6 +324,10 @@ static void put_outside(struct writer *w)
 		break;
 	case 6:
 		PUT(w, "\xcc");
+		break;
+	case 7:
+	case 8:
+		PUT(w, "\x0f\x05"); /* syscall */
 		break;
 	default:
 		PUT(w, "\xb8\x10\0\0\0"); /* mov eax, 0x10; mov ss, eax */
