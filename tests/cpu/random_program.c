@@ -296,6 +296,17 @@ static void put_paging(struct writer *w)
 	}
 }
 
+/* System calls, or interrupts, from one place: mov r9d, n; the call; nop; dec r9d; jnz back */
+static void put_calls(struct writer *w)
+{
+	PUT(w, "\x41\xb9");
+	put32(w, 2 + any(w, 12));
+	put(w, (const uint8_t *)(any(w, 3) ? "\x0f\x05" : "\xcd\x50"), 2);
+	PUT(w, "\x90");
+	PUT(w, "\x41\xff\xc9");
+	PUT(w, "\x75\xf8");
+}
+
 static void put_outside(struct writer *w)
 {
 	switch (any(w, 10)) {
@@ -326,8 +337,10 @@ static void put_outside(struct writer *w)
 		PUT(w, "\xcc");
 		break;
 	case 7:
-	case 8:
 		PUT(w, "\x0f\x05"); /* syscall */
+		break;
+	case 8:
+		put_calls(w);
 		break;
 	default:
 		PUT(w, "\xb8\x10\0\0\0"); /* mov eax, 0x10; mov ss, eax */
