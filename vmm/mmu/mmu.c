@@ -310,16 +310,17 @@ static struct range range_of(const struct table_info *info, uint32_t offset)
 	return (struct range){start, UINT64_C(1) << shift};
 }
 
-/* What an entry that changes was, and will be, decides what goes. Returns false when all has. */
+/* What an entry that changes was, and will be, decides what goes; alone: no other is written with
+ * it. Returns false when all has gone. */
 static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_t offset,
-			 uint64_t before, uint64_t after)
+			 uint64_t before, uint64_t after, bool alone)
 {
 	bool only_sets_bits =
 		(after & ~before & ~(uint64_t)(PTE_A | PTE_D)) == 0 && (before & ~after) == 0;
 
 	if (!(before & PTE_P) || only_sets_bits)
 		return true;
-	if (info->ambiguous) {
+	if (info->ambiguous || (info->level > 1 && !alone)) {
 		flush_spaces_of(mmu, info);
 		return false;
 	}
@@ -357,7 +358,7 @@ static void change_entries(struct mmu *mmu, const struct table_info *info, uint6
 	for (uint32_t offset = first & ~(size - 1); offset < first + n; offset += size) {
 		uint64_t before = entry_at(page + offset, size);
 		uint64_t after = entry_after(page, offset, size, first, new_bytes, n);
-		if (before != after && !change_entry(mmu, info, offset, before, after))
+		if (before != after && !change_entry(mmu, info, offset, before, after, n <= size))
 			return; /* nothing is left that another entry could change */
 	}
 }
