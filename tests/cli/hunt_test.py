@@ -114,9 +114,9 @@ def test_kernel_error():
 
 
 def test_states():
-    """Seed 64 is the first that starts from the second guest, whose directories have an order of their own."""
+    """Seed 16 is the first that starts from the second guest, whose directories have an order of their own."""
     orders = []
-    for seed in (1, 63, 64):
+    for seed in (1, 15, 16):
         hunt("--states", 2, "--seed", seed, "--runs", 1, "--fail-if", "beta", "--json", "order.json", "-o",
              "order.rpz", "--", "sh", "-c", "mkdir d; cd d; touch alpha beta gamma delta epsilon zeta eta theta; ls -U")
         orders.append(json.loads(Path("order.json").read_text())["failures"][0]["output"].split())
