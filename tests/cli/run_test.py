@@ -65,6 +65,13 @@ def test_files_and_environment():
     ok(b"A" in names and b"REPRISE_TEST_VARIABLE" not in names, "--clean-env and --env", names)
 
 
+def test_memory():
+    """With more RAM the kernel keeps more of it to itself, which the agent must not ask for."""
+    result = reprise("run", "--mem", "1G", "-o", "m.rpz", "--", "grep", "MemTotal", "/proc/meminfo")
+    total = int((result.stdout.split() or [0, 0])[1])
+    ok(900_000 < total < 1_048_576, "--mem", total, result.stderr)
+
+
 def test_name_and_options():
     os.mkdir("empty")
     result = reprise("run", "--", "true", cwd="empty")
@@ -91,6 +98,7 @@ def main():
         for number, case in enumerate(CASES):
             test_case(number, case)
         test_files_and_environment()
+        test_memory()
         test_name_and_options()
     done()
 

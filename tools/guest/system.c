@@ -259,28 +259,47 @@ static void start_loopback(void)
 
 /* ---- */
 
+/* The beginning of a small file, as a string; empty when it cannot be read. */
+static void read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
 static bool is_to_be_saved(void)
 {
-	char line[4096] = "";
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	char line[4096];
 
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	return n > 0 && strstr(line, AGENT_SAVED_OPTION);
+	read_text("/proc/cmdline", line, sizeof(line));
+	return strstr(line, AGENT_SAVED_OPTION);
+}
+
+/* What has to stay free: who asks the kernel for more waits for memory that nobody gives back.
+ * Below twice its lowest mark it begins to look for some; huge pages raise that with the RAM (Linux
+ * Documentation/admin-guide/sysctl/vm.rst, min_free_kbytes). */
+static uint64_t memory_reserve(void)
+{
+	char text[32];
+
+	read_text("/proc/sys/vm/min_free_kbytes", text, sizeof(text));
+	return MEMORY_RESERVE + 2 * 1024 * strtoull(text, NULL, 10);
 }
 
 static void clear_free_memory(void)
 {
+	uint64_t reserve = memory_reserve();
 	struct sysinfo info;
 
 	if (sysinfo(&info))
 		return;
 	uint64_t bytes = (uint64_t)info.freeram * info.mem_unit;
-	if (bytes < 2 * MEMORY_RESERVE)
+	if (bytes < 2 * reserve)
 		return;
-	bytes -= MEMORY_RESERVE;
+	bytes -= reserve;
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
