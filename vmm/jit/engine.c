@@ -165,7 +165,8 @@ static bool slice_is_possible(const struct jit_engine *jit, const struct cpu *cp
 	const struct machine *machine = jit->engine.machine;
 
 	return machine->icount < control->until_icount && !machine->crossing.n_answers &&
-	       !jit_window_is_open(cpu, control) && translator_may_run(jit->translator, cpu);
+	       !jit_window_is_open(cpu, control) && translator_may_run(jit->translator, cpu) &&
+	       !memory_watch_hit(machine->memory, NULL);
 }
 
 static enum engine_exit run_interp(struct jit_engine *jit, const struct run_control *control,
@@ -185,10 +186,12 @@ static enum engine_exit run_interp(struct jit_engine *jit, const struct run_cont
 	return exit;
 }
 
-/* A single instruction between slices. Returns how many steps are interp's instead. */
+/* A single instruction between slices. Returns how many steps are interp's instead: it looks for
+ * breakpoints and for watchpoints that were hit. */
 static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 {
-	uint64_t steps = jit->n_breakpoints ? 1 : jit_step(jit->stepper, cpu, until);
+	bool looked_for = jit->n_breakpoints || memory_is_watched(jit->engine.machine->memory);
+	uint64_t steps = looked_for ? 1 : jit_step(jit->stepper, cpu, until);
 
 	jit->steps += !steps;
 	return steps;

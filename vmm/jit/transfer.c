@@ -61,6 +61,8 @@ uint64_t jit_transfer(void *engine)
 	struct runtime_context *runtime = translator_context(jit->translator);
 	uint64_t entry = 0;
 
+	if (memory_is_watched(jit->engine.machine->memory)) /* IRET may hit what is watched */
+		return jit->context->slow;
 	take_registers(cpu, runtime);
 	if (!carry_out(jit, cpu))
 		return jit->context->slow;

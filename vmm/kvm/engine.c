@@ -280,7 +280,8 @@ static bool is_hidden(const struct cpu *cpu)
 	return entry & PTE_P;
 }
 
-/* Whether what is next is user code that could run in the VM until then. */
+/* Whether what is next is user code that could run in the VM until then. Where a watchpoint lies,
+ * each access beside it would be an exit. */
 static bool slice_is_possible(const struct kvm_engine *kvm, const struct cpu *cpu,
 			      const struct run_control *control)
 {
@@ -290,7 +291,7 @@ static bool slice_is_possible(const struct kvm_engine *kvm, const struct cpu *cp
 	return cpu->cpl == 3 && machine->icount + 2 * bound < control->until_icount &&
 	       !control->interrupt_window && !control->nmi_window && !machine->crossing.n_answers &&
 	       !kvm->single && !kvm->cold && translator_may_run(kvm->translator, cpu) &&
-	       !is_banned(kvm, cpu) && !is_hidden(cpu);
+	       !is_banned(kvm, cpu) && !is_hidden(cpu) && !memory_is_watched(machine->memory);
 }
 
 static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t until)

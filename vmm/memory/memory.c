@@ -395,9 +395,15 @@ bool memory_is_watched(const struct memory *memory)
 	return memory->watches.n != 0;
 }
 
-bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n)
+bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n, bool write)
 {
-	return !watch_set_overlaps(&memory->watches, gpa, n);
+	return !watch_set_counts(&memory->watches, gpa, n, write);
+}
+
+bool memory_reads_are_watched(const struct memory *memory, uint64_t gpa_page, uint8_t flags)
+{
+	return (flags & PAGE_WATCH) &&
+	       watch_set_counts(&memory->watches, gpa_page, PAGE_BYTES, false);
 }
 
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n)

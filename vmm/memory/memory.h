@@ -38,7 +38,7 @@ enum page_flags {
 	PAGE_CODE = 2,  /* holds code that the interpreter has decoded */
 	PAGE_TABLE = 4, /* a cached translation was read from here */
 	PAGE_ROM = 8,
-	PAGE_WATCH = 16,      /* a watchpoint lies here: reads take the slow path too */
+	PAGE_WATCH = 16,      /* a watchpoint lies here: memory_reads_are_watched() */
 	PAGE_KEPT = 32,       /* not written since memory_keep_changes(): */
 	PAGE_TRANSLATED = 64, /* holds code that has been translated, for the kvm engine */
 	PAGE_JITTED = 128,    /* likewise for the jit engine */
@@ -144,8 +144,11 @@ struct memory_watch_access {
 int memory_set_watches(struct memory *memory, const struct memory_watch *watches, unsigned n);
 bool memory_is_watched(const struct memory *memory);
 
-/* True when an access of n bytes at gpa, in a page with watchpoints, is none that counts. */
-bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n);
+/* True when such an access of n bytes at gpa is none that counts. */
+bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n, bool write);
+
+/* Whether some bytes of the page, whose flags are given, must not be read by the fast path. */
+bool memory_reads_are_watched(const struct memory *memory, uint64_t gpa_page, uint8_t flags);
 
 /* Tells of a read by the guest of n bytes inside one page. Writes are seen by memory_write(). */
 void memory_note_read(struct memory *memory, uint64_t gpa, uint32_t n);

@@ -26,7 +26,7 @@ void watch_set_finish(struct watch_set *set)
 	free(set->watches);
 }
 
-static bool is_watched(const struct watch_set *set, uint64_t gpa, uint32_t n, bool write)
+bool watch_set_counts(const struct watch_set *set, uint64_t gpa, uint32_t n, bool write)
 {
 	for (unsigned i = 0; i < set->n; i++) {
 		const struct memory_watch *watch = &set->watches[i];
@@ -52,7 +52,7 @@ bool watch_set_access(struct watch_set *set, uint64_t gpa, uint32_t n, bool writ
 {
 	bool first = !set->n_hits;
 
-	if (!is_watched(set, gpa, n, write))
+	if (!watch_set_counts(set, gpa, n, write))
 		return false;
 	struct memory_watch_access *place = place_for(set, write);
 	if (place)
@@ -68,13 +68,4 @@ void watch_set_forget_reads(struct watch_set *set)
 		if (set->hit[i].write)
 			set->hit[kept++] = set->hit[i];
 	set->n_hits = kept;
-}
-
-bool watch_set_overlaps(const struct watch_set *set, uint64_t gpa, uint32_t n)
-{
-	for (unsigned i = 0; i < set->n; i++)
-		if (gpa < set->watches[i].gpa + set->watches[i].bytes &&
-		    set->watches[i].gpa < gpa + n)
-			return true;
-	return false;
 }

@@ -22,7 +22,7 @@ bool watch_set_access(struct watch_set *set, uint64_t gpa, uint32_t n, bool writ
 /* Reads are as if they had not been. */
 void watch_set_forget_reads(struct watch_set *set);
 
-/* Whether any watchpoint has bytes among the n at gpa. */
-bool watch_set_overlaps(const struct watch_set *set, uint64_t gpa, uint32_t n);
+/* Whether such an access of the n bytes at gpa hits any. */
+bool watch_set_counts(const struct watch_set *set, uint64_t gpa, uint32_t n, bool write);
 
 #endif

@@ -589,12 +589,11 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 		return;
 	const uint8_t *flags = memory_flags_of(mmu->machine->memory, number);
 	struct tlb_entry entry = {page, host};
-	if (*flags & PAGE_WATCH) {
+	if (*flags & PAGE_WATCH)
 		fill_watched(tlb, page, gpa, host, write && walk->dirty);
-		return;
-	}
-	*tlb_slot(tlb->read, page) = entry;
-	if (!write || !walk->dirty)
+	if (!memory_reads_are_watched(mmu->machine->memory, gpa, *flags))
+		*tlb_slot(tlb->read, page) = entry;
+	if (!write || !walk->dirty || (*flags & PAGE_WATCH))
 		return;
 	if (*flags) {
 		*slow_slot(tlb, page) = (struct tlb_slow){page, gpa, flags};
@@ -725,7 +724,7 @@ uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 	uint32_t offset = linear % PAGE_BYTES;
 
 	if (watched->tag != (linear & PAGE_MASK) || offset + n > PAGE_BYTES ||
-	    !memory_is_beside_watches(memory, watched->gpa + offset, n))
+	    !memory_is_beside_watches(memory, watched->gpa + offset, n, kind == ACCESS_WRITE))
 		return NULL;
 	if (kind == ACCESS_WRITE &&
 	    (!watched->writable || *memory_flags(memory, watched->gpa) != PAGE_WATCH))

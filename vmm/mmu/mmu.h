@@ -31,8 +31,8 @@ struct tlb_exec_entry {
 	uint64_t gpa; /* of the page */
 };
 
-/* A page with watchpoints on it: the arrays do not hold it, so that every access to it is looked
- * at; those beside the watchpoints find it here. */
+/* A page with watchpoints on it: the arrays do not hold it for writing, nor for reading if reads
+ * count, so that every such access is looked at; those beside the watchpoints find it here. */
 struct tlb_watched {
 	uint64_t tag; /* linear page; TLB_WATCHED_NONE: empty */
 	uint64_t gpa; /* of the page */
