@@ -273,8 +273,7 @@ bool translator_may_run(const struct translator *t, const struct cpu *cpu)
 {
 	return privilege_may_run(t, cpu) && cpu_code64(cpu) && !cpu->attention &&
 	       cpu->activity == ACTIVITY_RUNNING && cpu->shadow == SHADOW_NONE &&
-	       !cpu->pending_db && !(cpu->dr7 & 0xff) &&
-	       !(cpu->rflags_rest & (FLAG_TF | FLAG_RF));
+	       !cpu->pending_db && !(cpu->dr7 & 0xff) && !(cpu->rflags_rest & (FLAG_TF | FLAG_RF));
 }
 
 /* Links what leads to a page that is used for the first time in this space. */
