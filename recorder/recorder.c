@@ -77,8 +77,13 @@ static int save_initial_state(struct recorder *recorder)
 static int create_engine(struct recorder *recorder)
 {
 	int error = engine_create(recorder->config->engine, recorder->machine, &recorder->engine);
+	char text[100];
 
-	return error ? set_up_failed(recorder, error, "the engine cannot start") : 0;
+	if (!error)
+		return 0;
+	snprintf(text, sizeof(text), "engine %s cannot start: %s", recorder->config->engine->name,
+		 strerror(-error));
+	return set_up_failed(recorder, error, text);
 }
 
 static int set_up(struct recorder *recorder)

@@ -172,8 +172,8 @@ static int create_parts(struct replayer *replayer)
 			    "the header's output streams are impossible");
 	error = engine_create(config->engine, replayer->machine, &replayer->engine);
 	if (error)
-		return fail(&replayer->error, error, "engine %s cannot start",
-			    config->engine->name);
+		return fail(&replayer->error, error, "engine %s cannot start: %s",
+			    config->engine->name, strerror(-error));
 	return log_reader_seek(replayer->reader, 0, &replayer->error);
 }
 

@@ -87,18 +87,23 @@ def test_kill():
 
 
 def test_full_disk():
-    """A file size limit stands for the full disk: write() fails in the same way."""
+    """A file size limit stands for the full disk: write() fails in the same way. It is one for the memory
+    that jit shares with itself too, without which auto goes on."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
-    process = start("full.rpz", preexec_fn=limit)
+    process = start("full.rpz", preexec_fn=limit, env=os.environ | {"REPRISE_ENGINE": "auto"})
     out, err = communicate(process, 120)
     ok(process.returncode == 125 and b"full.rpz" in err, "full disk: exit status and message",
        process.returncode, err)
     replay = reprise("replay", "full.rpz")
     ok(replay.returncode in (0, 4) and out.startswith(replay.stdout),
        "full disk: what was written replays", replay)
+    process = start("none.rpz", preexec_fn=limit, env=os.environ | {"REPRISE_ENGINE": "jit"})
+    _, err = communicate(process, 120)
+    same((process.returncode, err), (125, b"reprise: engine jit cannot start: File too large\n"),
+         "an engine that cannot start says why")
 
 
 def test_terminal(keys, name):
