@@ -11,17 +11,25 @@ static uint64_t next_random(uint64_t state)
 	return state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 }
 
+/* 64 MiB that count from 0, or NULL. */
+static uint64_t *make_words(void)
+{
+	uint64_t *words = malloc(WORDS * sizeof(*words));
+
+	for (uint64_t i = 0; words && i < WORDS; i++)
+		words[i] = i;
+	return words;
+}
+
 /* A turn: one word anywhere in 64 MiB is read, changed and written; what is read decides where
  * next. */
 int work_integer_memory(uint64_t n, uint64_t *ret_result)
 {
-	uint64_t *words = malloc(WORDS * sizeof(*words));
+	uint64_t *words = make_words();
 	uint64_t state = 1;
 
 	if (!words)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < WORDS; i++)
-		words[i] = i;
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t *word = &words[(state >> 32) % WORDS];
 		*word = (*word ^ state) + i;
@@ -36,13 +44,11 @@ int work_integer_memory(uint64_t n, uint64_t *ret_result)
  * processor knows where next, and what is computed does not wait for memory. */
 int work_integer_order(uint64_t n, uint64_t *ret_result)
 {
-	uint64_t *words = malloc(WORDS * sizeof(*words));
+	uint64_t *words = make_words();
 	uint64_t state = 1;
 
 	if (!words)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < WORDS; i++)
-		words[i] = i;
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t *word = &words[i % WORDS];
 		state = next_random(state ^ *word);
