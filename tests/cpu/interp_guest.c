@@ -104,44 +104,21 @@ static void build_idt(struct rig *rig)
 		rig_store64(rig, RIG_SLOTS + 8 * i, RIG_CODE);
 }
 
+#define COUNTER RIG_COUNTERS & 0xff, RIG_COUNTERS >> 8 & 0xff, RIG_COUNTERS >> 16, 0x00
+
 /* Every fourth SYSCALL comes back by SYSRET, to CPL 3, the others by IRET, to CPL 0. */
 static void build_system_call(struct rig *rig)
 {
-	/* inc dword [counter]; test byte [counter], 3; jnz +3; sysretq; mov rax, rsp; push 0x10;
-	 * push rax; push r11; push 8; push rcx; iretq */
-	static const uint8_t code[] = {0xff,
-				       0x04,
-				       0x25,
-				       RIG_COUNTERS & 0xff,
-				       RIG_COUNTERS >> 8 & 0xff,
-				       RIG_COUNTERS >> 16,
-				       0x00,
-				       0xf6,
-				       0x04,
-				       0x25,
-				       RIG_COUNTERS & 0xff,
-				       RIG_COUNTERS >> 8 & 0xff,
-				       RIG_COUNTERS >> 16,
-				       0x00,
-				       0x03,
-				       0x75,
-				       0x03,
-				       0x48,
-				       0x0f,
-				       0x07,
-				       0x48,
-				       0x89,
-				       0xe0,
-				       0x6a,
-				       0x10,
-				       0x50,
-				       0x41,
-				       0x53,
-				       0x6a,
-				       0x08,
-				       0x51,
-				       0x48,
-				       0xcf};
+	static const uint8_t code[] = {
+		0xff, 0x04, 0x25, COUNTER,       /* inc dword [counter] */
+		0xf6, 0x04, 0x25, COUNTER, 0x03, /* test byte [counter], 3 */
+		0x75, 0x03,                      /* jnz over */
+		0x48, 0x0f, 0x07,                /* sysretq */
+		0x48, 0x89, 0xe0,                /* over: mov rax, rsp */
+		0x6a, 0x10, 0x50,                /* push 0x10; push rax */
+		0x41, 0x53, 0x6a, 0x08,          /* push r11; push 8 */
+		0x51, 0x48, 0xcf,                /* push rcx; iretq */
+	};
 
 	rig_load(rig, SYSTEM, code, sizeof(code));
 	rig->cpu->star = UINT64_C(0x08) << 32 | UINT64_C(0x28) << 48;

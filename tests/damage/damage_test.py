@@ -107,10 +107,10 @@ def try_forged(verdict, what, name):
     """Nothing tells a forged file from an honest one but what is in it."""
     for command in (["check"], ["replay", "--until", UNTIL], ["dump"], ["info"]):
         outcome = run(*command, name)
-        # 125: the file asks for more than this host or this tool has, and says so; or it calls itself that of a
-        # command, whose status it has not.
-        unable = outcome.status == 125 and any(text in outcome.stderr for text in (
-            b"no memory", b"does not have", b"ended before the command did"))
+        # 125: the file asks for more than this host or this tool has, and says so; or what is replayed calls itself
+        # a command's, and has no status of one.
+        texts = [b"no memory", b"does not have"] + [b"ended before the command did"] * (command[0] == "replay")
+        unable = outcome.status == 125 and any(text in outcome.stderr for text in texts)
         statuses = (0, 3, 4) if command[0] == "replay" else (0, 4)
         verdict.add(what, outcome,
                     outcome.status not in statuses and not unable and "status",

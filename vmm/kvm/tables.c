@@ -290,11 +290,6 @@ static void set_entry(const struct filling *filling, unsigned index, uint32_t nu
 	tables->statistics.entries++;
 }
 
-static bool may_be_read(const struct memory *memory, uint64_t gpa)
-{
-	return !memory_reads_are_watched(memory, gpa & PAGE_MASK, *memory_flags(memory, gpa));
-}
-
 static bool marks_written(const struct filling *filling, unsigned index, uint8_t flags)
 {
 	return index - filling->first_write < filling->n_write && flags && !(flags & ~FIRST_WRITE);
@@ -312,7 +307,7 @@ static void fill_entry(const struct filling *filling, unsigned index)
 	    !(walk.step[walk.n_steps - 1].entry & PTE_A))
 		return;
 	uint32_t number = memory_page_number(memory, walk.gpa);
-	if (number == UINT32_MAX || !may_be_read(memory, walk.gpa))
+	if (number == UINT32_MAX || (*memory_flags(memory, walk.gpa) & PAGE_WATCH))
 		return;
 	bool writable = walk.writable && walk.dirty;
 	if (writable && marks_written(filling, index, *memory_flags(memory, walk.gpa))) {
@@ -364,7 +359,7 @@ static bool access_is_plain(const struct cpu *cpu, uint64_t linear, bool write,
 	    (write && !ret_walk->dirty))
 		return false;
 	const uint8_t *flags = memory_flags(memory, ret_walk->gpa);
-	return flags && (write ? !(*flags & ~FIRST_WRITE) : may_be_read(memory, ret_walk->gpa));
+	return flags && !(*flags & (write ? (uint8_t)~FIRST_WRITE : PAGE_WATCH));
 }
 
 bool kvm_tables_fill(struct kvm_tables *tables, struct cpu *cpu, uint64_t linear, bool write)
