@@ -1,9 +1,13 @@
-/* Breakpoints and watchpoints of the engine: where they stop, and that they change nothing else. */
+/*
+ * Breakpoints and watchpoints of an engine: where they stop, and that they change nothing else.
+ * Interp; with the argument jit, that.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/cpu/interp_guest.h"
 #include "tests/tap.h"
+#include "vmm/jit/jit.h"
 
 static void start(struct rig *rig, const void *code, uint32_t n)
 {
@@ -119,7 +123,9 @@ static void test_special_places(void)
 	bool good = stopped_at(&rig, run(&rig, 90, false), ENGINE_BREAKPOINT, rep, 1);
 	good &= stopped_at(&rig, run(&rig, 90, true), ENGINE_BREAKPOINT, rep, 2);
 	good &= stopped_at(&rig, run(&rig, 90, true), ENGINE_BREAKPOINT, rep, 3);
-	tap_ok(good && rig.cpu->gpr[RCX] == 1, "at each iteration of a repeat");
+	good &= (rig.cpu->rflags_rest & FLAG_RF) != 0;
+	tap_ok(good && rig.cpu->gpr[RCX] == 1,
+	       "at each iteration of a repeat, with RF between them");
 	rig_destroy(&rig);
 
 	START(&rig, "\x90\xe4\x00\x90\x90"); /* nop; in al, RIG_PORT's low byte */
@@ -329,8 +335,10 @@ static void test_nothing_changes(void)
 	tap_ok(!bad && stops > 100, "random code runs the same with %u stops", stops);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "jit"))
+		rig_engine = &jit_engine_ops;
 	test_loop();
 	test_linear();
 	test_special_places();

@@ -209,6 +209,77 @@ static void test_breakpoint(void)
 	       (unsigned long long)counts[0], (unsigned long long)counts[1]);
 }
 
+static void set_breakpoint(struct rig *rig, const uint64_t *at)
+{
+	rig->engine->ops->set_breakpoints(rig->engine, at, at ? 1 : 0);
+}
+
+/* Puts a breakpoint at each byte of the program in turn into code that has run without it, and
+ * takes it out again. Returns where it stopped, every time, as one number. */
+static uint64_t move_breakpoint(struct rig *rig, uint32_t bytes, unsigned *ret_hits)
+{
+	uint64_t sum = 0;
+
+	*ret_hits = 0;
+	for (uint32_t i = 0; i < 3 * bytes; i++) {
+		const uint64_t at = rig->cpu->rip / PAGE_BYTES * PAGE_BYTES + i % bytes;
+		const struct run_control control = {.until_icount = rig->machine->icount + 400};
+		rig_run(rig, rig->machine->icount + 100 + i % 7, false);
+		set_breakpoint(rig, &at);
+		*ret_hits += rig->engine->ops->run(rig->engine, &control) == ENGINE_BREAKPOINT;
+		sum = sum * 31 + rig->machine->icount + rig->cpu->rip;
+		set_breakpoint(rig, NULL);
+	}
+	return sum;
+}
+
+static void test_moving_breakpoint(void)
+{
+	uint64_t sums[2];
+	unsigned hits[2];
+
+	native_engine_options = (struct native_engine_options){0};
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig rig;
+		rig_engine = i ? &native_engine_ops : &interp_engine_ops;
+		load(&rig, program_mix, program_mix_end, 0);
+		sums[i] =
+			move_breakpoint(&rig, (uint32_t)(program_mix_end - program_mix), &hits[i]);
+		rig_destroy(&rig);
+	}
+	tap_ok(hits[0] > 100 && hits[0] == hits[1] && sums[0] == sums[1],
+	       "put into code that runs and taken out of it, it is met %u and %u times", hits[0],
+	       hits[1]);
+}
+
+/* Blocks that are made as the program runs on, with a breakpoint elsewhere put in first or not. */
+static uint64_t new_blocks(bool breakpoint)
+{
+	const uint64_t elsewhere = RIG_CODE + 0x3000;
+	struct rig rig;
+
+	rig_engine = &native_engine_ops;
+	load(&rig, program_mix, program_mix_end, 0);
+	rig_run(&rig, 50000, false);
+	const struct translator_statistics *s =
+		translator_statistics(native_engine_translator(rig.engine));
+	uint64_t before = s->blocks;
+	if (breakpoint)
+		set_breakpoint(&rig, &elsewhere);
+	rig_run(&rig, 100000, false);
+	uint64_t made = s->blocks - before;
+	rig_destroy(&rig);
+	return made;
+}
+
+static void test_other_code_stays(void)
+{
+	uint64_t without = new_blocks(false), with = new_blocks(true);
+
+	tap_ok(with == without, "one elsewhere has nothing translated again: %llu and %llu blocks",
+	       (unsigned long long)without, (unsigned long long)with);
+}
+
 int main(void)
 {
 	if (!native_engine_possible()) {
@@ -226,5 +297,7 @@ int main(void)
 	test_collisions();
 	test_cache_bound();
 	test_breakpoint();
+	test_moving_breakpoint();
+	test_other_code_stays();
 	return tap_done();
 }

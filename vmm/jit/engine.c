@@ -187,10 +187,11 @@ static enum engine_exit run_interp(struct jit_engine *jit, const struct run_cont
 }
 
 /* A single instruction between slices. Returns how many steps are interp's instead: it looks for
- * breakpoints and for watchpoints that were hit. */
+ * a breakpoint there, and for watchpoints that were hit. */
 static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 {
-	bool looked_for = jit->n_breakpoints || memory_is_watched(jit->engine.machine->memory);
+	bool looked_for = translator_has_breakpoint(jit->translator, cpu->rip) ||
+			  memory_is_watched(jit->engine.machine->memory);
 	uint64_t steps = looked_for ? 1 : jit_step(jit->stepper, cpu, until);
 
 	jit->steps += !steps;
@@ -221,9 +222,10 @@ void jit_drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
 	const struct machine *machine = cpu->machine;
 
 	if (!(cpu->rflags_rest & FLAG_RF) || (cpu->rflags_rest & FLAG_TF) || (cpu->dr7 & 0xff) ||
-	    cpu->pending_db || jit->n_breakpoints || memory_is_watched(machine->memory) ||
+	    cpu->pending_db || memory_is_watched(machine->memory) ||
 	    cpu->activity != ACTIVITY_RUNNING || machine->icount >= control->until_icount ||
-	    machine->crossing.n_answers || jit_window_is_open(cpu, control))
+	    machine->crossing.n_answers || jit_window_is_open(cpu, control) ||
+	    translator_has_breakpoint(jit->translator, cpu_linear_rip(cpu)))
 		return;
 	cpu->rflags_rest &= ~(uint64_t)FLAG_RF;
 	cpu_update_mode(cpu);
@@ -330,7 +332,6 @@ static int jit_set_breakpoints(struct engine *engine, const uint64_t *linear, un
 	struct jit_engine *jit = (struct jit_engine *)engine;
 	int r = translator_set_breakpoints(jit->translator, linear, n);
 
-	jit->n_breakpoints = n;
 	return r ? r : jit->interp->ops->set_breakpoints(jit->interp, linear, n);
 }
 

@@ -301,6 +301,23 @@ void code_cache_drop(struct code_cache *cache, uint32_t index)
 	cache->statistics->dropped++;
 }
 
+void code_cache_drop_if(struct code_cache *cache,
+			bool (*goes)(const void *ctx, const struct translation *translation),
+			const void *ctx)
+{
+	for (uint32_t index = 0; index < cache->n_translations; index++) {
+		const struct translation *t = &cache->translations[index];
+		if (!t->valid || !goes(ctx, t))
+			continue;
+		code_cache_drop(cache, index);
+		for (unsigned list = 0; list < page_lists(t); list++) {
+			struct code_page *page = page_of(cache, list_gpa(t, list));
+			if (page)
+				clean_page(cache, page, list_gpa(t, list));
+		}
+	}
+}
+
 void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n)
 {
 	struct code_page *page = page_of(cache, gpa);

@@ -179,7 +179,7 @@ void fix_after(struct generator *g, const struct planned *planned);
 /* What planning keeps to. */
 struct plan_rules {
 	const struct host_flags *host;
-	const uint8_t *breakpoint_offsets; /* bit n: no instruction at page offset n */
+	const struct breakpoints *breakpoints;
 	unsigned max_insns;
 	bool poll_always;
 	bool no_tsc, no_x87, no_vector; /* RDTSC; x87 and MMX; SSE: left to interp */

@@ -3,11 +3,7 @@
 
 #include <string.h>
 
-static bool is_breakpoint(const uint8_t *offsets, uint64_t linear)
-{
-	uint32_t offset = linear % PAGE_BYTES;
-	return offsets[offset / 8] >> offset % 8 & 1;
-}
+#include "vmm/translate/breakpoints.h"
 
 static bool ends_block(enum insn_class cls)
 {
@@ -51,7 +47,7 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 			plan->far_end = true;
 			return;
 		}
-		if (is_breakpoint(rules->breakpoint_offsets, linear))
+		if (breakpoints_lie_in(rules->breakpoints, linear, linear))
 			return;
 		enum insn_decode_result result =
 			insn_decode(code + plan->bytes, n - plan->bytes, mode, &planned->insn);

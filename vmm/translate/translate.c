@@ -79,7 +79,7 @@ static bool plan_at(struct translator *t, const struct source *source, uint32_t 
 {
 	const struct plan_rules rules = {
 		.host = &t->host,
-		.breakpoint_offsets = t->breakpoint_offsets,
+		.breakpoints = &t->breakpoints,
 		.max_insns = max_insns(t),
 		.poll_always = t->config.poll_often,
 		.no_tsc = source->mode & MODE_NO_TSC,

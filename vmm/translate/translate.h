@@ -4,6 +4,7 @@
 
 #include <Zydis/Mnemonic.h>
 
+#include "vmm/translate/breakpoints.h"
 #include "vmm/translate/generate.h"
 #include "vmm/translate/space.h"
 #include "vmm/translate/translator.h"
@@ -27,7 +28,7 @@ struct translator {
 	unsigned ahead;                      /* runs translated because others lead there */
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
-	uint8_t breakpoint_offsets[PAGE_BYTES / 8]; /* bit n: a breakpoint at page offset n */
+	struct breakpoints breakpoints;
 	struct generator generator;
 	struct plan plans[2];
 };

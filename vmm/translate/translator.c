@@ -78,6 +78,7 @@ void translator_destroy(struct translator *t)
 	memory_set_code_listener(t->config.machine->memory, t->config.flag, NULL);
 	spaces_destroy(t->spaces);
 	code_cache_destroy(t->cache);
+	breakpoints_finish(&t->breakpoints);
 	if (t->area)
 		munmap(t->area, RUNTIME_AREA_BYTES);
 	if (t->fd >= 0)
@@ -156,15 +157,36 @@ void translator_drop_page(struct translator *t, unsigned space, uint64_t linear)
 	spaces_drop_page(t->spaces, space, linear);
 }
 
+/* It lies on an instruction of the translation, or did, and that ends before it. */
+static bool depends_on_breakpoints(const void *ctx, const struct translation *translation)
+{
+	return breakpoints_lie_in(ctx, translation->linear,
+				  translation->linear + translation->bytes);
+}
+
 int translator_set_breakpoints(struct translator *t, const uint64_t *linear, unsigned n)
 {
-	memset(t->breakpoint_offsets, 0, sizeof(t->breakpoint_offsets));
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t offset = linear[i] % PAGE_BYTES;
-		t->breakpoint_offsets[offset / 8] |= (uint8_t)(1u << offset % 8);
+	struct breakpoints next, different;
+	int r = breakpoints_init(&next, linear, n);
+
+	if (r)
+		return r;
+	r = breakpoints_compare(&t->breakpoints, &next, &different);
+	if (r) {
+		breakpoints_finish(&next);
+		return r;
 	}
-	translator_flush(t);
+	if (different.n)
+		code_cache_drop_if(t->cache, depends_on_breakpoints, &different);
+	breakpoints_finish(&different);
+	breakpoints_finish(&t->breakpoints);
+	t->breakpoints = next;
 	return 0;
+}
+
+bool translator_has_breakpoint(const struct translator *t, uint64_t linear)
+{
+	return breakpoints_lie_in(&t->breakpoints, linear, linear);
 }
 
 /* ---- fetching ---- */

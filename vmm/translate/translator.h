@@ -140,9 +140,11 @@ void translator_flush(struct translator *translator);
 
 /*
  * Linear addresses at which a debugger wants to stop: no translated block holds an instruction at
- * one of them. Drops every translation. Returns 0 or -ENOMEM (the old set then stands).
+ * one of them. Drops the translations that new ones, or ones that are gone, make a difference to.
+ * Returns 0 or -ENOMEM (the old set then stands).
  */
 int translator_set_breakpoints(struct translator *translator, const uint64_t *linear, unsigned n);
+bool translator_has_breakpoint(const struct translator *translator, uint64_t linear);
 
 struct translator_statistics {
 	uint64_t blocks;      /* translated */
