@@ -16,6 +16,9 @@
 #define SPACING_ICOUNT UINT64_C(10000000)
 #define DENSE_ICOUNT   UINT64_C(20000)
 
+/* Of the way that a search back has covered, the next interval's share. */
+#define LONG_WAY_PART 8
+
 /* What is done with hits while the machine runs. */
 enum hit_mode {
 	HITS_IGNORED,
@@ -556,7 +559,8 @@ enum timeline_status timeline_step_back(struct timeline *timeline)
 
 /*
  * Where the interval before limit is best begun: at a checkpoint, further and further back, so that
- * what lies near is found soon and many dense checkpoints do not cost a restore each.
+ * what lies near is found soon, neither dense checkpoints nor a long way cost a restore each, and
+ * what is run before a hit in the last interval is little of the whole way.
  */
 static uint64_t interval_start(const struct timeline *timeline, uint64_t limit, uint64_t covered)
 {
@@ -564,6 +568,8 @@ static uint64_t interval_start(const struct timeline *timeline, uint64_t limit, 
 	uint64_t length = covered < SPACING_ICOUNT ? covered + 1 : SPACING_ICOUNT;
 	uint64_t first = start;
 
+	if (length < covered / LONG_WAY_PART)
+		length = covered / LONG_WAY_PART;
 	if (limit - start > length)
 		first = checkpoints_before(timeline->checkpoints, limit - length);
 	return first > start ? first : start;

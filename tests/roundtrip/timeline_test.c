@@ -252,6 +252,32 @@ static void test_search(const char *name, const char *path, unsigned n_breakpoin
 	log_reader_close(reader);
 }
 
+/* Far enough for intervals that grow with the way (timeline.c). */
+#define LONG_ICOUNT UINT64_C(130000000)
+
+/* From the end of a long recording back to what is only met at its beginning. */
+static void test_long_way(const char *name, const char *path)
+{
+	static const uint64_t early[] = {5, 60};
+	static struct found found;
+	struct log_reader *reader = open_file(path);
+	struct timeline *timeline = open_timeline(reader, 0);
+	uint64_t linear[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		timeline_seek(timeline, early[i]);
+		linear[i] = machine_current(timeline_machine(timeline))->rip;
+	}
+	timeline_set_breakpoints(timeline, linear, 2);
+	find_forward(timeline, &found);
+	uint64_t end = timeline_position(timeline);
+	tap_ok(end >= LONG_ICOUNT && found.n >= 2 && found.icount[found.n - 1] < end / 100 &&
+		       find_backward(timeline, &found),
+	       "%s: %u hits at the beginning, the same from %" PRIu64 " back", name, found.n, end);
+	timeline_destroy(timeline);
+	log_reader_close(reader);
+}
+
 /* ---- single steps as the oracle ---- */
 
 #define WINDOW_STEPS   20000
@@ -502,6 +528,10 @@ static void test_file(const char *name, const char *path)
 	test_steps(name, path);
 }
 
+static const struct recording_request long_requests[] = {
+	{.guest = "work", .limit_icount = LONG_ICOUNT},
+};
+
 /* One of many: less of everything. */
 static void test_file_briefly(const char *name, const char *path)
 {
@@ -605,6 +635,7 @@ int main(int argc, char **argv)
 		for (int i = 3; i < argc; i++)
 			test_given(argv[i], (unsigned)atoi(argv[2]));
 	} else if (argc == 3) {
+		test_guests(argv[1], long_requests, COUNT_OF(long_requests), test_long_way);
 		test_guests(argv[1], requests, COUNT_OF(requests), test_file);
 		test_guests(argv[2], fidelity_requests, COUNT_OF(fidelity_requests),
 			    test_file_briefly);
