@@ -193,6 +193,35 @@ static void test_flags(void)
 	memory_destroy(memory);
 }
 
+/* Writes a byte to a page, and returns whether that is in the digest. */
+static bool change(struct memory *memory, uint64_t gpa, uint8_t byte)
+{
+	memory_write(memory, gpa, &byte, 1);
+	return memory_digest(memory) == recompute(memory);
+}
+
+static void test_busy_page(void)
+{
+	struct heard heard;
+	struct memory *memory = make(&heard);
+	bool right = change(memory, 0x1000, 1);
+
+	tap_ok(*memory_flags(memory, 0x1000) == PAGE_CLEAN, "a page that was written once");
+	right &= change(memory, 0x1000, 2);
+	heard.protects = 0;
+	right &= change(memory, 0x1000, 3) && change(memory, 0x1000, 4);
+	tap_ok(heard.protects == 0 && !*memory_flags(memory, 0x1000),
+	       "one that changes from digest to digest stays writable");
+	tap_ok(right, "and is in each digest");
+	memory_digest(memory);
+	tap_ok(heard.protects == 1 && *memory_flags(memory, 0x1000) == PAGE_CLEAN,
+	       "until a digest finds it as it was");
+	right = change(memory, 0x1000, 5) && change(memory, 0x1000, 6) && change(memory, 0x1000, 0);
+	tap_ok(right && *memory_flags(memory, 0x1000) == PAGE_CLEAN && !memory_digest(memory),
+	       "or of zeros");
+	memory_destroy(memory);
+}
+
 static int count_page(void *ctx, uint64_t gpa, const uint8_t *page)
 {
 	uint64_t *sum = ctx;
@@ -272,6 +301,7 @@ int main(void)
 	test_map();
 	test_copies();
 	test_flags();
+	test_busy_page();
 	test_digest();
 	test_clear();
 	return tap_done();

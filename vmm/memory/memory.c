@@ -21,10 +21,12 @@ struct memory {
 	unsigned n_regions;
 	unsigned largest; /* of RAM: most addresses lie there */
 	uint32_t n_pages;
-	uint8_t *flags;   /* by page number */
-	uint64_t *hashes; /* by page number; 0 for a page of zeros */
-	uint64_t digest;  /* sum of hashes */
-	uint32_t *dirty;  /* page numbers without PAGE_CLEAN */
+	uint8_t *flags;    /* by page number */
+	uint64_t *hashes;  /* by page number; 0 for a page of zeros */
+	uint64_t digest;   /* sum of hashes */
+	uint32_t *found;   /* by page number: the digest that last found it without PAGE_CLEAN */
+	uint32_t n_digest; /* the number of the next digest */
+	uint32_t *dirty;   /* page numbers without PAGE_CLEAN */
 	uint64_t *dirty_gpas;
 	uint32_t n_dirty;
 	uint64_t *changes; /* guest-physical addresses of pages; NULL: not kept account of */
@@ -33,6 +35,9 @@ struct memory {
 	struct memory_code_listener code_listener, translation_listener, jit_listener;
 	struct watch_set watches;
 };
+
+/* Its predecessor has found no page. */
+#define FIRST_DIGEST 2
 
 static bool region_has_pages(const struct memory_region *region)
 {
@@ -108,9 +113,12 @@ int memory_create(const struct memory_region *regions, unsigned n, struct memory
 	int r = map_backing(memory);
 	memory->flags = calloc(pages + 1, 1);
 	memory->hashes = calloc(pages + 1, sizeof(*memory->hashes));
+	memory->found = calloc(pages + 1, sizeof(*memory->found));
+	memory->n_digest = FIRST_DIGEST;
 	memory->dirty = calloc(pages + 1, sizeof(*memory->dirty));
 	memory->dirty_gpas = calloc(pages + 1, sizeof(*memory->dirty_gpas));
-	if (r || !memory->flags || !memory->hashes || !memory->dirty || !memory->dirty_gpas) {
+	if (r || !memory->flags || !memory->hashes || !memory->found || !memory->dirty ||
+	    !memory->dirty_gpas) {
 		memory_destroy(memory);
 		return -ENOMEM;
 	}
@@ -130,6 +138,7 @@ void memory_destroy(struct memory *memory)
 	free(memory->changes);
 	free(memory->dirty_gpas);
 	free(memory->dirty);
+	free(memory->found);
 	free(memory->hashes);
 	free(memory->flags);
 	free(memory);
@@ -510,22 +519,44 @@ static bool page_is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
 }
 
+static uint64_t hash_page(const uint8_t *content, uint64_t gpa)
+{
+	return page_is_zero(content) ? 0
+				     : XXH3_64bits_withSeed(content, PAGE_BYTES, gpa >> PAGE_SHIFT);
+}
+
+/* Brings a page's part of the digest up to date. Returns whether it stays without PAGE_CLEAN. */
+static bool digest_page(struct memory *memory, uint32_t page, uint64_t gpa)
+{
+	uint64_t hash = hash_page(memory_page(memory, gpa), gpa);
+	bool again = memory->found[page] == memory->n_digest - 1;
+	bool stays = again && hash && hash != memory->hashes[page];
+
+	memory->digest += hash - memory->hashes[page];
+	memory->hashes[page] = hash;
+	memory->found[page] = memory->n_digest;
+	if (stays)
+		return true;
+	if (!memory->flags[page])
+		tell_protected(memory, gpa);
+	memory->flags[page] |= PAGE_CLEAN;
+	return false;
+}
+
 uint64_t memory_digest(struct memory *memory)
 {
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < memory->n_dirty; i++) {
 		uint32_t page = memory->dirty[i];
 		uint64_t gpa = memory->dirty_gpas[i];
-		const uint8_t *content = memory_page(memory, gpa);
-		uint64_t hash = 0;
-		if (!page_is_zero(content))
-			hash = XXH3_64bits_withSeed(content, PAGE_BYTES, gpa >> PAGE_SHIFT);
-		memory->digest += hash - memory->hashes[page];
-		memory->hashes[page] = hash;
-		if (!memory->flags[page])
-			tell_protected(memory, gpa);
-		memory->flags[page] |= PAGE_CLEAN;
+		if (!digest_page(memory, page, gpa))
+			continue;
+		memory->dirty[n] = page;
+		memory->dirty_gpas[n++] = gpa;
 	}
-	memory->n_dirty = 0;
+	memory->n_dirty = n;
+	memory->n_digest++;
 	return memory->digest;
 }
 

@@ -34,7 +34,7 @@ struct memory_region {
 
 /* Pages flag byte: any bit set sends writes to the slow path. */
 enum page_flags {
-	PAGE_CLEAN = 1, /* not written since the digest was last brought up to date */
+	PAGE_CLEAN = 1, /* as the digest has it */
 	PAGE_CODE = 2,  /* holds code that the interpreter has decoded */
 	PAGE_TABLE = 4, /* a cached translation was read from here */
 	PAGE_ROM = 8,
@@ -186,7 +186,9 @@ void memory_clear(struct memory *memory);
 
 /*
  * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed =
- * page number). Rehashes only the pages written since the last call.
+ * page number). Rehashes only the pages that are not clean: that were written since the last call,
+ * or had changed at each of the last two. To have those written without notice costs less than to
+ * notice it each time.
  */
 uint64_t memory_digest(struct memory *memory);
 
