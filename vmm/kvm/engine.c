@@ -306,10 +306,6 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
 }
 
-/* The rest stops after so many samples' instructions, lest user code that is not known yet stays
- * with it for the whole of a long run. */
-#define LOOK_SAMPLES 8
-
 /* What keeps user code from being translated for a moment, most often RF after a page fault, is
  * looked at again after so many instructions. */
 #define ATTENTION_INSNS 64
@@ -323,7 +319,9 @@ static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
 /* User code anywhere is to stop the rest. */
 static const bool everywhere[MMU_SPACES] = {[0 ... MMU_SPACES - 1] = true};
 
-/* How far the rest is to run, and where user code stops it. */
+/* How far the rest is to run, and where user code stops it. Where nothing is forced it looks after
+ * a sample at the latest: else user code would stay with it from a return of the kernel to the next
+ * entry. */
 static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool possible,
 		       struct run_control *control)
 {
@@ -344,7 +342,7 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 		stop_after(control, icount, ATTENTION_INSNS);
 	}
 	if (!kvm->policy.forced)
-		stop_after(control, icount, LOOK_SAMPLES * sample);
+		stop_after(control, icount, sample);
 }
 
 /* The rest's part: an instruction, a sample of user code, or until user code comes that is to run

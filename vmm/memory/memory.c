@@ -24,7 +24,7 @@ struct memory {
 	uint8_t *flags;    /* by page number */
 	uint64_t *hashes;  /* by page number; 0 for a page of zeros */
 	uint64_t digest;   /* sum of hashes */
-	uint32_t *found;   /* by page number: the digest that last found it without PAGE_CLEAN */
+	uint32_t *changed; /* by page number: the digest that last found it changed */
 	uint32_t n_digest; /* the number of the next digest */
 	uint32_t *dirty;   /* page numbers without PAGE_CLEAN */
 	uint64_t *dirty_gpas;
@@ -36,8 +36,12 @@ struct memory {
 	struct watch_set watches;
 };
 
-/* Its predecessor has found no page. */
-#define FIRST_DIGEST 2
+/* A page that had changed so many digests ago at most stays writable. To hash it in vain as often
+ * costs less than to notice the next write to it. */
+#define RECENT_DIGESTS 4
+
+/* None of late has found a page changed. */
+#define FIRST_DIGEST (RECENT_DIGESTS + 1)
 
 static bool region_has_pages(const struct memory_region *region)
 {
@@ -113,11 +117,11 @@ int memory_create(const struct memory_region *regions, unsigned n, struct memory
 	int r = map_backing(memory);
 	memory->flags = calloc(pages + 1, 1);
 	memory->hashes = calloc(pages + 1, sizeof(*memory->hashes));
-	memory->found = calloc(pages + 1, sizeof(*memory->found));
+	memory->changed = calloc(pages + 1, sizeof(*memory->changed));
 	memory->n_digest = FIRST_DIGEST;
 	memory->dirty = calloc(pages + 1, sizeof(*memory->dirty));
 	memory->dirty_gpas = calloc(pages + 1, sizeof(*memory->dirty_gpas));
-	if (r || !memory->flags || !memory->hashes || !memory->found || !memory->dirty ||
+	if (r || !memory->flags || !memory->hashes || !memory->changed || !memory->dirty ||
 	    !memory->dirty_gpas) {
 		memory_destroy(memory);
 		return -ENOMEM;
@@ -138,7 +142,7 @@ void memory_destroy(struct memory *memory)
 	free(memory->changes);
 	free(memory->dirty_gpas);
 	free(memory->dirty);
-	free(memory->found);
+	free(memory->changed);
 	free(memory->hashes);
 	free(memory->flags);
 	free(memory);
@@ -529,12 +533,12 @@ static uint64_t hash_page(const uint8_t *content, uint64_t gpa)
 static bool digest_page(struct memory *memory, uint32_t page, uint64_t gpa)
 {
 	uint64_t hash = hash_page(memory_page(memory, gpa), gpa);
-	bool again = memory->found[page] == memory->n_digest - 1;
-	bool stays = again && hash && hash != memory->hashes[page];
+	bool stays = hash && memory->n_digest - memory->changed[page] <= RECENT_DIGESTS;
 
+	if (hash != memory->hashes[page])
+		memory->changed[page] = memory->n_digest;
 	memory->digest += hash - memory->hashes[page];
 	memory->hashes[page] = hash;
-	memory->found[page] = memory->n_digest;
 	if (stays)
 		return true;
 	if (!memory->flags[page])

@@ -186,9 +186,9 @@ void memory_clear(struct memory *memory);
 
 /*
  * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed =
- * page number). Rehashes only the pages that are not clean: that were written since the last call,
- * or had changed at each of the last two. To have those written without notice costs less than to
- * notice it each time.
+ * page number). Rehashes only the pages that are not clean: that may have been written since the
+ * last call. A page that changes again within a few calls stays so for as many more: to hash it in
+ * vain costs less than to notice each first write to it.
  */
 uint64_t memory_digest(struct memory *memory);
 
