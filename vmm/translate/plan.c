@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "vmm/translate/breakpoints.h"
+#include "vmm/cpu/breakpoints.h"
 
 static bool ends_block(enum insn_class cls)
 {

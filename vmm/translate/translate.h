@@ -4,7 +4,7 @@
 
 #include <Zydis/Mnemonic.h>
 
-#include "vmm/translate/breakpoints.h"
+#include "vmm/cpu/breakpoints.h"
 #include "vmm/translate/generate.h"
 #include "vmm/translate/space.h"
 #include "vmm/translate/translator.h"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/cpu/breakpoints.h"
 #include "vmm/cpu/interp/handler.h"
 #include "vmm/cpu/system/system.h"
 #include "vmm/cpu/vector/vector.h"
@@ -10,8 +11,7 @@
 struct interp {
 	struct engine engine;
 	struct block_cache *cache;
-	uint64_t *breakpoints; /* linear addresses, ascending */
-	unsigned n_breakpoints;
+	struct breakpoints breakpoints;
 	bool unfinished; /* an instruction that has set A or D bits is to run again */
 };
 
@@ -37,7 +37,7 @@ static void interp_destroy(struct engine *engine)
 	struct interp *interp = (struct interp *)engine;
 
 	block_cache_destroy(interp->cache);
-	free(interp->breakpoints);
+	breakpoints_finish(&interp->breakpoints);
 	free(interp);
 }
 
@@ -53,28 +53,17 @@ static void interp_flush(struct engine *engine)
 
 /* ---- breakpoints ---- */
 
-static int compare_addresses(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return (x > y) - (x < y);
-}
-
 static int interp_set_breakpoints(struct engine *engine, const uint64_t *linear, unsigned n)
 {
 	struct interp *interp = (struct interp *)engine;
-	uint64_t *copy = NULL;
+	struct breakpoints next;
+	int r = breakpoints_init(&next, linear, n);
 
-	if (n) {
-		copy = malloc(n * sizeof(*copy));
-		if (!copy)
-			return -ENOMEM;
-		memcpy(copy, linear, n * sizeof(*copy));
-		qsort(copy, n, sizeof(*copy), compare_addresses);
-	}
-	free(interp->breakpoints);
-	interp->breakpoints = copy;
-	interp->n_breakpoints = n;
-	block_cache_set_breakpoints(interp->cache, copy, n);
+	if (r)
+		return r;
+	breakpoints_finish(&interp->breakpoints);
+	interp->breakpoints = next;
+	block_cache_set_breakpoints(interp->cache, next.linear, n);
 	return 0;
 }
 
@@ -82,8 +71,7 @@ static bool at_breakpoint(const struct interp *interp, const struct cpu *cpu)
 {
 	uint64_t linear = cpu_linear_rip(cpu);
 
-	return interp->n_breakpoints && bsearch(&linear, interp->breakpoints, interp->n_breakpoints,
-						sizeof(linear), compare_addresses);
+	return breakpoints_lie_in(&interp->breakpoints, linear, linear);
 }
 
 /* ---- blocks ---- */
@@ -331,7 +319,7 @@ static enum engine_exit run_inner(struct interp *interp, struct cpu *cpu,
 		if (window_open(cpu, control))
 			return ENGINE_WINDOW;
 		bool unfinished = interp->unfinished && memory_watch_hit(machine->memory, NULL);
-		bool breakpoint = interp->n_breakpoints && at_breakpoint(interp, cpu);
+		bool breakpoint = interp->breakpoints.n && at_breakpoint(interp, cpu);
 		if (breakpoint && !unfinished &&
 		    !(control->skip_breakpoint && machine->icount == first))
 			return ENGINE_BREAKPOINT;

@@ -1,4 +1,4 @@
-#include "vmm/translate/breakpoints.h"
+#include "vmm/cpu/breakpoints.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,6 @@
-/*
- * The linear addresses at which a debugger wants to stop: no translation holds an instruction at
- * one of them.
- */
-#ifndef REPRISE_VMM_TRANSLATE_BREAKPOINTS_H
-#define REPRISE_VMM_TRANSLATE_BREAKPOINTS_H
+/* The linear addresses at which a debugger wants to stop. */
+#ifndef REPRISE_VMM_CPU_BREAKPOINTS_H
+#define REPRISE_VMM_CPU_BREAKPOINTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
