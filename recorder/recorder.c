@@ -110,8 +110,9 @@ static int set_up(struct recorder *recorder)
 	if (!error)
 		error = save_initial_state(recorder);
 	if (!error)
-		error = recorder_log_create(recorder);
-	return error ? error : create_engine(recorder);
+		error = create_engine(recorder);
+	/* The last that can fail: what is never run leaves no file. */
+	return error ? error : recorder_log_create(recorder);
 }
 
 static void tear_down(struct recorder *recorder)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -150,6 +151,18 @@ static void put_terminal(FILE *plan, unsigned bits)
 		fprintf(plan, "%c%u %u %u%c", AGENT_TERMINAL, bits, size.ws_row, size.ws_col, 0);
 }
 
+/* A command that is run without randomisation here is there, too. */
+static void put_layout(FILE *plan, const struct command_layout *layout)
+{
+	int ours = personality(0xffffffff);
+	unsigned bits = (ours < 0 ? 0 : (unsigned)ours) | (layout->fixed ? ADDR_NO_RANDOMIZE : 0);
+
+	if (bits)
+		put_number(plan, AGENT_PERSONALITY, bits);
+	if (layout->stack_moved)
+		put_number(plan, AGENT_STACK_MOVED, layout->stack_moved);
+}
+
 static void put_host_name(FILE *plan)
 {
 	char name[HOST_NAME_MAX + 1];
@@ -174,6 +187,7 @@ static int put_all(FILE *plan, const struct guest_command *command, const char *
 		put_string(plan, AGENT_ENVIRONMENT, command->environment[i]);
 	put_limits(plan);
 	put_terminal(plan, command->terminal);
+	put_layout(plan, &command->layout);
 	put_host_name(plan);
 	return put_user(plan);
 }

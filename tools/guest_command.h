@@ -10,6 +10,12 @@
 
 #include "tools/options.h"
 
+/* Where the command's memory lies. */
+struct command_layout {
+	bool fixed;           /* where it lies without address space randomisation */
+	uint32_t stack_moved; /* bytes by which the stack begins lower */
+};
+
 struct guest_command {
 	char *const *argv;        /* NULL-terminated */
 	const char *program;      /* what is executed; without a slash the guest looks for it */
@@ -17,7 +23,8 @@ struct guest_command {
 	char *const *environment; /* NAME=VALUE; NULL-terminated */
 	const struct option_list *results; /* paths that go back to the host */
 	unsigned terminal;                 /* AGENT_TERMINAL_ bits */
-	int64_t time_ns;                   /* since 1970 when it starts; 0: the guest's own */
+	struct command_layout layout;
+	int64_t time_ns; /* since 1970 when it starts; 0: the guest's own */
 };
 
 /*

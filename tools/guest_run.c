@@ -279,6 +279,7 @@ int guest_run_plan(struct guest_run *run, const struct guest_plan *plan)
 		.environment = run->environment.given,
 		.results = plan->results,
 		.terminal = plan->terminal,
+		.layout = plan->layout,
 		.time_ns = start_time_ns(run, plan->time_ns),
 	};
 	size_t n = 0;

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "tools/guest_command.h"
 #include "tools/guest_environment.h"
 #include "tools/guest_secrets.h"
 #include "tools/recording.h"
@@ -66,6 +67,7 @@ struct guest_plan {
 	const struct option_list *environment; /* --env, and more */
 	const struct option_list *results;     /* paths that go back to the host */
 	unsigned terminal;                     /* AGENT_TERMINAL_ bits */
+	struct command_layout layout;
 	int64_t time_ns; /* since 1970 when a guest that was saved starts; 0: the configuration's */
 };
 

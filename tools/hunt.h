@@ -91,7 +91,8 @@ void hunt_chaos_print(unsigned strategies, char buffer[HUNT_CHAOS_BYTES]);
 struct hunt_chaos {
 	struct option_list environment;
 	int64_t time_ns; /* 0: as without */
-	char perturb[32], padding[4200];
+	struct command_layout layout;
+	char perturb[32];
 };
 void hunt_chaos_plan(const struct hunt *hunt, uint64_t seed, struct hunt_chaos *ret);
 

@@ -1,16 +1,22 @@
 /* Strategies by name, and what they change in what the command is given. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "tools/hunt.h"
 #include "tools/message.h"
+#include "vmm/memory/memory.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #define DAY_S        INT64_C(86400)
 #define FOUR_YEARS_S (1461 * DAY_S)
 #define LEAP_DAY_S   INT64_C(1582977600) /* 2020-02-29 12:00:00 UTC */
+
+/* By how much the stack is moved: each page of it is copied at every exec. */
+#define STACK_PAGES_MOVED 64
+#define STACK_PART        32 /* of the stack's limit, one part at most */
 
 static const struct strategy {
 	const char *name;
@@ -158,18 +164,37 @@ static void add(struct option_list *list, const char *variable)
 		list->item[list->n++] = variable;
 }
 
-/* The stack begins elsewhere, and what malloc() gives is not what was there before. */
+/* The stack begins elsewhere in its page, and what malloc() gives is not what was there before. */
 static void change_memory(struct chaos *chaos, struct hunt_chaos *ret)
 {
-	size_t n = (size_t)chaos_below(chaos, 4096);
-
+	ret->layout.stack_moved = (uint32_t)chaos_below(chaos, PAGE_BYTES);
 	snprintf(ret->perturb, sizeof(ret->perturb), "MALLOC_PERTURB_=%u",
 		 1 + (unsigned)chaos_below(chaos, 255));
-	int head = snprintf(ret->padding, sizeof(ret->padding), "REPRISE_PADDING=");
-	memset(ret->padding + head, 'x', n);
-	ret->padding[(size_t)head + n] = '\0';
 	add(&ret->environment, ret->perturb);
-	add(&ret->environment, ret->padding);
+}
+
+/* A stack of an unusually small limit is not filled with padding. */
+static uint64_t most_pages_moved(void)
+{
+	struct rlimit stack;
+	uint64_t most = STACK_PAGES_MOVED;
+
+	if (!getrlimit(RLIMIT_STACK, &stack) && stack.rlim_cur / STACK_PART / PAGE_BYTES < most)
+		most = stack.rlim_cur / STACK_PART / PAGE_BYTES;
+	return most ? most : 1;
+}
+
+/*
+ * Every other run leaves the addresses to the guest's kernel, by chance. In those between nothing
+ * is random, and each moves the stack by a page more against the heap: distances at which
+ * addresses collide are come across one after the other, as chance would not. It hides nothing
+ * that other strategies provoke, so no run's choice of them leaves it out.
+ */
+static void explore_addresses(uint64_t seed, struct command_layout *ret)
+{
+	ret->fixed = seed % 2 == 0;
+	if (ret->fixed)
+		ret->stack_moved = (uint32_t)(seed / 2 % most_pages_moved() * PAGE_BYTES);
 }
 
 void hunt_chaos_plan(const struct hunt *hunt, uint64_t seed, struct hunt_chaos *ret)
@@ -184,4 +209,6 @@ void hunt_chaos_plan(const struct hunt *hunt, uint64_t seed, struct hunt_chaos *
 		ret->time_ns = choose_time_ns(&chaos);
 	if (chaos.strategies & CHAOS_MEMORY)
 		change_memory(&chaos, ret);
+	if (hunt->strategies & CHAOS_MEMORY)
+		explore_addresses(seed, &ret->layout);
 }

@@ -261,6 +261,7 @@ static int make_plan(struct hunt *hunt, uint64_t seed)
 	hunt_chaos_plan(hunt, seed, &chaos);
 	const struct guest_plan plan = {.environment = &chaos.environment,
 					.results = &(const struct option_list){.n = 0},
+					.layout = chaos.layout,
 					.time_ns = chaos.time_ns};
 	return guest_run_plan(&hunt->guest, &plan);
 }

@@ -23,6 +23,10 @@
 #define PS_PER_INSTRUCTION 1000
 #define KEPT_STATES        (WARM_STATE_VARIANTS + 4) /* the oldest are removed */
 
+/* A guest that is not ready by then, of its own time, never will be; memory has to be cleared. */
+#define READY_LIMIT_NS    UINT64_C(60000000000)
+#define READY_NS_PER_BYTE 1
+
 #define KEY_BYTES 33 /* as text */
 
 /* ---- the key ---- */
@@ -148,7 +152,8 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 	config.seeded = true;
 	config.seed = BOOT_SEED + variant;
 	config.chaos.strategies = 0;
-	config.limit_ns = config.start_delay_ns = 0;
+	config.start_delay_ns = 0;
+	config.limit_ns = READY_LIMIT_NS + config.ram_bytes * READY_NS_PER_BYTE;
 	config.keep = NULL;
 	config.limit_icount = 0;
 	config.boot.command_line = command_line;
@@ -163,7 +168,12 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 	free(command_line);
 	if (error || !strcmp(result.end_reason, "saved"))
 		return error;
-	snprintf(ret_error->text, sizeof(ret_error->text), "%s", result.end_reason);
+	if (!strcmp(result.end_reason, "timeout"))
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "it was not ready after %llu s of its time; see --cold --verbose",
+			 (unsigned long long)(config.limit_ns / 1000000000));
+	else
+		snprintf(ret_error->text, sizeof(ret_error->text), "%s", result.end_reason);
 	return -ENOEXEC;
 }
 

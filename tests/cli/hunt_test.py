@@ -145,6 +145,22 @@ def test_seeds():
     os.unlink("s.rpz")
 
 
+def addresses(seed):
+    """Where the stack and the heap of a shell begin (proc(5), stat)."""
+    hunt("-q", "--chaos=memory", "--seed", seed, "--runs", 1, "--json", "where.json", "-o", "where.rpz", "--", "sh", "-c",
+         "read line < /proc/self/stat; set -- $line; echo ${28} ${47}; exit 1")
+    output = json.loads(Path("where.json").read_text())["failures"][0]["output"]
+    return [int(word) for word in output.split()]
+
+
+def test_addresses():
+    """Runs of even numbers come across distances of stack and heap page by page, others by chance."""
+    (stack2, heap2), (stack4, heap4), (stack3, heap3) = map(addresses, (2, 4, 3))
+    ok(abs(stack2 - stack4 - 4096) < 64 and heap2 == heap4, "--chaos=memory: one page after the other",
+       stack2, stack4, heap2, heap4)
+    ok(heap3 != heap2 and abs(stack3 - stack2) > 1 << 20, "and by chance", stack3, heap3)
+
+
 def test_input():
     Path("in").write_bytes(b"from a file\n")
     with open("in", "rb") as stdin:
@@ -202,6 +218,7 @@ def main():
         test_states()
         test_host_clock()
         test_seeds()
+        test_addresses()
         test_input()
         test_interrupt()
         test_refusals()

@@ -104,6 +104,7 @@ def test_full_disk():
     _, err = communicate(process, 120)
     same((process.returncode, err), (125, b"reprise: engine jit cannot start: File too large\n"),
          "an engine that cannot start says why")
+    same([name for name in os.listdir() if name.startswith("none.rpz")], [], "and leaves no file")
 
 
 def test_terminal(keys, name):

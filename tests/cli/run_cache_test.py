@@ -16,8 +16,8 @@ def test_user():
     os.mkdir("theirs", 0o777)
     os.chmod("theirs", 0o777)
     environment = dict(os.environ, XDG_CACHE_HOME=os.getcwd() + "/none", HOME="/nonexistent")
-    command = [TOOL, "run", "--cold", "-o", "theirs/u.rpz", "--", "sh", "-c",
-               "id -u; id -G; umask; cat open; echo x > theirs/new && echo wrote; "
+    command = ["setarch", "-R", TOOL, "run", "--cold", "-o", "theirs/u.rpz", "--", "sh", "-c",
+               "id -u; id -G; umask; cat /proc/self/personality; cat open; echo x > theirs/new && echo wrote; "
                "echo x > open || echo kept; hostname"]
     if os.geteuid() == 0:
         command = ["setpriv", "--reuid", "1234", "--regid", "1235", "--groups", "1235,77"] + command
@@ -27,6 +27,7 @@ def test_user():
     if os.geteuid() == 0:
         same(lines[:2], ["1234", "1235 77"], "user and groups")
         ok("kept" in lines, "what is not theirs cannot be written", result)
+    same(lines[3], "00040000", "addresses without randomisation, as here")
     ok(lines[2] == "0027" and "open" in lines and "wrote" in lines and os.uname().nodename in lines,
        "umask, files, host name", result.stdout, result.stderr)
 

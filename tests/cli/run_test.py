@@ -72,6 +72,15 @@ def test_memory():
     ok(900_000 < total < 1_048_576, "--mem", total, result.stderr)
 
 
+def test_never_ready():
+    """A guest that waits for a disk for ever is given up, and nothing of it is kept."""
+    result = reprise("run", "--append", "rdinit=/none root=/dev/none rootwait", "-o", "r.rpz", "--", "true")
+    same((result.returncode, result.stderr.splitlines()[-1]),
+         (125, b"reprise: run: a guest cannot be booted in advance: it was not ready after 60 s of its time; see --cold --verbose"),
+         "a guest that does not get ready")
+    ok(not os.path.exists("r.rpz"), "leaves no recording", os.listdir())
+
+
 def test_name_and_options():
     os.mkdir("empty")
     result = reprise("run", "--", "true", cwd="empty")
@@ -99,6 +108,7 @@ def main():
             test_case(number, case)
         test_files_and_environment()
         test_memory()
+        test_never_ready()
         test_name_and_options()
     done()
 

@@ -11,7 +11,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +25,9 @@
 #include "tools/guest/streams.h"
 #include "tools/guest/system.h"
 #include "vmm/devices/channel.h"
+
+/* The kernel's MAX_ARG_STRLEN is twice that. */
+#define PADDING_BYTES 65536
 
 /* ---- the command ---- */
 
@@ -43,18 +48,41 @@ static int become_user(const struct plan *plan)
 	return 0;
 }
 
-/* A name without a slash is looked for along the command's PATH. */
-static void execute_program(const struct plan *plan)
+/*
+ * The environment's strings and the pointers to them lie where the stack begins: variables of the
+ * right lengths move the rest of it. What is too short for a name is left out.
+ */
+static void move_stack(struct plan *plan)
 {
+	static const char name[] = "REPRISE_PADDING_%zu=";
+	size_t left = plan->stack_moved, least = sizeof(name) + sizeof(char *);
+
+	for (size_t i = 0, n; left > least; i++, left -= n) {
+		n = left < PADDING_BYTES ? left : PADDING_BYTES;
+		size_t length = n - sizeof(char *) - 1;
+		char *string = malloc(length + 1);
+		if (!string)
+			return;
+		memset(string, 'x', length);
+		string[length] = 0;
+		string[snprintf(string, length, name, i)] = 'x';
+		plan_list_add(&plan->environment, string);
+	}
+}
+
+/* A name without a slash is looked for along the command's PATH. */
+static void execute_program(struct plan *plan)
+{
+	move_stack(plan);
 	environ = plan->environment.item;
+	personality(plan->personality);
 	if (strchr(plan->program, '/'))
 		execve(plan->program, plan->arguments.item, environ);
 	else
 		execvp(plan->program, plan->arguments.item);
 }
 
-__attribute__((noreturn)) static void execute(const struct plan *plan,
-					      const struct stream_ends *ends)
+__attribute__((noreturn)) static void execute(struct plan *plan, const struct stream_ends *ends)
 {
 	const char *failed = "the user";
 
@@ -75,7 +103,7 @@ __attribute__((noreturn)) static void execute(const struct plan *plan,
 	_exit(error == ENOENT ? AGENT_STATUS_NOT_FOUND : AGENT_STATUS_NOT_EXECUTABLE);
 }
 
-static pid_t start(const struct plan *plan, struct streams *streams)
+static pid_t start(struct plan *plan, struct streams *streams)
 {
 	struct stream_ends ends;
 

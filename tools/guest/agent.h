@@ -18,6 +18,8 @@
 #define AGENT_TERMINAL    't' /* "BITS ROWS COLUMNS": AGENT_TERMINAL_ bits; no terminal without */
 #define AGENT_HOST_NAME   'h'
 #define AGENT_TIME        'w' /* nanoseconds since 1970 at the moment at which READY was written */
+#define AGENT_PERSONALITY 'y' /* as personality() takes it */
+#define AGENT_STACK_MOVED 's' /* the bytes by which the command's stack begins lower */
 #define AGENT_RESULT      'o' /* a path that goes back to the host at the end; one for each */
 
 #define AGENT_PLAN_MAX (8u << 20)

@@ -18,7 +18,7 @@ static void *grow(void *data, size_t bytes)
 	return grown;
 }
 
-static void add_string(struct plan_list *list, char *string)
+void plan_list_add(struct plan_list *list, char *string)
 {
 	if (list->n + 1 >= list->max) {
 		list->max = list->max ? 2 * list->max : 64;
@@ -68,13 +68,13 @@ static void take_string(struct plan *plan, char *string)
 		plan->program = rest;
 		break;
 	case AGENT_ARGUMENT:
-		add_string(&plan->arguments, rest);
+		plan_list_add(&plan->arguments, rest);
 		break;
 	case AGENT_ENVIRONMENT:
-		add_string(&plan->environment, rest);
+		plan_list_add(&plan->environment, rest);
 		break;
 	case AGENT_RESULT:
-		add_string(&plan->results, rest);
+		plan_list_add(&plan->results, rest);
 		break;
 	case AGENT_USER:
 		plan->user = (uid_t)number(rest);
@@ -96,6 +96,12 @@ static void take_string(struct plan *plan, char *string)
 		break;
 	case AGENT_HOST_NAME:
 		plan->host_name = rest;
+		break;
+	case AGENT_PERSONALITY:
+		plan->personality = (unsigned long)number(rest);
+		break;
+	case AGENT_STACK_MOVED:
+		plan->stack_moved = (size_t)number(rest);
 		break;
 	case AGENT_TIME:
 		plan->time_ns = number(rest);
@@ -124,7 +130,7 @@ void plan_read(struct plan *plan)
 {
 	*plan = (struct plan){.umask = 022};
 	/* The environment may be empty and is a list all the same. */
-	add_string(&plan->environment, NULL);
+	plan_list_add(&plan->environment, NULL);
 	plan->environment.n = 0;
 	size_t n = fetch(plan);
 	for (char *at = plan->text; at < plan->text + n; at += strlen(at) + 1)

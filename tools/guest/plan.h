@@ -26,8 +26,13 @@ struct plan {
 	bool has_limit[RLIM_NLIMITS];
 	unsigned terminal; /* AGENT_TERMINAL_ bits */
 	unsigned short rows, columns;
-	uint64_t time_ns; /* 0: none */
+	unsigned long personality;
+	size_t stack_moved; /* bytes */
+	uint64_t time_ns;   /* 0: none */
 };
+
+/* An element more; the list stays ended by NULL. */
+void plan_list_add(struct plan_list *list, char *string);
 
 /* Reads the plan from the channel; ends the guest when there is none. */
 void plan_read(struct plan *plan);
