@@ -34,10 +34,11 @@
  * instructions at most, or within a mean distance, so that a thread comes no further than that. */
 #define RETRY 2000
 
-/* A thread that is alone, as far as was seen, is interrupted so much more rarely, and gets no more
- * than this part of what there is to spend: another may have been made that has not run yet. */
-#define ALONE      2
-#define ALONE_PART 2
+/* A thread that is alone, as far as was seen, is interrupted more rarely, up to so many times as a
+ * power of two, and gets no more than this part of what there is to spend: another may have been
+ * made that has not run yet, and there is to be something left when it does. */
+#define ALONE_SHIFT_MAX 5
+#define ALONE_PART      2
 
 /* One instruction after the other is slow: a walk is short. Where walks find nothing they become
  * rarer, to this mean distance; a program that computes would be walked through from end to end. */
@@ -130,6 +131,7 @@ void chaos_init(struct chaos *chaos, const struct chaos_config *config)
 	chaos->budget_ns = budgets_ns[chaos_below(chaos, LENGTH(budgets_ns))];
 	chaos->alone_ns = chaos->budget_ns / ALONE_PART;
 	chaos->jumps_ns = JUMPS_NS;
+	chaos->alone = UINT64_C(1) << chaos_below(chaos, ALONE_SHIFT_MAX + 1);
 	chaos->burst = UINT64_C(1) << chaos_below(chaos, BURST_SHIFT_MAX + 1);
 	chaos->preempt_shift =
 		PREEMPT_SHIFT_MIN +
@@ -219,7 +221,7 @@ static uint64_t interrupt(struct chaos *chaos, const struct cpu *cpu, uint64_t t
 	find_thread(chaos, cpu);
 	if (chaos->n_threads > 1)
 		return spend(chaos, tick_ns);
-	if (chaos->alone_ns < tick_ns || chaos_below(chaos, ALONE))
+	if (chaos->alone_ns < tick_ns || chaos_below(chaos, chaos->alone))
 		return 0;
 	chaos->alone_ns -= tick_ns;
 	return spend(chaos, tick_ns);

@@ -42,6 +42,7 @@ struct chaos {
 	bool begun;          /* the command was seen to run */
 	uint64_t budget_ns;  /* what may still pass to interrupt threads */
 	uint64_t alone_ns;   /* of that, while there is only one */
+	uint64_t alone;      /* which is interrupted so many times more rarely */
 	uint64_t jumps_ns;   /* what may still pass in jumps of time */
 
 	uint64_t preempt_icount;
