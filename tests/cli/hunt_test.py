@@ -147,8 +147,8 @@ def test_seeds():
 
 def addresses(seed):
     """Where the stack and the heap of a shell begin (proc(5), stat)."""
-    hunt("-q", "--chaos=memory", "--seed", seed, "--runs", 1, "--json", "where.json", "-o", "where.rpz", "--", "sh", "-c",
-         "read line < /proc/self/stat; set -- $line; echo ${28} ${47}; exit 1")
+    hunt("-q", "--chaos=memory", "--seed", seed, "--runs", 1, "--json", "where.json", "-o", "where.rpz", "--",
+         "sh", "-c", "read line < /proc/self/stat; set -- $line; echo ${28} ${47}; exit 1")
     output = json.loads(Path("where.json").read_text())["failures"][0]["output"]
     return [int(word) for word in output.split()]
 
