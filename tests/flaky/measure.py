@@ -3,7 +3,8 @@
 Usage: measure.py [-n REPETITIONS] [-t SECONDS] [-o JSON] [--only NAME,…] [--ways host,hunt,chaos] REPRISE
 
 Prints the rows of the table in docs/hunt.md. A repetition that finds nothing within -t counts as that
-long; the medians are over all repetitions.
+long; the medians are over all repetitions. It takes hours and wants the whole machine: what the JSON file has
+already, with as many repetitions of as many seconds, is taken from there, so that it may be ended and run again.
 """
 
 import argparse
@@ -73,8 +74,12 @@ def measure(tool, case, folder, way, repetitions, limit):
         found.append(result[0])
         runs.append(result[1])
         seconds.append(result[2])
-    return {"found": sum(found), "repetitions": repetitions, "runs": statistics.median(runs),
+    return {"found": sum(found), "repetitions": repetitions, "limit": limit, "runs": statistics.median(runs),
             "seconds": statistics.median(seconds)}
+
+
+def is_measured(result, options):
+    return result and (result["repetitions"], result.get("limit")) == (options.n, options.t)
 
 
 def cell(result):
@@ -99,18 +104,21 @@ def main():
     tool = os.path.abspath(options.tool)
     os.environ.setdefault("XDG_CACHE_HOME", str(Path(tool).parents[1] / "cache"))
     boot_guests(tool)
-    results = {}
+    output = Path(options.o)
+    results = json.loads(output.read_text()) if output.exists() else {}
     for case in CASES:
         if options.only and case.name not in options.only.split(","):
             continue
-        results[case.name] = {}
+        ways = results.setdefault(case.name, {})
         for way in options.ways.split(","):
+            if is_measured(ways.get(way), options):
+                continue
             with tempfile.TemporaryDirectory(prefix="reprise-flaky-") as folder:
-                results[case.name][way] = measure(tool, case, folder, way, options.n, options.t)
+                ways[way] = measure(tool, case, folder, way, options.n, options.t)
+            output.write_text(json.dumps(results, indent=1))
         row = [case.kind, f"`{case.source.name}`"]
-        row += [cell(results[case.name].get(way)) for way in ("host", "hunt", "chaos")]
+        row += [cell(ways.get(way)) for way in ("host", "hunt", "chaos")]
         print("| " + " | ".join(row) + " |", flush=True)
-        Path(options.o).write_text(json.dumps(results, indent=1))
 
 
 main()
