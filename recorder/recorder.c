@@ -110,6 +110,8 @@ static int set_up(struct recorder *recorder)
 	if (!error)
 		error = save_initial_state(recorder);
 	if (!error)
+		memory_use_large_pages(recorder->machine->memory);
+	if (!error)
 		error = create_engine(recorder);
 	/* The last that can fail: what is never run leaves no file. */
 	return error ? error : recorder_log_create(recorder);

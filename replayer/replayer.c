@@ -155,7 +155,10 @@ static int create_machine(struct replayer *replayer)
 		return fail(&replayer->error, -EBADMSG, "the header's memory map is impossible");
 	if (error)
 		return fail(&replayer->error, error, "no memory for the guest's RAM");
-	return replayer_load_initial(replayer);
+	error = replayer_load_initial(replayer);
+	if (!error)
+		memory_use_large_pages(replayer->machine->memory);
+	return error;
 }
 
 static int create_parts(struct replayer *replayer)

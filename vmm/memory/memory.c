@@ -488,6 +488,13 @@ void memory_load(struct memory *memory, uint64_t gpa, const void *data, uint64_t
 	write_pages(memory, gpa, data, n, true);
 }
 
+void memory_use_large_pages(struct memory *memory)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++)
+		if (memory->regions[i].kind == REGION_RAM)
+			madvise(memory->backing[i].host, memory->regions[i].bytes, MADV_HUGEPAGE);
+}
+
 /* Announces zeros for each page that may hold something else. */
 static void announce_clear(struct memory *memory, const struct memory_region *region,
 			   const struct backing *backing)

@@ -185,6 +185,12 @@ void memory_note_change(struct memory *memory, uint64_t gpa);
 void memory_clear(struct memory *memory);
 
 /*
+ * What the guest takes into use from now on lies on the host's large pages, where those allow it:
+ * scattered accesses then miss the host's TLB less. What holds data stays where it is.
+ */
+void memory_use_large_pages(struct memory *memory);
+
+/*
  * Digest of all RAM and ROM: the sum over pages that are not all zero of XXH3-64(content, seed =
  * page number). Rehashes only the pages that are not clean: that may have been written since the
  * last call. A page that changes again within a few calls stays so for as many more: to hash it in
