@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from harness import TOOL, Directory, done, note, ok, reprise, require_kernel, same
+from signals import listen
 
 INITTAB = """::sysinit:/bin/mount -t proc proc /proc
 ttyS0::respawn:/bin/getty -L 115200 ttyS0 vt100
@@ -40,7 +41,7 @@ def record_to_login(kernel, initrd, image, output):
     process = subprocess.Popen(
         [TOOL, "record", "--kernel", kernel, "--initrd", initrd, "--disk", image, "--append",
          "root=/dev/vda rw", "-o", output],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen)
     console = b""
     end = time.monotonic() + TIMEOUT_S
     while b" login:" not in console and time.monotonic() < end:

@@ -15,7 +15,9 @@ from harness import TOOL, Directory, done, dump_events, note, ok, reprise, requi
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "flaky"))
 
-from corpus import find  # pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+from corpus import find
+from signals import listen
 
 
 def hunt(*arguments, **options):
@@ -174,9 +176,7 @@ def test_input():
 
 def test_interrupt():
     with subprocess.Popen([TOOL, "hunt", "--states", "1", "--", "true"], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE,
-                          # A shell that runs the tests in the background has ^C ignored.
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+                          stderr=subprocess.PIPE, preexec_fn=listen) as process:
         line = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()

@@ -11,6 +11,7 @@ import termios
 import time
 
 from harness import TOOL, Directory, done, ok, reprise, same
+from signals import listen
 from tiny_guest import tiny_guest
 
 START = b"The guest runs.\r\n"
@@ -39,8 +40,8 @@ def communicate(process, timeout):
         return process.communicate()
 
 
-def start(name, **options):
-    return subprocess.Popen([TOOL, *RECORD, name], stdin=subprocess.DEVNULL,
+def start(name, preexec_fn=listen, **options):
+    return subprocess.Popen([TOOL, *RECORD, name], stdin=subprocess.DEVNULL, preexec_fn=preexec_fn,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from remote import same
 from guest_kernel import NO_SELF_TESTS, require_kernel
+from signals import listen
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -23,7 +24,7 @@ def record_boot(tool, folder, script, *options, kernel=None, files=(), until=Non
     with subprocess.Popen([tool, "record", "--kernel", kernel, "--initrd", initramfs, "-o", path,
                            "--append", NO_SELF_TESTS, *options],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL) as recorder:
+                          stderr=subprocess.DEVNULL, preexec_fn=listen) as recorder:
         for line in recorder.stdout:
             if until and until in line:
                 recorder.send_signal(signal.SIGINT)
