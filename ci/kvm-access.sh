@@ -32,7 +32,7 @@ add_rule()
 }
 
 if [ ! -e "$device" ]; then
-	echo "no $device here: guests are interpreted, which is slower" >&2
+	echo "no $device here: guests run without it, which may be slower" >&2
 	exit 0
 fi
 usable && exit 0
@@ -43,5 +43,5 @@ if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
 fi
 command -v udevadm >/dev/null && [ -d "$rules" ] && add_rule 2>/dev/null
 usable || as_root chmod a+rw "$device"
-usable || echo "$device cannot be made usable: guests are interpreted, which is slower" >&2
+usable || echo "$device cannot be made usable: guests run without it, which may be slower" >&2
 exit 0

@@ -50,7 +50,7 @@ static const uint64_t budgets_ns[] = {UINT64_C(100000000), UINT64_C(1000000000),
 				      UINT64_C(1000000000), UINT64_C(8000000000)};
 #define JUMPS_NS UINT64_C(8000000000)
 
-/* Jumps and latencies in ns, as powers of two: from 1 µs to 0.27 s, to 16 ms. */
+/* Jumps and latencies in ns, as powers of two: from 1 µs to 0.5 s, to 33 ms. */
 #define JUMP_NS_SHIFT_MIN    10
 #define JUMP_NS_SHIFT_MAX    28
 #define LATENCY_NS_SHIFT_MIN 10

@@ -283,10 +283,11 @@ static int replay_open_file(struct replay *replay, const struct engine_ops *engi
 	if (progress_wanted(values->quiet))
 		progress_clear();
 	replay->exit_status = choose_exit_status(replay);
-	tell(replay);
 	tell_no_status(replay);
 	if (values->verbose)
 		tell_uses(replay);
+	/* The last line with --json. */
+	tell(replay);
 	return replay->exit_status;
 }
 

@@ -98,6 +98,16 @@ int options_parse_time(const char *text, uint64_t *ret_value)
 
 /* ---- help ---- */
 
+/* Of text in UTF-8, whose characters all are one wide. */
+static int columns(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xc0) != 0x80;
+	return n;
+}
+
 static void print_option(const struct option *option)
 {
 	char left[80];
@@ -107,8 +117,9 @@ static void print_option(const struct option *option)
 	snprintf(left, sizeof(left), "  %s--%s%s%s%s%s", option->letter ? letter : "    ",
 		 option->negatable ? "[no-]" : "", option->name, link,
 		 option->argument ? option->argument : "", option->kind == OPTION_MAYBE ? "]" : "");
-	if (strlen(left) < HELP_COLUMN)
-		printf("%-*s%s\n", HELP_COLUMN, left, option->help);
+	int width = columns(left);
+	if (width < HELP_COLUMN)
+		printf("%s%*s%s\n", left, HELP_COLUMN - width, "", option->help);
 	else
 		printf("%s\n%*s%s\n", left, HELP_COLUMN, "", option->help);
 }

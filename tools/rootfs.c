@@ -154,7 +154,7 @@ static int make_locked(const char *archive, const char *cache, const char *path,
 		flock(fd, LOCK_EX);
 	if (access(path, F_OK)) {
 		if (tell)
-			message("unpacking %s, once for this content", archive);
+			message("unpacking %s, once until it changes", archive);
 		status = make(archive, cache, path);
 	}
 	if (fd >= 0)

@@ -170,7 +170,8 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 		return error;
 	if (!strcmp(result.end_reason, "timeout"))
 		snprintf(ret_error->text, sizeof(ret_error->text),
-			 "it was not ready after %llu s of its time; see --cold --verbose",
+			 "it was not ready after %llu s of its time; see reprise run --cold "
+			 "--verbose",
 			 (unsigned long long)(config.limit_ns / 1000000000));
 	else
 		snprintf(ret_error->text, sizeof(ret_error->text), "%s", result.end_reason);
@@ -193,7 +194,7 @@ static int make(const struct recording *recording, unsigned variant, const char 
 		err = -errno;
 	if (err) {
 		unlink(temporary);
-		message("run: a guest cannot be booted in advance: %s",
+		message("a guest cannot be booted in advance: %s",
 			error.text[0] ? error.text : strerror(-err));
 		return STATUS_FAILED;
 	}

@@ -2,8 +2,8 @@
  * Warm start: the state of a guest that has booted and waits for its plan, kept in a cache, so that
  * `reprise run` need not boot each time. A state is a function of the kernel, the initial RAM file
  * system, the command line, the machine and this tool: it is made with the virtual clock and a seed
- * of its own, the same on every host. Its variants, numbered from 0, have other seeds: the kernel
- * lies elsewhere in memory, and so do its objects.
+ * of its own, the same on every host. Its variants, numbered from 0, have other seeds: the kernel's
+ * objects lie elsewhere in memory.
  */
 #ifndef REPRISE_TOOLS_WARM_STATE_H
 #define REPRISE_TOOLS_WARM_STATE_H

@@ -93,7 +93,7 @@ def test_kvm_access():
     os.makedirs("rules")
     result = subprocess.run([CI / "kvm-access.sh"], capture_output=True, text=True, check=False,
                             env=dict(os.environ, REPRISE_KVM="/nonexistent"))
-    ok(result.returncode == 0 and "interpreted" in result.stderr, "no KVM is no failure", result)
+    ok(result.returncode == 0 and "without it" in result.stderr, "no KVM is no failure", result)
     Path("kvm").touch()
     if os.geteuid() == 0:
         os.chmod(".", 0o755)

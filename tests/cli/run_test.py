@@ -76,8 +76,8 @@ def test_never_ready():
     """A guest that waits for a disk for ever is given up, and nothing of it is kept."""
     result = reprise("run", "--append", "rdinit=/none root=/dev/none rootwait", "-o", "r.rpz", "--", "true")
     same((result.returncode, result.stderr.splitlines()[-1]),
-         (125, b"reprise: run: a guest cannot be booted in advance: it was not ready after 60 s of its time; "
-               b"see --cold --verbose"), "a guest that does not get ready")
+         (125, b"reprise: a guest cannot be booted in advance: it was not ready after 60 s of its time; "
+               b"see reprise run --cold --verbose"), "a guest that does not get ready")
     ok(not os.path.exists("r.rpz"), "leaves no recording", os.listdir())
 
 

@@ -190,11 +190,14 @@ static enum engine_exit run_interp(struct jit_engine *jit, const struct run_cont
  * a breakpoint there, and for watchpoints that were hit. */
 static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 {
-	bool looked_for = translator_has_breakpoint(jit->translator, cpu->rip) ||
-			  memory_is_watched(jit->engine.machine->memory);
-	uint64_t steps = looked_for ? 1 : jit_step(jit->stepper, cpu, until);
+	const struct machine *machine = jit->engine.machine;
+	uint64_t before = machine->icount;
 
-	jit->steps += !steps;
+	if (translator_has_breakpoint(jit->translator, cpu->rip) ||
+	    memory_is_watched(machine->memory))
+		return 1;
+	uint64_t steps = jit_step(jit->stepper, cpu, until);
+	jit->in_jit.instructions += machine->icount - before;
 	return steps;
 }
 

@@ -27,7 +27,6 @@ struct jit_engine {
 	bool selected;               /* the mmu has been asked to look at AC in this slice */
 	const struct run_control *control; /* of the present run */
 	uint8_t *area;                     /* where the run-time area runs */
-	uint64_t steps;
 	struct engine_use in_jit, in_interp;
 };
 

@@ -185,7 +185,7 @@ void memory_note_change(struct memory *memory, uint64_t gpa);
 void memory_clear(struct memory *memory);
 
 /*
- * What the guest takes into use from now on lies on the host's large pages, where those allow it:
+ * What the guest takes into use from now on lies on the host's large pages, where it has any:
  * scattered accesses then miss the host's TLB less. What holds data stays where it is.
  */
 void memory_use_large_pages(struct memory *memory);
