@@ -15,7 +15,8 @@
 #include "vmm/cpu/interp/ops.h"
 
 #define ARENA_BYTES (UINT64_C(128) << 20)
-#define BUCKETS     (1u << 16)
+#define BUCKET_BITS 18 /* a full arena has lists of a few blocks */
+#define BUCKETS     (1u << BUCKET_BITS)
 #define LINE_SHIFT  7
 
 /* Room for the largest block: operations, the closing one, and their instructions. */
@@ -43,7 +44,7 @@ struct block_cache {
 static unsigned bucket_of(uint64_t gpa, uint32_t mode)
 {
 	uint64_t key = (gpa ^ ((uint64_t)mode << 40)) * UINT64_C(0x9e3779b97f4a7c15);
-	return key >> 48;
+	return key >> (64 - BUCKET_BITS);
 }
 
 /* Which of a block's two page lists belongs to the page of gpa. */
