@@ -131,6 +131,7 @@ static int prepare_and_record(struct recording *recording, const struct record_o
 		return status;
 	if (!quiet && recording->kernel_was_chosen)
 		message("kernel %s", recording->kernel_path);
+	recording_take_name(recording);
 	if (!quiet && recording->output_was_chosen)
 		message("recording to %s", recording->output_path);
 	if (values->recording.verbose)

@@ -251,6 +251,7 @@ static int run_guest(struct run *run, char *const *argv)
 
 	if (status)
 		return status;
+	recording_take_name(&run->guest.recording);
 	if (run->values->guest.recording.verbose)
 		message("kernel %s, recording to %s", run->guest.recording.kernel_path,
 			run->guest.recording.output_path);

@@ -109,12 +109,15 @@ static void put_number(FILE *plan, char letter, uint64_t number)
 	fprintf(plan, "%c%llu%c", letter, (unsigned long long)number, 0);
 }
 
-static void put_limits(FILE *plan)
+static void put_limits(FILE *plan, const struct rlimit *open_files)
 {
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit limit;
+		int error = getrlimit((__rlimit_resource_t)i, &limit);
 
-		if (!getrlimit((__rlimit_resource_t)i, &limit))
+		if (i == RLIMIT_NOFILE && open_files->rlim_max)
+			limit = *open_files;
+		if (!error)
 			fprintf(plan, "%c%d %llu %llu%c", AGENT_LIMIT, i,
 				(unsigned long long)limit.rlim_cur,
 				(unsigned long long)limit.rlim_max, 0);
@@ -185,7 +188,7 @@ static int put_all(FILE *plan, const struct guest_command *command, const char *
 		put_number(plan, AGENT_TIME, (uint64_t)command->time_ns);
 	for (unsigned i = 0; command->environment[i]; i++)
 		put_string(plan, AGENT_ENVIRONMENT, command->environment[i]);
-	put_limits(plan);
+	put_limits(plan, &command->open_files);
 	put_terminal(plan, command->terminal);
 	put_layout(plan, &command->layout);
 	put_host_name(plan);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "tools/options.h"
 
@@ -24,7 +25,8 @@ struct guest_command {
 	const struct option_list *results; /* paths that go back to the host */
 	unsigned terminal;                 /* AGENT_TERMINAL_ bits */
 	struct command_layout layout;
-	int64_t time_ns; /* since 1970 when it starts; 0: the guest's own */
+	struct rlimit open_files; /* before we raised our own; all zeros: as it is now */
+	int64_t time_ns;          /* since 1970 when it starts; 0: the guest's own */
 };
 
 /*

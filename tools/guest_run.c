@@ -135,14 +135,15 @@ static int add_scratch_disk(struct guest_run *run)
 }
 
 /* Each file that the guest has open is open here too. */
-static void raise_file_limit(void)
+static void raise_file_limit(struct guest_run *run)
 {
 	struct rlimit limit;
 
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	run->open_files = limit;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* In other files than the host's the guest looks for the command itself. */
@@ -187,7 +188,7 @@ int guest_run_init(struct guest_run *run, const char *command, const struct gues
 	if (!status)
 		status = add_scratch_disk(run);
 	describe(run);
-	raise_file_limit();
+	raise_file_limit(run);
 	return status;
 }
 
@@ -280,6 +281,7 @@ int guest_run_plan(struct guest_run *run, const struct guest_plan *plan)
 		.results = plan->results,
 		.terminal = plan->terminal,
 		.layout = plan->layout,
+		.open_files = run->open_files,
 		.time_ns = start_time_ns(run, plan->time_ns),
 	};
 	size_t n = 0;

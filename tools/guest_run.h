@@ -35,9 +35,10 @@ struct guest_run {
 	struct guest_secrets secrets;
 	struct guest_environment environment;
 	uint8_t *initrd, *plan;
-	char *rootfs;     /* NULL: the host's */
-	char *saved_path; /* of the booted guest that this one starts as; NULL: it boots */
-	int scratch_fd;   /* -1: none */
+	char *rootfs;             /* NULL: the host's */
+	char *saved_path;         /* of the booted guest that this one starts as; NULL: it boots */
+	int scratch_fd;           /* -1: none */
+	struct rlimit open_files; /* before ours was raised */
 	char scratch_path[32];
 	char program[PATH_MAX], directory[PATH_MAX];
 };

@@ -1,5 +1,6 @@
 #include "tools/guest_secrets.h"
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <pwd.h>
@@ -131,11 +132,30 @@ static bool add_patterns(struct guest_secrets *secrets)
 	return ok;
 }
 
-static bool add_all(struct guest_secrets *secrets, const struct option_list *deny)
+static bool add_usual(struct guest_secrets *secrets)
 {
 	const struct passwd *user = getpwuid(getuid());
-	bool ok = add_home(secrets, getenv("HOME")) &&
-		  add_home(secrets, user ? user->pw_dir : NULL) && add_patterns(secrets);
+
+	return add_home(secrets, getenv("HOME")) && add_home(secrets, user ? user->pw_dir : NULL) &&
+	       add_patterns(secrets);
+}
+
+/* A slip of the user's must not give away what was to be kept. Returns STATUS_OK or STATUS_USAGE.
+ */
+static int check_denied(const struct option_list *deny)
+{
+	for (unsigned i = 0; i < deny->n; i++) {
+		if (!access(deny->item[i], F_OK))
+			continue;
+		message("--deny %s: %s", deny->item[i], strerror(errno));
+		return STATUS_USAGE;
+	}
+	return STATUS_OK;
+}
+
+static bool add_all(struct guest_secrets *secrets, const struct option_list *deny)
+{
+	bool ok = add_usual(secrets);
 
 	for (unsigned i = 0; i < deny->n && ok; i++)
 		ok = add(secrets, deny->item[i]);
@@ -166,9 +186,11 @@ static int allow_path(struct guest_secrets *secrets, const char *given, const ch
 int guest_secrets_find(const struct option_list *deny, const struct option_list *allow,
 		       struct guest_secrets *ret_secrets)
 {
-	int status = STATUS_OK;
+	int status = check_denied(deny);
 
 	*ret_secrets = (struct guest_secrets){0};
+	if (status)
+		return status;
 	if (!add_all(ret_secrets, deny)) {
 		message("no memory for the list of files that are denied");
 		return STATUS_FAILED;

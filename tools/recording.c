@@ -1,9 +1,11 @@
 #include "tools/recording.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -204,6 +206,18 @@ static int choose_output(struct recording *recording, const char *path)
 	return STATUS_FAILED;
 }
 
+static bool choose_another_name(struct recording *recording)
+{
+	char *path = make_output_name();
+
+	if (!path)
+		return false;
+	free(recording->output_path);
+	recording->output_path = path;
+	recording->config.output_path = path;
+	return true;
+}
+
 static int make_command_line(struct recording *recording, const char *base, const char *append)
 {
 	int n = append ? asprintf(&recording->command_line, "%s %s", base, append)
@@ -247,6 +261,17 @@ static void fill_config(struct recording *recording, const struct recording_opti
 	};
 }
 
+static int check_attached(const struct option_list *attach)
+{
+	for (unsigned i = 0; i < attach->n; i++) {
+		if (!access(attach->item[i], R_OK))
+			continue;
+		message("--attach %s: %s", attach->item[i], strerror(errno));
+		return STATUS_USAGE;
+	}
+	return STATUS_OK;
+}
+
 int recording_init(struct recording *recording, const char *command,
 		   const struct recording_options *values, const char *command_line)
 {
@@ -254,7 +279,9 @@ int recording_init(struct recording *recording, const char *command,
 	const struct engine_ops *engine = engine_choose(command, values->engine, values->quiet);
 	if (!engine)
 		return STATUS_USAGE;
-	int status = read_kernel(recording, values);
+	int status = check_attached(&values->attach);
+	if (!status)
+		status = read_kernel(recording, values);
 	if (!status)
 		status = choose_output(recording, values->output);
 	if (!status)
@@ -264,8 +291,32 @@ int recording_init(struct recording *recording, const char *command,
 	return status;
 }
 
+void recording_take_name(struct recording *recording)
+{
+	int fd = -1;
+
+	if (!recording->output_was_chosen)
+		return;
+	do {
+		fd = open(recording->output_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	} while (fd < 0 && errno == EEXIST && choose_another_name(recording));
+	/* Why it cannot be made is told when the recording is written. */
+	recording->output_was_taken = fd >= 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+static void give_name_back(const struct recording *recording)
+{
+	struct stat st;
+
+	if (recording->output_was_taken && !stat(recording->output_path, &st) && !st.st_size)
+		unlink(recording->output_path);
+}
+
 void recording_finish(struct recording *recording)
 {
+	give_name_back(recording);
 	file_bytes_finish(&recording->kernel);
 	free(recording->kernel_path);
 	free(recording->output_path);

@@ -36,6 +36,7 @@ struct recording {
 	char *kernel_path, *output_path;
 	char *command_line;
 	bool kernel_was_chosen, output_was_chosen; /* by us, not by the user */
+	bool output_was_taken;
 };
 
 /*
@@ -46,6 +47,12 @@ struct recording {
 int recording_init(struct recording *recording, const char *command,
 		   const struct recording_options *options, const char *command_line);
 void recording_finish(struct recording *recording);
+
+/*
+ * Before it is told to anybody: a name that we have chosen is made ours by an empty file, since
+ * others may choose in the same second. recording_finish() removes that if nothing has replaced it.
+ */
+void recording_take_name(struct recording *recording);
 
 /* Runs the recorder, with progress on stderr where that is a terminal of its own. Returns STATUS_OK
  * or STATUS_FAILED after a line was printed. */

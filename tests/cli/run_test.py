@@ -2,10 +2,11 @@
 
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
-from harness import Directory, done, ok, reprise, require_kernel, same
+from harness import TOOL, Directory, done, ok, reprise, require_kernel, same
 
 # Name, command, stdin, exit status, stdout, stderr.
 CASES = [
@@ -72,6 +73,34 @@ def test_memory():
     ok(900_000 < total < 1_048_576, "--mem", total, result.stderr)
 
 
+def test_at_once():
+    """Two that begin in the same second take two names."""
+    os.mkdir("both")
+    with subprocess.Popen([TOOL, "run", "--", "true"], cwd="both", stderr=subprocess.PIPE) as first:
+        second = reprise("run", "--", "true", cwd="both")
+        told = first.stderr.read() + second.stderr
+    files = sorted(os.listdir("both"))
+    same(sorted(told.decode().splitlines()), [f"reprise: recorded in {file}" for file in files],
+         "each has a recording of its own")
+    same(len(files), 2, "and keeps it")
+
+
+def test_open_files():
+    """The host's limits, not those that reprise gives itself."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 4000))
+
+    result = reprise("run", "-o", "l.rpz", "--", "sh", "-c", "ulimit -Sn; ulimit -Hn", preexec_fn=limit)
+    same(result.stdout, b"200\n4000\n", "limits of open files")
+
+
+def test_missing_files():
+    for option in ("--deny", "--attach"):
+        result = reprise("run", option, "none", "--", "true")
+        same((result.returncode, result.stderr), (2, f"reprise: {option} none: No such file or directory\n".encode()),
+             f"{option}: a file that is not there")
+
+
 def test_never_ready():
     """A guest that waits for a disk for ever is given up, and nothing of it is kept."""
     result = reprise("run", "--append", "rdinit=/none root=/dev/none rootwait", "-o", "r.rpz", "--", "true")
@@ -108,6 +137,9 @@ def main():
             test_case(number, case)
         test_files_and_environment()
         test_memory()
+        test_at_once()
+        test_open_files()
+        test_missing_files()
         test_never_ready()
         test_name_and_options()
     done()
