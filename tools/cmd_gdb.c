@@ -141,11 +141,12 @@ static int open_meeting(struct meeting *meeting)
 {
 	const char *temporary = getenv("TMPDIR");
 
-	meeting->listener = -1;
+	*meeting = (struct meeting){.listener = -1};
 	snprintf(meeting->folder, sizeof(meeting->folder), "%s/reprise-gdb-XXXXXX",
 		 temporary && strlen(temporary) < 32 ? temporary : "/tmp");
 	if (!mkdtemp(meeting->folder)) {
 		message("%s: %s", meeting->folder, strerror(errno));
+		meeting->folder[0] = '\0';
 		return STATUS_FAILED;
 	}
 	snprintf(meeting->socket, sizeof(meeting->socket), "%s/socket", meeting->folder);
@@ -162,6 +163,8 @@ static int open_meeting(struct meeting *meeting)
 
 static void close_meeting(const struct meeting *meeting)
 {
+	if (!meeting->folder[0])
+		return;
 	if (meeting->listener >= 0)
 		close(meeting->listener);
 	unlink(meeting->socket);
