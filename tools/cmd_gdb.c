@@ -211,7 +211,10 @@ static int serve_until_exit(struct gdbstub *stub, int listener, pid_t gdb)
 	int status;
 
 	for (;;) {
-		if (waitpid(gdb, &status, WNOHANG) == gdb)
+		pid_t ended = waitpid(gdb, &status, WNOHANG);
+		if (ended < 0)
+			return STATUS_FAILED;
+		if (ended == gdb)
 			break;
 		if (poll(&poll_fd, 1, 50) <= 0)
 			continue;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -80,6 +81,8 @@ int reprise_main(int argc, char **argv)
 
 	if (err)
 		return STATUS_FAILED;
+	/* Where the parent ignores it, programs that are started here could not be waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	int status = dispatch(argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		message("standard output: cannot be written");

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -21,12 +22,31 @@ def test_no_folder():
     same(re.findall(r"(?:unlink|unlinkat|rmdir)\(.*", Path("trace").read_text()), [], "and nothing is removed")
 
 
+def stand_in(script):
+    """A program in the place of gdb."""
+    path = Path("gdb").absolute()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_children_ignored():
+    """Some parents ignore SIGCHLD, and a program that is started inherits that."""
+    try:
+        result = reprise("gdb", "-q", "--no-kernel-symbols", "--gdb", stand_in("exit 3"), "R", timeout=60,
+                         preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        same((result.returncode, result.stderr), (3, b""), "where SIGCHLD is ignored, it ends with its gdb")
+    except subprocess.TimeoutExpired as error:
+        ok(False, "where SIGCHLD is ignored, it ends with its gdb", error)
+
+
 def main():
     with Directory() as directory:
         os.chdir(directory)
         Path("K").write_bytes(tiny_guest(b"The guest runs.\r\n"))
         reprise("record", "--kernel", "K", "--mem", "16M", "-o", "R")
         test_no_folder()
+        test_children_ignored()
     done()
 
 
