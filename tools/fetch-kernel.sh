@@ -10,9 +10,11 @@ set -eu
 
 into=$1
 
+# A signal may come where standard error leads to the log.
+exec 3>&2
 fail()
 {
-	echo "$*" >&2
+	echo "$*" >&3
 	exit 1
 }
 
@@ -22,7 +24,10 @@ done
 
 work=$(mktemp -d "$into.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/root"
+# Not every shell runs that one when a signal ends it.
+trap 'fail interrupted' HUP INT TERM
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/all" \
+	"$work/root/boot" "$work/root/lib"
 
 # The system's package lists; or, where they are missing or out of date, lists of our own.
 own=
@@ -71,14 +76,13 @@ if ! download; then
 	download || fail "no kernel package can be downloaded: $(tail -n 1 "$work/log")"
 fi
 for package in "$work"/deb/*.deb; do
-	dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/root" --wildcards './boot/vmlinuz-*' \
-		'./*lib/modules/*' 2>/dev/null || true
+	dpkg-deb -x "$package" "$work/all" 2>"$work/log" ||
+		fail "${package##*/} cannot be unpacked: $(tail -n 1 "$work/log")"
 done
-# With /lib in /usr, packages of newer distributions have them there.
-if [ ! -d "$work/root/lib/modules" ] && [ -d "$work/root/usr/lib/modules" ]; then
-	mkdir -p "$work/root/lib"
-	mv "$work/root/usr/lib/modules" "$work/root/lib/modules"
-fi
-[ -n "$(ls "$work/root/boot" 2>/dev/null)" ] || fail "$image holds no kernel"
+mv "$work"/all/boot/vmlinuz-* "$work/root/boot" 2>/dev/null || fail "$image holds no kernel"
+# With /lib in /usr, packages of newer distributions have the modules there.
+for modules in "$work/all/lib/modules" "$work/all/usr/lib/modules"; do
+	[ ! -d "$modules" ] || [ -d "$work/root/lib/modules" ] || mv "$modules" "$work/root/lib"
+done
 rm -rf "$into"
 mv "$work/root" "$into"

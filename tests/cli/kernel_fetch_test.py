@@ -21,7 +21,10 @@ APT_GET = """#!/bin/sh
 echo "apt-get $*" >> "$STAND_IN/log"
 for last; do :; done
 case $last in
-update) : > "$STAND_IN/updated" ;;
+update)
+	: > "$STAND_IN/updated"
+	[ ! -e "$STAND_IN/end" ] || kill -TERM $PPID
+	;;
 "$KERNEL_PACKAGE") cp "$STAND_IN"/kernel.deb . ;;
 *) echo "E: Unable to locate package $last" >&2; exit 100 ;;
 esac
@@ -48,6 +51,27 @@ def make_package(kernel):
     return f"linux-image-{release}"
 
 
+def test_interrupted():
+    os.remove("stand-in/updated")
+    Path("stand-in/end").touch()
+    result = reprise("run", "--boot", "empty", "-o", "e.rpz", "--", "true")
+    ok(result.returncode == 125 and b"no kernel could be downloaded: interrupted" in result.stderr,
+       "a signal ends it, and that is told", result)
+    same(os.listdir("cache/reprise"), ["kernel.lock"], "what was begun is removed")
+    os.remove("stand-in/end")
+
+
+def test_cut_package():
+    """As on a full disk: the kernel is whole, the modules behind it are not."""
+    whole = Path("stand-in/kernel.deb").read_bytes()
+    Path("stand-in/kernel.deb").write_bytes(whole[:-len(whole) // 3])
+    result = reprise("run", "--boot", "empty", "-o", "h.rpz", "--", "true")
+    ok(result.returncode == 125 and b"kernel.deb cannot be unpacked: " in result.stderr
+       and result.stderr.count(b"\n") == 2, "a package that cannot be unpacked is told", result)
+    same(os.listdir("cache/reprise"), ["kernel.lock"], "what was unpacked of it is removed")
+    Path("stand-in/kernel.deb").write_bytes(whole)
+
+
 def main():
     kernel = require_kernel()
     with Directory() as directory:
@@ -64,8 +88,10 @@ def main():
         result = reprise("run", "--boot", "empty", "-o", "n.rpz", "--", "true")
         ok(result.returncode == 125 and b"no kernel could be downloaded: " in result.stderr
            and b"--kernel" in result.stderr, "where none can be downloaded, that is told", result)
-        os.remove("stand-in/updated")
+        test_interrupted()
         os.environ["KERNEL_PACKAGE"] = make_package(kernel)
+        test_cut_package()
+        os.remove("stand-in/updated")
         result = reprise("run", "--boot", "empty", "-o", "f.rpz", "--", "echo", "fetched")
         ok((result.returncode, result.stdout) == (0, b"fetched\n")
            and b"downloading a package to" in result.stderr, "one is downloaded, and that is told", result)
