@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/hunt.h"
@@ -191,11 +192,25 @@ static int find_output_directory(struct hunt *hunt)
 	return hunt->output_directory ? STATUS_OK : STATUS_FAILED;
 }
 
+/* What is found is renamed to this, which would take the place of a device, too. */
+static int check_output(const char *path)
+{
+	struct stat st;
+
+	if (!path || stat(path, &st) || S_ISREG(st.st_mode))
+		return STATUS_OK;
+	message("hunt: --output: %s is %s; name a file", path,
+		S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+	return STATUS_FAILED;
+}
+
 static int prepare(struct hunt *hunt, char *const *argv)
 {
 	const struct hunt_options *values = hunt->values;
 	int status = check_options(hunt);
 
+	if (!status)
+		status = check_output(values->guest.recording.output);
 	if (!status)
 		status = guest_run_init(&hunt->guest, "hunt", &values->guest, argv,
 					guest_run_command_line(true));

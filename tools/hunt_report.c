@@ -1,5 +1,6 @@
 /* What a hunt has come to: its recordings, its progress, its end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@
 
 #define EXTENSION ".rpz"
 
+/* Recordings of one seed that are told apart. */
+#define NAMES_MAX 1000
+
 /* ---- taking outcomes in ---- */
 
 static bool is_same(const struct hunt_outcome *a, const struct hunt_outcome *b)
@@ -37,50 +41,94 @@ static struct hunt_found *find_same(struct hunt *hunt, const struct hunt_outcome
 	return NULL;
 }
 
-/* The user's name for the first, with a number for the others; else one made of the seed. */
-static char *name_recording(const struct hunt *hunt, uint64_t seed)
+/* The user's name for the first, with a number for the others. */
+static char *make_given_name(const struct hunt *hunt, const char *given)
 {
-	const char *given = hunt->values->guest.recording.output;
-	char *path;
-	int n;
-
-	if (!given) {
-		n = asprintf(&path, "hunt-%" PRIu64 EXTENSION, seed);
-		return n < 0 ? NULL : path;
-	}
 	size_t length = strlen(given), extension = strlen(EXTENSION);
 	bool has = length > extension && !strcmp(given + length - extension, EXTENSION);
+	char *name;
+	int n;
+
 	if (!hunt->n_found)
-		n = asprintf(&path, "%s", given);
+		n = asprintf(&name, "%s", given);
 	else
-		n = asprintf(&path, "%.*s-%u%s", (int)(has ? length - extension : length), given,
+		n = asprintf(&name, "%.*s-%u%s", (int)(has ? length - extension : length), given,
 			     hunt->n_found + 1, has ? EXTENSION : "");
-	return n < 0 ? NULL : path;
+	return n < 0 ? NULL : name;
+}
+
+/* Where a file system cannot tell in one step whether a name is free, two have to do. */
+static int rename_to_free(const char *path, const char *name)
+{
+	if (!renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (!access(name, F_OK))
+		return -EEXIST;
+	return rename(path, name) ? -errno : 0;
+}
+
+/* A name made of the seed that no file has: an earlier hunt's recording stays. */
+static int name_by_seed(const char *path, uint64_t seed, char **ret_name)
+{
+	int error = -EEXIST;
+
+	for (unsigned i = 1; error == -EEXIST && i <= NAMES_MAX; i++) {
+		char suffix[16] = "", *name;
+		if (i > 1)
+			snprintf(suffix, sizeof(suffix), "-%u", i);
+		if (asprintf(&name, "hunt-%" PRIu64 "%s" EXTENSION, seed, suffix) < 0)
+			return -ENOMEM;
+		error = rename_to_free(path, name);
+		if (error)
+			free(name);
+		else
+			*ret_name = name;
+	}
+	return error;
+}
+
+/* Returns the name that the recording has from now on: the one it had, if there is no other. */
+static char *name_recording(const struct hunt *hunt, const char *path, uint64_t seed)
+{
+	const char *given = hunt->values->guest.recording.output;
+	char *name = NULL;
+	int error = 0;
+
+	if (!given) {
+		error = name_by_seed(path, seed, &name);
+	} else {
+		name = make_given_name(hunt, given);
+		if (!name || rename(path, name))
+			error = -errno;
+	}
+	if (!error)
+		return name;
+	message("hunt: the recording cannot be named %s: %s; it is kept as %s",
+		name ? name : "hunt-SEED" EXTENSION, strerror(-error), path);
+	free(name);
+	return strdup(path);
 }
 
 static void add_found(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)
 {
 	struct hunt_found *found =
 		reallocarray(hunt->found, hunt->n_found + 1, sizeof(*hunt->found));
-	char *name = name_recording(hunt, outcome->seed);
+	char *name = name_recording(hunt, path, outcome->seed);
 
-	if (found)
-		hunt->found = found;
-	if (!found || !name || rename(path, name)) {
-		message("hunt: the recording cannot be named %s: %s", name ? name : "",
-			strerror(errno));
-		unlink(path);
+	if (!found) {
 		free(name);
-		name = NULL;
+		return;
 	}
-	if (found)
-		found[hunt->n_found++] = (struct hunt_found){
-			.outcome = *outcome,
-			.run = (outcome->seed - hunt->first_seed) / hunt->seed_step + 1,
-			.host_ns = hunt_now_ns() - hunt->started_ns,
-			.times = 1,
-			.path = name,
-		};
+	hunt->found = found;
+	found[hunt->n_found++] = (struct hunt_found){
+		.outcome = *outcome,
+		.run = (outcome->seed - hunt->first_seed) / hunt->seed_step + 1,
+		.host_ns = hunt_now_ns() - hunt->started_ns,
+		.times = 1,
+		.path = name,
+	};
 }
 
 void hunt_report_take(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)

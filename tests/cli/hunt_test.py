@@ -88,6 +88,24 @@ def test_kinds():
          [("signal", "signal 11 (SIGSEGV)")], "a signal")
 
 
+def test_names():
+    """No recording takes the place of another, and none is lost for want of a name."""
+    for _ in range(3):
+        hunt("-q", "--seed", 1, "--runs", 1, "--json", "names.json", "--", "false")
+    same(sorted(path.name for path in Path(".").glob("hunt-1*")), ["hunt-1-2.rpz", "hunt-1-3.rpz", "hunt-1.rpz"],
+         "hunts of one seed keep each its recording")
+    same(json.loads(Path("names.json").read_text())["failures"][0]["recording"], "hunt-1-3.rpz", "and name it")
+    for path in Path(".").glob("hunt-1*"):
+        path.unlink()
+    name = "n" * 300
+    result = hunt("-q", "--seed", 1, "--runs", 1, "--json", "names.json", "-o", name, "--", "false")
+    kept = json.loads(Path("names.json").read_text())["failures"][0]["recording"]
+    ok(result.stderr.startswith(f"reprise: hunt: the recording cannot be named {name}: File name too long; "
+                                f"it is kept as {kept}\n".encode()), "a name that cannot be given is told", result)
+    same(reprise("replay", kept).returncode, 1, "and the recording is kept")
+    os.unlink(kept)
+
+
 def test_same_directory():
     """A command that lists the directory in which recordings come and go is the same each time."""
     os.mkdir("listed")
@@ -201,6 +219,11 @@ def test_refusals():
     result = hunt("--json", "no/where.json", "--", "true")
     ok(result.returncode == 125 and result.stderr.startswith(b"reprise: no/where.json: cannot be written: "),
        "a summary that cannot be written is told before the first run", result)
+    os.mkfifo("fifo")
+    for path, kind in ((".", "a directory"), ("fifo", "no regular file")):
+        result = hunt("-o", path, "--", "false")
+        same((result.returncode, result.stderr.decode()),
+             (125, f"reprise: hunt: --output: {path} is {kind}; name a file\n"), f"-o {path}")
     result = hunt("--json", "none.json", "--", "./data")
     same((result.returncode, result.stderr), (126, b"reprise: hunt: ./data: cannot be executed\n"),
          "a file that is no program")
@@ -213,6 +236,7 @@ def main():
         test_race()
         test_nothing()
         test_kinds()
+        test_names()
         test_same_directory()
         test_kernel_error()
         test_states()
