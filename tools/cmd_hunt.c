@@ -237,7 +237,10 @@ static int hunt_command(struct hunt *hunt, char *const *argv)
 		return STATUS_FOUND;
 	if (*interrupt_flag()) /* whatever that broke off */
 		return STATUS_SIGNAL_BASE + *interrupt_flag();
-	return status ? status : reported;
+	if (!status)
+		status = reported;
+	/* Whether those would have failed, nobody knows. */
+	return !status && hunt->n_broken ? STATUS_FAILED : status;
 }
 
 static void finish(struct hunt *hunt)

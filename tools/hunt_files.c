@@ -119,6 +119,23 @@ static void put_seconds(FILE *out, uint64_t ns)
 	fprintf(out, "%" PRIu64 ".%03u", ns / 1000 / NS_PER_MS, (unsigned)(ns / NS_PER_MS % 1000));
 }
 
+/* The rest of a case: one that has passed, unless there are runs of which that is not known. */
+static void put_without_failure(FILE *out, const struct hunt *hunt)
+{
+	if (!hunt->n_broken) {
+		fputs("\"/>\n", out);
+		return;
+	}
+	fprintf(out,
+		"\">\n    <error type=\"broken\" message=\"%" PRIu64 " of %" PRIu64
+		" runs came to nothing, the last one: ",
+		hunt->n_broken, hunt->n_done);
+	put_xml(out, hunt->broken);
+	fputs("; recordings go to ", out);
+	put_xml(out, hunt->output_directory);
+	fputs("\"/>\n  </testcase>\n", out);
+}
+
 static void put_case(FILE *out, const struct hunt *hunt, const struct hunt_found *found)
 {
 	uint64_t took_ns = found ? found->host_ns : hunt->ended_ns - hunt->started_ns;
@@ -130,7 +147,7 @@ static void put_case(FILE *out, const struct hunt *hunt, const struct hunt_found
 	fputs("\" time=\"", out);
 	put_seconds(out, took_ns);
 	if (!found) {
-		fputs("\"/>\n", out);
+		put_without_failure(out, hunt);
 		return;
 	}
 	fprintf(out, "\">\n    <failure type=\"%s\" message=\"",
@@ -155,8 +172,10 @@ void hunt_files_junit(const struct hunt *hunt, FILE *out)
 	unsigned n = hunt->n_found ? hunt->n_found : 1;
 
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n", out);
-	fprintf(out, "<testsuite name=\"reprise hunt\" tests=\"%u\" failures=\"%u\" time=\"", n,
-		hunt->n_found);
+	fprintf(out,
+		"<testsuite name=\"reprise hunt\" tests=\"%u\" failures=\"%u\" errors=\"%u\" "
+		"time=\"",
+		n, hunt->n_found, !hunt->n_found && hunt->n_broken);
 	put_seconds(out, hunt->ended_ns - hunt->started_ns);
 	fprintf(out,
 		"\">\n  <properties>\n    <property name=\"runs\" value=\"%" PRIu64

@@ -302,8 +302,10 @@ static void tell_all(const struct hunt *hunt)
 			hunt->n_done, took, took > 0 ? (double)hunt->n_done / took : 0,
 			hunt->n_failed);
 	if (hunt->n_broken)
-		message("hunt: %" PRIu64 " runs came to nothing, the last one: %s", hunt->n_broken,
-			hunt->broken);
+		message("hunt: %" PRIu64
+			" run%s came to nothing, the last one: %s; recordings go to %s",
+			hunt->n_broken, hunt->n_broken == 1 ? "" : "s", hunt->broken,
+			hunt->output_directory);
 }
 
 int hunt_report_end(struct hunt *hunt)

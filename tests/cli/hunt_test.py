@@ -88,6 +88,21 @@ def test_kinds():
          [("signal", "signal 11 (SIGSEGV)")], "a signal")
 
 
+def test_broken():
+    """Of runs whose recordings cannot be written nobody knows whether they pass. In /proc no file can be made."""
+    result = hunt("-q", "--jobs", 1, "--runs", 1, "--json", "broken.json", "--junit", "broken.xml", "-o", "/proc/b.rpz",
+                  "--", "true")
+    ok(result.returncode == 125 and result.stderr.startswith(b"reprise: hunt: 1 run came to nothing, the last one: ") and
+       result.stderr.endswith(b"; recordings go to /proc\n"), "a run that came to nothing", result)
+    told = json.loads(Path("broken.json").read_text())
+    same((told["runs"], told["failed"], told["broken"]), (1, 0, 1), "--json counts it")
+    suite = xml.etree.ElementTree.parse("broken.xml").getroot().find("testsuite")
+    error = suite.find("testcase/error")
+    ok((suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "1") and error is not None and
+       error.get("type") == "broken" and error.get("message").endswith("; recordings go to /proc"),
+       "has not passed as JUnit", Path("broken.xml").read_text())
+
+
 def test_names():
     """No recording takes the place of another, and none is lost for want of a name."""
     for _ in range(3):
@@ -236,6 +251,7 @@ def main():
         test_race()
         test_nothing()
         test_kinds()
+        test_broken()
         test_names()
         test_same_directory()
         test_kernel_error()
