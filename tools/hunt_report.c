@@ -214,11 +214,47 @@ static bool is_plain(const char *text)
 					   "0123456789-_=./,:+@%")];
 }
 
-/* As a shell reads it back. */
+/* True when a terminal shows each character of it and does nothing else. */
+static bool is_shown(const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		uint32_t code;
+		int n = text_decode_utf8((const uint8_t *)text, left, &code);
+		if (n <= 0 || text_is_control(code))
+			return false;
+		text += n;
+		left -= (size_t)n;
+	}
+	return true;
+}
+
+/* For a word that is not shown: each byte that could be part of the reason becomes a number. */
+static void put_word_by_numbers(FILE *out, const char *word)
+{
+	fputs(" $'", out);
+	for (; *word; word++) {
+		if (*word < ' ' || *word > '~')
+			fprintf(out, "\\%03o", (unsigned)(uint8_t)*word);
+		else if (*word == '\'' || *word == '\\')
+			fprintf(out, "\\%c", *word);
+		else
+			fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+/* As a shell reads it back, and without what a terminal would not show: $'…' is what bash, ksh, zsh
+ * and POSIX from 2024 on have for that (XCU 2.2.4). */
 static void put_word(FILE *out, const char *word)
 {
 	if (is_plain(word)) {
 		fprintf(out, " %s", word);
+		return;
+	}
+	if (!is_shown(word)) {
+		put_word_by_numbers(out, word);
 		return;
 	}
 	fputs(" '", out);
@@ -267,6 +303,29 @@ static void tell_tail(const char *tail)
 			message("  | %s", line);
 }
 
+/* The way to the failure in a debugger. */
+static void tell_debug(const struct hunt_found *found)
+{
+	const struct hunt_outcome *outcome = &found->outcome;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		return;
+	fputs("reprise gdb", out);
+	if (outcome->failure == HUNT_SIGNAL && outcome->process[0]) {
+		fputs(" --process", out);
+		put_word(out, outcome->process);
+	} else if (outcome->failure == HUNT_KERNEL) {
+		fputs(" --at crash", out);
+	}
+	put_word(out, found->path);
+	if (!fclose(out))
+		message_verbatim("  debug it: %s", text);
+	free(text);
+}
+
 static void tell_found(const struct hunt *hunt, const struct hunt_found *found)
 {
 	const struct hunt_outcome *outcome = &found->outcome;
@@ -279,13 +338,10 @@ static void tell_found(const struct hunt *hunt, const struct hunt_found *found)
 	if (found->times > 1)
 		message("  it failed in this way %" PRIu64 " times", found->times);
 	tell_tail(outcome->tail);
-	if (found->path && crashed)
-		message("  debug it: reprise gdb --process %s %s", outcome->process, found->path);
-	else if (found->path)
-		message("  debug it: reprise gdb %s%s",
-			outcome->failure == HUNT_KERNEL ? "--at crash " : "", found->path);
+	if (found->path)
+		tell_debug(found);
 	if (again && hunt->guest.recording.config.clock == RECORDER_CLOCK_VIRTUAL)
-		message("  run it again: %s", again);
+		message_verbatim("  run it again: %s", again);
 	free(again);
 }
 

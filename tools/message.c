@@ -22,6 +22,17 @@ void message(const char *format, ...)
 	free(n < 0 ? NULL : line);
 }
 
+void message_verbatim(const char *format, ...)
+{
+	va_list args;
+
+	fputs("reprise: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
 void message_log_error(const char *path, const struct log_error *error, const char *hint)
 {
 	const char *open = hint ? " (" : "", *close = hint ? ")" : "";

@@ -7,6 +7,9 @@
 /* Prints "reprise: …" and a newline. Control characters in what is formatted are escaped. */
 __attribute__((format(printf, 1, 2))) void message(const char *format, ...);
 
+/* The same without escapes: for what is to be pasted, which the caller has made safe to show. */
+__attribute__((format(printf, 1, 2))) void message_verbatim(const char *format, ...);
+
 /*
  * Reports an error of the log library about the file at path, with the byte offset where it has
  * one. hint: what to try, without parentheses; NULL: nothing.

@@ -103,6 +103,21 @@ def test_broken():
        "has not passed as JUnit", Path("broken.xml").read_text())
 
 
+def test_pasted():
+    """What it says is to be run next is what a shell makes of it, whatever the command's words are."""
+    words = ["sh", "-c", "exit 3", "back\\slash", "two\nlines", "it's", "\x1b[1m\\'", "\udcff", "\u202e", "\u00e4 $HOME", ""]
+    result = hunt("-q", "--seed", 1, "--runs", 1, "--fail-if", "a\\.b", "-o", "a\\ b\t.rpz", "--", *words)
+    told = dict(re.findall(rb"^reprise:   (debug it|run it again): (.*)$", result.stderr, re.MULTILINE))
+    ok(all(part.isprintable() for part in result.stderr.decode().split("\n")), "nothing that acts on a terminal", result)
+    split = {name: subprocess.run(["bash", "-c", b"printf '%s\\0' " + line], capture_output=True,
+                                  check=True).stdout.split(b"\0")[:-1] for name, line in told.items()}
+    same(split[b"debug it"], [b"reprise", b"gdb", b"a\\ b\t.rpz"], "debug it")
+    same(split[b"run it again"],
+         [b"reprise", b"hunt", b"--seed", b"1", b"--runs", b"1", b"--states", b"1", b"-q", b"--fail-if", b"a\\.b", b"--"] +
+         [os.fsencode(word) for word in words], "run it again")
+    os.unlink("a\\ b\t.rpz")
+
+
 def test_names():
     """No recording takes the place of another, and none is lost for want of a name."""
     for _ in range(3):
@@ -252,6 +267,7 @@ def main():
         test_nothing()
         test_kinds()
         test_broken()
+        test_pasted()
         test_names()
         test_same_directory()
         test_kernel_error()
