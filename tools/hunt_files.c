@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/json.h"
@@ -196,8 +197,13 @@ static int tell_unwritable(const char *path)
 
 int hunt_files_prepare(const char *path)
 {
-	if (!strcmp(path, "-") || !access(path, F_OK))
+	struct stat st;
+
+	if (!strcmp(path, "-"))
 		return STATUS_OK;
+	/* A pipe's reader would take its being closed for the end. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return access(path, W_OK) ? tell_unwritable(path) : STATUS_OK;
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return tell_unwritable(path);

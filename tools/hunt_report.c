@@ -372,7 +372,7 @@ int hunt_report_end(struct hunt *hunt)
 	tell_all(hunt);
 	if (values->json)
 		status = hunt_files_write(hunt, values->json, hunt_files_json);
-	if (values->junit && !status)
-		status = hunt_files_write(hunt, values->junit, hunt_files_junit);
+	if (values->junit && hunt_files_write(hunt, values->junit, hunt_files_junit))
+		status = STATUS_FAILED;
 	return status;
 }

@@ -88,6 +88,14 @@ def test_kinds():
          [("signal", "signal 11 (SIGSEGV)")], "a signal")
 
 
+def test_full():
+    """A summary that cannot be written keeps no other from being written."""
+    result = hunt("-q", "--runs", 1, "--json", "/dev/full", "--junit", "full.xml", "--", "true")
+    same((result.returncode, result.stderr), (125, b"reprise: /dev/full: cannot be written: No space left on device\n"),
+         "no room for --json")
+    ok(b"</testsuites>" in Path("full.xml").read_bytes(), "--junit is written all the same")
+
+
 def test_broken():
     """Of runs whose recordings cannot be written nobody knows whether they pass. In /proc no file can be made."""
     result = hunt("-q", "--jobs", 1, "--runs", 1, "--json", "broken.json", "--junit", "broken.xml", "-o", "/proc/b.rpz",
@@ -249,6 +257,9 @@ def test_refusals():
     result = hunt("--json", "no/where.json", "--", "true")
     ok(result.returncode == 125 and result.stderr.startswith(b"reprise: no/where.json: cannot be written: "),
        "a summary that cannot be written is told before the first run", result)
+    result = hunt("--junit", ".", "--", "true")
+    same((result.returncode, result.stderr), (125, b"reprise: .: cannot be written: Is a directory\n"),
+         "and so is one that is a directory")
     os.mkfifo("fifo")
     for path, kind in ((".", "a directory"), ("fifo", "no regular file")):
         result = hunt("-o", path, "--", "false")
@@ -266,6 +277,7 @@ def main():
         test_race()
         test_nothing()
         test_kinds()
+        test_full()
         test_broken()
         test_pasted()
         test_names()
