@@ -15,6 +15,8 @@
 #include "tools/message.h"
 #include "tools/warm_state.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
 #define DEFAULT_TIMEOUT_S 600
 #define DEFAULT_STATES    4
 #define JOBS_MAX          256
@@ -40,6 +42,7 @@ static const struct option options[] = {
 	 .offset = FIELD(time_s),
 	 .argument = "TIME",
 	 .min = 1,
+	 .max = UINT64_MAX / NS_PER_S,
 	 .help = "Stop after this time: 90s, 10m, 2h (default: never)"},
 	{.name = "jobs",
 	 .letter = 'j',
@@ -103,16 +106,29 @@ static const struct option_table option_table = {
 
 /* ---- options that need more than parsing ---- */
 
+/* "2/8" */
+static bool split_shard(const char *text, uint64_t *ret_i, uint64_t *ret_n)
+{
+	const char *slash = strchr(text, '/');
+	char i[32];
+
+	if (!slash || slash - text >= (ptrdiff_t)sizeof(i))
+		return false;
+	memcpy(i, text, (size_t)(slash - text));
+	i[slash - text] = 0;
+	return !options_parse_number(i, ret_i) && !options_parse_number(slash + 1, ret_n) &&
+	       *ret_i && *ret_i <= *ret_n;
+}
+
 static int parse_shard(struct hunt *hunt)
 {
 	const char *text = hunt->values->shard;
-	unsigned long i, n;
-	char rest;
+	uint64_t i, n;
 
 	hunt->seed_step = 1;
 	if (!text)
 		return STATUS_OK;
-	if (sscanf(text, "%lu/%lu%c", &i, &n, &rest) != 2 || !i || i > n) {
+	if (!split_shard(text, &i, &n)) {
 		message("hunt: --shard: '%s' is not I/N with I from 1 to N, for example 2/8", text);
 		return STATUS_USAGE;
 	}

@@ -242,12 +242,14 @@ def test_interrupt():
 
 
 def test_refusals():
-    for arguments, text in ((["--shard", "3/2"], "--shard: '3/2' is not I/N"),
+    shards = ("3/2", "0/2", "1/-1", " 1/2", "1/ 2", "1/2 ", "1/18446744073709551616", "1", "/2", "1/")
+    for arguments, text in (*((["--shard", shard], f"--shard: '{shard}' is not I/N") for shard in shards),
+                            (["--time", "18446744074s"], "--time: 18446744074s is out of range"),
                             (["--chaos=luck"], "'luck' is not one of preempt,atomics"),
                             (["--fail-if", "("], "--fail-if: "),
                             (["--time", "soon"], "'soon' is not a time"),
                             (["--jobs", "0"], "--jobs: 0 is out of range")):
-        result = hunt(*arguments, "--", "true")
+        result = hunt("--runs", 1, *arguments, "--", "true")
         ok(result.returncode == 2 and text in result.stderr.decode() and
            result.stderr.count(b"\n") == 1, f"refused: {' '.join(arguments)}", result)
     result = hunt("--", "./no-such-command")
@@ -257,7 +259,7 @@ def test_refusals():
     result = hunt("--json", "no/where.json", "--", "true")
     ok(result.returncode == 125 and result.stderr.startswith(b"reprise: no/where.json: cannot be written: "),
        "a summary that cannot be written is told before the first run", result)
-    result = hunt("--junit", ".", "--", "true")
+    result = hunt("--runs", 1, "--junit", ".", "--", "true")
     same((result.returncode, result.stderr), (125, b"reprise: .: cannot be written: Is a directory\n"),
          "and so is one that is a directory")
     os.mkfifo("fifo")
