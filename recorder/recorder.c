@@ -142,6 +142,8 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 		.exit_status = recorder->exit_status,
 		.has_exit_status = recorder->has_exit_status,
 		.notes = platform_channel_notes(recorder->platform),
+		.channel_out_error = recorder->world.channel_out.error,
+		.channel_err_error = recorder->world.channel_err.error,
 	};
 	ret_result->n_uses = recorder_engine_uses(recorder, ret_result->uses);
 	log_writer_sizes(recorder->writer, &ret_result->file_bytes, &ret_result->event_bytes);

@@ -24,11 +24,13 @@ static void add_to_tail(struct output_tail *tail, const uint8_t *data, size_t n)
 void output_sink_init(struct output_sink *sink, int fd, struct output_tail *tail)
 {
 	sink->fd = fd;
+	sink->error = 0;
 	sink->tail = tail;
 	sink->n = 0;
 }
 
-/* One write. Returns the bytes taken, 0 to try again, -1 when the descriptor is of no more use. */
+/* One write. Returns the bytes taken, 0 to try again, or a negative errno when the descriptor is of
+ * no more use. */
 static ssize_t write_some(int fd, const uint8_t *data, size_t n)
 {
 	ssize_t taken = write(fd, data, n);
@@ -40,7 +42,7 @@ static ssize_t write_some(int fd, const uint8_t *data, size_t n)
 		poll(&poll_fd, 1, 100);
 		return 0;
 	}
-	return errno == EINTR ? 0 : -1;
+	return errno == EINTR ? 0 : -errno;
 }
 
 void output_sink_flush(struct output_sink *sink)
@@ -50,10 +52,12 @@ void output_sink_flush(struct output_sink *sink)
 	while (sink->fd >= 0 && done < sink->n) {
 		ssize_t taken = write_some(sink->fd, sink->buffer + done, sink->n - done);
 
-		if (taken < 0) /* a closed console does not end the recording */
+		if (taken < 0) { /* a closed console does not end the recording */
 			sink->fd = -1;
-		else
+			sink->error = (int)taken;
+		} else {
 			done += (size_t)taken;
+		}
 	}
 	sink->n = 0;
 }

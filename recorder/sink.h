@@ -18,7 +18,8 @@ struct output_tail {
 size_t output_tail_read(const struct output_tail *tail, uint8_t ret_data[OUTPUT_TAIL_BYTES]);
 
 struct output_sink {
-	int fd; /* -1: thrown away, also once writing has failed */
+	int fd;    /* -1: thrown away, also once writing has failed */
+	int error; /* negative errno of the write that failed; 0: none has */
 	size_t n;
 	struct output_tail *tail; /* NULL: none */
 	uint8_t buffer[SINK_BUFFER_BYTES];

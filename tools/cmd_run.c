@@ -187,6 +187,25 @@ static void tell(const struct recording *recording, const struct recorder_result
 		message("recorded in %s", recording->output_path);
 }
 
+/* A reader that has gone needs no more; it is told by a signal where it matters. */
+static int tell_lost_stream(const char *stream, int error, const char *path)
+{
+	if (!error || error == -EPIPE)
+		return STATUS_OK;
+	message("run: %s: %s; the recording has it all: reprise replay %s", stream,
+		strerror(-error), path);
+	return STATUS_FAILED;
+}
+
+static int tell_lost_output(const struct run *run, const struct recorder_result *result)
+{
+	const char *path = run->guest.recording.output_path;
+	int out = tell_lost_stream("standard output", result->channel_out_error, path);
+	int err = tell_lost_stream("standard error", result->channel_err_error, path);
+
+	return out ? out : err;
+}
+
 /* The status of a guest whose command did not end. */
 static int tell_failure(const struct run *run, const struct recorder_result *result)
 {
@@ -197,7 +216,7 @@ static int tell_failure(const struct run *run, const struct recorder_result *res
 	return STATUS_FAILED;
 }
 
-/* Returns the command's exit status. */
+/* Returns the command's exit status, or STATUS_FAILED where that is 0 and something was lost. */
 static int record(struct run *run)
 {
 	const struct recording_options *values = &run->values->guest.recording;
@@ -215,11 +234,13 @@ static int record(struct run *run)
 	tell_limits(run, &result);
 	if (values->verbose)
 		engine_print_uses(result.uses, result.n_uses);
-	if (run->results_fd >= 0)
-		status = guest_results_unpack(run->results_fd, &run->values->results);
+	status = tell_lost_output(run, &result);
+	if (run->results_fd >= 0 && guest_results_unpack(run->results_fd, &run->values->results))
+		status = STATUS_FAILED;
 	if (!result.has_exit_status)
 		return tell_failure(run, &result);
-	return status ? status : result.exit_status & 0xff;
+	result.exit_status &= 0xff;
+	return result.exit_status ? result.exit_status : status;
 }
 
 static int prepare(struct run *run, char *const *argv)
