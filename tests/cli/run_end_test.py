@@ -2,6 +2,7 @@
 place. What can be saved is, and the status tells."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,25 @@ def test_output_lost():
     same((replay.returncode, replay.stderr), (0, b"hi\n"), "the recording has it all")
 
 
+def test_reader_gone():
+    """As under a parent that ignores SIGPIPE, which Python's own restore_signals undoes."""
+    process = subprocess.Popen([TOOL, "run", "-q", "-o", "p.rpz", "--", "yes"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, restore_signals=False,
+                               preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
+    first = process.stdout.readline()
+    process.stdout.close()
+    try:
+        process.wait(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    err = process.stderr.read()
+    process.stderr.close()
+    same((first, process.returncode), (b"y\n", 128 + signal.SIGPIPE),
+         "a reader that goes ends the run, also where SIGPIPE is ignored")
+    ok(b"interrupted" in err and b"standard output" not in err, "and it is told", err)
+
+
 def test_command_status():
     result = run("--result", "absent", "--", "sh", "-c", "exit 3")
     ok(result.returncode == 3 and b"absent: cannot be copied back" in result.stderr,
@@ -38,6 +58,7 @@ def main():
     with Directory() as directory:
         os.chdir(directory)
         test_output_lost()
+        test_reader_gone()
         test_command_status()
     done()
 
