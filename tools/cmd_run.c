@@ -289,7 +289,9 @@ static int run(const struct command *command, int argc, char **argv)
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
-	int status = run_guest(&run, operands.item);
+	int status = guest_results_check(&values.results);
+	if (!status)
+		status = run_guest(&run, operands.item);
 	terminal_close(run.terminal);
 	close_own_streams(&run);
 	evidence_finish(&run.evidence);

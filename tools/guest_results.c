@@ -19,6 +19,7 @@
 #include "tools/message.h"
 
 #define PIECE_BYTES 65536
+#define NS_PER_S    INT64_C(1000000000)
 
 struct result {
 	mode_t mode;
@@ -36,6 +37,14 @@ static uint64_t get_le(const uint8_t *at, unsigned n)
 	return value;
 }
 
+/* Before 1970 the seconds are negative, and the nanoseconds count upwards all the same. */
+static struct timespec from_ns(int64_t ns)
+{
+	int64_t s = ns / NS_PER_S - (ns % NS_PER_S < 0);
+
+	return (struct timespec){.tv_sec = s, .tv_nsec = ns - s * NS_PER_S};
+}
+
 static int read_exactly(FILE *in, void *data, size_t n)
 {
 	return fread(data, 1, n, in) == n ? 0 : -EBADMSG;
@@ -50,11 +59,9 @@ static int read_head(FILE *in, struct result *ret_result)
 	if (error)
 		return error;
 	size_t n = get_le(head + 4, 4);
-	uint64_t mtime_ns = get_le(head + 16, 8);
 	ret_result->mode = (mode_t)get_le(head, 4);
 	ret_result->bytes = get_le(head + 8, 8);
-	ret_result->mtime = (struct timespec){.tv_sec = (time_t)(mtime_ns / 1000000000),
-					      .tv_nsec = (long)(mtime_ns % 1000000000)};
+	ret_result->mtime = from_ns((int64_t)get_le(head + 16, 8));
 	if (!ret_result->mode)
 		return 0;
 	if (!n || n >= PATH_MAX)
@@ -64,9 +71,9 @@ static int read_head(FILE *in, struct result *ret_result)
 	return error ? error : strlen(ret_result->path) == n ? 1 : -EBADMSG;
 }
 
-/* The user's path that a result lies at or below, or NULL. Sets *ret_rest to what follows. */
-static const char *find_named(const struct option_list *paths, const char *path,
-			      const char **ret_rest)
+/* The number of the user's path that a result lies at or below, or -EBADMSG. Sets *ret_rest to what
+ * follows. */
+static int find_named(const struct option_list *paths, const char *path, const char **ret_rest)
 {
 	for (unsigned i = 0; i < paths->n; i++) {
 		size_t n = strlen(paths->item[i]);
@@ -74,9 +81,9 @@ static const char *find_named(const struct option_list *paths, const char *path,
 		if (strncmp(path, paths->item[i], n) || (path[n] && path[n] != '/'))
 			continue;
 		*ret_rest = path + n + strspn(path + n, "/");
-		return paths->item[i];
+		return (int)i;
 	}
-	return NULL;
+	return -EBADMSG;
 }
 
 static bool is_plain_name(const char *name, size_t n)
@@ -110,6 +117,21 @@ static int descend(int directory, const char *rest, char ret_name[NAME_MAX + 1])
 	}
 }
 
+/* Where the last name of a path begins. Returns its length, 0 if it is none that a result can have.
+ */
+static size_t find_last_name(const char *path, size_t *ret_start)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	size_t start = n;
+	while (start && path[start - 1] != '/')
+		start--;
+	*ret_start = start;
+	return is_plain_name(path + start, n - start) ? n - start : 0;
+}
+
 /* The user's own path may go over links: it is split at its last name. */
 static int open_parent(const char *named, const char *rest, char ret_name[NAME_MAX + 1])
 {
@@ -119,16 +141,11 @@ static int open_parent(const char *named, const char *rest, char ret_name[NAME_M
 		int fd = open(named, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? -errno : descend(fd, rest, ret_name);
 	}
-	size_t n = strlen(named);
-	while (n > 1 && named[n - 1] == '/')
-		n--;
-	size_t start = n;
-	while (start && named[start - 1] != '/')
-		start--;
-	if (!is_plain_name(named + start, n - start))
+	size_t start, n = find_last_name(named, &start);
+	if (!n)
 		return -EINVAL;
 	snprintf(parent, sizeof(parent), "%.*s", start ? (int)start : 1, start ? named : ".");
-	snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)(n - start), named + start);
+	snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)n, named + start);
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -199,14 +216,11 @@ static int make_directory(int parent, const char *name, const struct result *res
 	return -errno;
 }
 
-static int unpack_one(FILE *in, const struct result *result, const struct option_list *paths)
+static int unpack_one(FILE *in, const struct result *result, const char *named, const char *rest)
 {
 	char name[NAME_MAX + 1];
-	const char *rest, *named = find_named(paths, result->path, &rest);
-
-	if (!named)
-		return -EBADMSG;
 	int parent = open_parent(named, rest, name), error = -EBADMSG;
+
 	if (parent < 0)
 		return parent;
 	if (S_ISREG(result->mode))
@@ -228,32 +242,83 @@ static int fail(const char *path, int error)
 	return STATUS_FAILED;
 }
 
-static bool is_sent(const struct option_list *paths, const bool *sent, unsigned *ret_missing)
+/* What has become of a path that the user named. */
+enum fate { FATE_MISSING, FATE_UNPACKED, FATE_FAILED };
+
+/* Goes on behind a result that could not be unpacked. */
+static int skip_content(FILE *in, off_t start, const struct result *result)
 {
-	for (unsigned i = 0; i < paths->n; i++)
-		if (!sent[i]) {
-			*ret_missing = i;
-			return false;
-		}
-	return true;
+	if (result->bytes > (uint64_t)(INT64_MAX - start))
+		return -EBADMSG;
+	return fseeko(in, start + (off_t)result->bytes, SEEK_SET) ? -errno : 0;
+}
+
+/* A result at or below the path of number owner. A path may be named twice, or below another. */
+static void note_fate(const struct option_list *paths, const struct result *result, int owner,
+		      bool failed, enum fate *fates)
+{
+	for (int i = 0; i < (int)paths->n; i++) {
+		bool itself = !strcmp(paths->item[i], result->path);
+
+		if (failed && (itself || i == owner))
+			fates[i] = FATE_FAILED;
+		else if (itself && fates[i] == FATE_MISSING)
+			fates[i] = FATE_UNPACKED;
+	}
+}
+
+/* One line for each path that the user named. Fails only where nothing behind can be read. */
+static int unpack_next(FILE *in, const struct result *result, const struct option_list *paths,
+		       enum fate *fates)
+{
+	const char *rest;
+	off_t start = ftello(in);
+	int i = find_named(paths, result->path, &rest);
+	int error = i < 0 ? i : unpack_one(in, result, paths->item[i], rest);
+
+	if (error == -EBADMSG)
+		return error;
+	if (error && fates[i] != FATE_FAILED)
+		fail(result->path, error);
+	note_fate(paths, result, i, error, fates);
+	return error ? skip_content(in, start, result) : 0;
+}
+
+static int tell_missing(const struct option_list *paths, const enum fate *fates)
+{
+	int status = STATUS_OK;
+
+	for (unsigned i = 0; i < paths->n; i++) {
+		if (fates[i] == FATE_MISSING)
+			fail(paths->item[i], -ENOENT);
+		if (fates[i] != FATE_UNPACKED)
+			status = STATUS_FAILED;
+	}
+	return status;
 }
 
 static int unpack_all(FILE *in, const struct option_list *paths)
 {
 	struct result result = {0};
-	bool sent[OPTION_LIST_MAX] = {false};
-	unsigned missing;
+	enum fate fates[OPTION_LIST_MAX] = {FATE_MISSING};
 	int more, error = 0;
 
-	while (!error && (more = read_head(in, &result)) != 0) {
-		error = more < 0 ? more : unpack_one(in, &result, paths);
-		for (unsigned i = 0; i < paths->n && !error; i++)
-			sent[i] |= !strcmp(paths->item[i], result.path);
+	while (!error && (more = read_head(in, &result)) != 0)
+		error = more < 0 ? more : unpack_next(in, &result, paths, fates);
+	return error ? fail(result.path, error) : tell_missing(paths, fates);
+}
+
+int guest_results_check(const struct option_list *paths)
+{
+	size_t start;
+
+	for (unsigned i = 0; i < paths->n; i++) {
+		if (find_last_name(paths->item[i], &start))
+			continue;
+		message("run: --result %s: no name of a file or directory; name what lies in it",
+			paths->item[i]);
+		return STATUS_USAGE;
 	}
-	if (error)
-		return fail(result.path, error);
-	if (!is_sent(paths, sent, &missing))
-		return fail(paths->item[missing], -ENOENT);
 	return STATUS_OK;
 }
 

@@ -53,6 +53,52 @@ def test_command_status():
        "a result is missing: the command's own status is told", result)
 
 
+def test_results_go_on():
+    """A directory of the host's where the guest has a file; then one, and one twice, that can be unpacked."""
+    os.makedirs("taken/inside")
+    script = "rm -r taken; seq 100000 > taken; echo kept > kept; mkdir -p tree/sub; echo deep > tree/sub/f"
+    result = run("--result", "taken", "--result", "kept", "--result", "tree", "--result", "tree/sub",
+                 "--result", "kept", "--", "sh", "-c", script)
+    ok(result.returncode == 125 and result.stderr.count(b"\n") == 1
+       and b"taken: cannot be copied back: Is a directory" in result.stderr,
+       "a result that has no place is told", result)
+    ok(Path("kept").exists() and Path("kept").read_text() == "kept\n"
+       and Path("tree/sub/f").read_text() == "deep\n" and os.path.isdir("taken/inside"),
+       "and the others are there", os.listdir())
+    same([name for name in os.listdir() if name.startswith(".reprise")], [], "and nothing else")
+    result = run("--result", "none1", "--result", "kept", "--result", "none2", "--", "true")
+    ok(result.returncode == 125 and b"none1: " in result.stderr and b"none2: " in result.stderr,
+       "each that is missing is told", result)
+
+
+def test_directory_removed():
+    Path("gone").mkdir()
+    target = os.path.abspath("absolute")
+    result = reprise("run", "-q", "-o", os.path.abspath("a.rpz"), "--result", target, "--result", "relative",
+                     "--", "sh", "-c", f"echo x > {target}; rmdir $PWD", cwd="gone")
+    ok(Path("absolute").exists() and Path("absolute").read_text() == "x\n",
+       "an absolute result of a command that removes its directory", result)
+    ok(result.returncode == 125 and b"relative: cannot be copied back: No such" in result.stderr,
+       "a relative one is missing", result)
+
+
+def test_old_times():
+    times = ["1960-05-05 00:00:00.25", "1969-12-31 23:59:59.5", "2001-02-03 04:05:06.75"]
+    script = "".join(f"touch -d '{time} UTC' t{i}; " for i, time in enumerate(times))
+    named = [word for i in range(len(times)) for word in ("--result", f"t{i}")]
+    result = run(*named, "--", "sh", "-c", script)
+    found = [os.stat(f"t{i}").st_mtime_ns for i in range(len(times))]
+    same((result.returncode, found), (0, [-304819199750000000, -500000000, 981173106750000000]),
+         "times before 1970 come back")
+
+
+def test_no_name():
+    for path in (".", "..", "/", "sub/..", "./"):
+        result = run("--result", path, "--", "true")
+        ok(result.returncode == 2 and f"--result {path}: ".encode() in result.stderr,
+           f"--result {path} is refused before the run", result)
+
+
 def main():
     require_kernel()
     with Directory() as directory:
@@ -60,6 +106,10 @@ def main():
         test_output_lost()
         test_reader_gone()
         test_command_status()
+        test_results_go_on()
+        test_directory_removed()
+        test_old_times()
+        test_no_name()
     done()
 
 

@@ -40,8 +40,8 @@
 
 /*
  * A result: a head of AGENT_RESULT_HEAD_BYTES: le32 mode (a whole st_mode), le32 length of the
- * path, le64 bytes of content, le64 time of modification in ns; the path; the content (of a link,
- * where it leads). A head of zeros ends the results.
+ * path, le64 bytes of content, le64 time of modification in ns, which may be negative; the path;
+ * the content (of a link, where it leads). A head of zeros ends the results.
  */
 #define AGENT_RESULT_HEAD_BYTES 24
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,9 +119,12 @@ void results_send(const struct plan *plan)
 {
 	static const uint8_t end[AGENT_RESULT_HEAD_BYTES];
 
-	if (!plan->results.n || chdir(plan->directory))
+	if (!plan->results.n)
 		return;
+	/* The command may have removed its directory; an absolute path needs none. */
+	bool here = !chdir(plan->directory);
 	for (size_t i = 0; i < plan->results.n; i++)
-		send_path(plan->results.item[i]);
+		if (here || plan->results.item[i][0] == '/')
+			send_path(plan->results.item[i]);
 	ports_put(CHANNEL_RESULTS, end, sizeof(end));
 }
