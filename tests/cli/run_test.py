@@ -20,6 +20,7 @@ CASES = [
     ("much output", ["head", "-c", "300000", "/dev/zero"], b"", 0, bytes(300000), b""),
     ("all byte values", ["cat"], bytes(range(256)), 0, bytes(range(256)), b""),
     ("a script", ["./script", "x"], b"", 3, b"script x\n", b""),
+    ("a script that names no interpreter", ["./nameless", "z"], b"", 4, b"nameless z\n", b""),
     ("a script as an argument", ["sh", "script", "y"], b"", 3, b"script y\n", b""),
     ("an interpreter that is missing in the guest", ["sh", "-c", "exec ./absent"], b"", 127, b"",
      None),
@@ -132,6 +133,8 @@ def main():
         os.chdir(directory)
         Path("script").write_text('#!/bin/sh\necho "script $1"\nexit 3\n')
         os.chmod("script", 0o755)
+        Path("nameless").write_text('echo "nameless $1"\nexit 4\n')
+        os.chmod("nameless", 0o755)
         test_like_native()
         for number, case in enumerate(CASES):
             test_case(number, case)

@@ -70,16 +70,14 @@ static void move_stack(struct plan *plan)
 	}
 }
 
-/* A name without a slash is looked for along the command's PATH. */
+/* A name without a slash is looked for along the command's PATH. A script without a first line that
+ * names its interpreter is the shell's. */
 static void execute_program(struct plan *plan)
 {
 	move_stack(plan);
 	environ = plan->environment.item;
 	personality(plan->personality);
-	if (strchr(plan->program, '/'))
-		execve(plan->program, plan->arguments.item, environ);
-	else
-		execvp(plan->program, plan->arguments.item);
+	execvp(plan->program, plan->arguments.item);
 }
 
 __attribute__((noreturn)) static void execute(struct plan *plan, const struct stream_ends *ends)
