@@ -72,6 +72,15 @@ static bool is_added(const struct option_list *added, const char *variable)
 	return false;
 }
 
+/* The last of several values is the variable's. */
+static bool is_added_again(const struct option_list *added, unsigned number)
+{
+	for (unsigned i = number + 1; i < added->n; i++)
+		if (same_name(added->item[i], added->item[number]))
+			return true;
+	return false;
+}
+
 /* ---- choosing ---- */
 
 static int give(struct guest_environment *environment, char *variable)
@@ -126,7 +135,8 @@ int guest_environment_init(struct guest_environment *environment, const struct o
 	for (char **variable = environ; *variable && !error; variable++)
 		error = choose(environment, added, clean, *variable);
 	for (unsigned i = 0; i < added->n && !error; i++)
-		error = add(environment, added->item[i]);
+		if (!is_added_again(added, i))
+			error = add(environment, added->item[i]);
 	return error;
 }
 

@@ -65,6 +65,9 @@ def test_files_and_environment():
     result = reprise("run", "-o", "e.rpz", "--clean-env", "--env", "A=b", "--", "env")
     names = {line.split(b"=")[0] for line in result.stdout.splitlines()}
     ok(b"A" in names and b"REPRISE_TEST_VARIABLE" not in names, "--clean-env and --env", names)
+    result = reprise("run", "-o", "e.rpz", "--env", "A=1", "--env", "B=2", "--env", "A=3", "--", "env")
+    variables = [line for line in result.stdout.splitlines() if line[:2] in (b"A=", b"B=")]
+    same(sorted(variables), [b"A=3", b"B=2"], "--env: the last value of a variable is the one")
 
 
 def test_memory():
