@@ -232,6 +232,8 @@ static int prepare(struct hunt *hunt, char *const *argv)
 					guest_run_command_line(true));
 	if (!status)
 		status = find_output_directory(hunt);
+	if (!status)
+		hunt_leftovers_remove(hunt->output_directory);
 	if (!status && values->json)
 		status = hunt_files_prepare(values->json);
 	if (!status && values->junit)

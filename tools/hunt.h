@@ -108,6 +108,12 @@ void hunt_run(struct hunt *hunt, uint64_t seed, const char *path, struct hunt_ou
  * printed. */
 int hunt_jobs(struct hunt *hunt);
 
+/* ---- hunt_leftovers.c ---- */
+
+/* Removes from a directory what hunts that were killed an hour ago or more left there of their
+ * runs. What cannot be removed stays. */
+void hunt_leftovers_remove(const char *path);
+
 /* ---- hunt_report.c ---- */
 
 /* Takes a run's outcome in; its recording, at path, gets its name or is removed. */

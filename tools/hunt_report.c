@@ -69,16 +69,19 @@ static int rename_to_free(const char *path, const char *name)
 	return rename(path, name) ? -errno : 0;
 }
 
-/* A name made of the seed that no file has: an earlier hunt's recording stays. */
+/* A name made of the seed that no file has, in the same directory: an earlier hunt's recording
+ * stays. */
 static int name_by_seed(const char *path, uint64_t seed, char **ret_name)
 {
+	const char *slash = strrchr(path, '/');
 	int error = -EEXIST;
 
 	for (unsigned i = 1; error == -EEXIST && i <= NAMES_MAX; i++) {
 		char suffix[16] = "", *name;
 		if (i > 1)
 			snprintf(suffix, sizeof(suffix), "-%u", i);
-		if (asprintf(&name, "hunt-%" PRIu64 "%s" EXTENSION, seed, suffix) < 0)
+		if (asprintf(&name, "%.*shunt-%" PRIu64 "%s" EXTENSION,
+			     slash ? (int)(slash + 1 - path) : 0, path, seed, suffix) < 0)
 			return -ENOMEM;
 		error = rename_to_free(path, name);
 		if (error)
@@ -93,22 +96,22 @@ static int name_by_seed(const char *path, uint64_t seed, char **ret_name)
 static char *name_recording(const struct hunt *hunt, const char *path, uint64_t seed)
 {
 	const char *given = hunt->values->guest.recording.output;
-	char *name = NULL;
+	char *wanted = given ? make_given_name(hunt, given) : NULL, *name = NULL;
 	int error = 0;
 
-	if (!given) {
-		error = name_by_seed(path, seed, &name);
-	} else {
-		name = make_given_name(hunt, given);
-		if (!name || rename(path, name))
-			error = -errno;
-	}
-	if (!error)
-		return name;
-	message("hunt: the recording cannot be named %s: %s; it is kept as %s",
-		name ? name : "hunt-SEED" EXTENSION, strerror(-error), path);
-	free(name);
-	return strdup(path);
+	if (wanted && !rename(path, wanted))
+		return wanted;
+	if (given)
+		error = wanted ? -errno : -ENOMEM;
+	int error_by_seed = name_by_seed(path, seed, &name);
+	if (error_by_seed)
+		name = strdup(path);
+	if (error || error_by_seed)
+		message("hunt: the recording cannot be named %s: %s; it is kept as %s",
+			wanted ? wanted : "hunt-SEED" EXTENSION,
+			strerror(error ? -error : -error_by_seed), name ? name : path);
+	free(wanted);
+	return name;
 }
 
 static void add_found(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)

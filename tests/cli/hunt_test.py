@@ -138,8 +138,9 @@ def test_names():
     name = "n" * 300
     result = hunt("-q", "--seed", 1, "--runs", 1, "--json", "names.json", "-o", name, "--", "false")
     kept = json.loads(Path("names.json").read_text())["failures"][0]["recording"]
+    same(kept, "hunt-1.rpz", "a recording whose name cannot be given gets one that can")
     ok(result.stderr.startswith(f"reprise: hunt: the recording cannot be named {name}: File name too long; "
-                                f"it is kept as {kept}\n".encode()), "a name that cannot be given is told", result)
+                                f"it is kept as {kept}\n".encode()), "which is told", result)
     same(reprise("replay", kept).returncode, 1, "and the recording is kept")
     os.unlink(kept)
 
@@ -241,6 +242,25 @@ def test_interrupt():
     ok(not list(Path(".").glob(".reprise*")), "and nothing stays behind", os.listdir())
 
 
+def test_leftovers():
+    """What a hunt that was killed left is removed, and nothing else. No process has the number 4194305 (proc(5), pid_max)."""
+    gone, here, hour_ago = 4194305, os.getpid(), time.time() - 3700
+    names = {"of a hunt that is gone": (f".reprise-hunt-{gone}-18446744073709551615.part", hour_ago),
+             "of its run": (f".reprise-hunt-{gone}-1.part.{here}.part", hour_ago),
+             "of one that was here a moment ago": (f".reprise-hunt-{gone}-2.part", None),
+             "of one that is here": (f".reprise-hunt-{here}-3.part", hour_ago),
+             "of another name": (f".reprise-hunt-{gone}-4.part.{gone}.parts", hour_ago),
+             "of no number": (f".reprise-hunt-{gone}-x.part", hour_ago)}
+    os.mkdir("left")
+    for name, changed in names.values():
+        Path("left", name).write_text("")
+        if changed:
+            os.utime(f"left/{name}", (changed, changed))
+    hunt("-q", "--runs", 1, "-o", "left/l.rpz", "--", "true")
+    same([what for what, (name, _) in names.items() if not os.path.exists(f"left/{name}")], ["of a hunt that is gone", "of its run"],
+         "leftovers of killed hunts")
+
+
 def test_refusals():
     shards = ("3/2", "0/2", "1/-1", " 1/2", "1/ 2", "1/2 ", "1/18446744073709551616", "1", "/2", "1/")
     for arguments, text in (*((["--shard", shard], f"--shard: '{shard}' is not I/N") for shard in shards),
@@ -291,6 +311,7 @@ def main():
         test_addresses()
         test_input()
         test_interrupt()
+        test_leftovers()
         test_refusals()
     done()
 
