@@ -233,7 +233,11 @@ int guest_run_warm(struct guest_run *run, unsigned variant, bool tell)
 	if (!status)
 		status = warm_state_find(&run->recording, variant, tell, &run->saved_path);
 	run->recording.config.saved_path = run->saved_path;
-	return status || run->saved_path ? status : guest_run_cold(run);
+	if (status || run->saved_path)
+		return status;
+	/* A guest whose state could not be kept has written to this one. */
+	status = renew_scratch_disk(run);
+	return status ? status : guest_run_cold(run);
 }
 
 /* ---- the plan ---- */

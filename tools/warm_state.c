@@ -178,8 +178,21 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 	return -ENOEXEC;
 }
 
-static int make(const struct recording *recording, unsigned variant, const char *directory,
-		const char *path)
+/* Without room for it the guest boots as if there were no cache. */
+static int tell_failure(int error, const char *text, const char *directory, bool tell)
+{
+	if (error == -ENOSPC || error == -EDQUOT) {
+		if (tell)
+			message("no cache for booted guests: %s: %s", directory, strerror(-error));
+		return STATUS_OK;
+	}
+	message("a guest cannot be booted in advance: %s", text[0] ? text : strerror(-error));
+	return STATUS_FAILED;
+}
+
+/* *made: there is a state now. Not where the disk is full, which is no failure. */
+static int make(const struct recording *recording, unsigned variant, bool tell,
+		const char *directory, const char *path, bool *made)
 {
 	struct log_error error = {.text = ""};
 	char temporary[PATH_MAX + 32];
@@ -194,10 +207,9 @@ static int make(const struct recording *recording, unsigned variant, const char 
 		err = -errno;
 	if (err) {
 		unlink(temporary);
-		message("a guest cannot be booted in advance: %s",
-			error.text[0] ? error.text : strerror(-err));
-		return STATUS_FAILED;
+		return tell_failure(err, error.text, directory, tell);
 	}
+	*made = true;
 	remove_old(directory);
 	return STATUS_OK;
 }
@@ -211,9 +223,9 @@ static int take_disk(const struct recording *recording, const char *path)
 	return error ? STATUS_FAILED : STATUS_OK;
 }
 
-/* One process makes a state, others that want it wait. */
+/* One process makes a state, others that want it wait. *found: as *made above. */
 static int make_locked(const struct recording *recording, unsigned variant, bool tell,
-		       const char *directory, const char *path)
+		       const char *directory, const char *path, bool *found)
 {
 	char lock[PATH_MAX + 8];
 
@@ -224,9 +236,10 @@ static int make_locked(const struct recording *recording, unsigned variant, bool
 	if (!is_usable(&recording->config, path)) {
 		if (tell)
 			message("booting a guest in advance, once for this kernel");
-		status = make(recording, variant, directory, path);
+		status = make(recording, variant, tell, directory, path, found);
 	} else {
 		status = take_disk(recording, path);
+		*found = !status;
 	}
 	if (fd >= 0)
 		close(fd);
@@ -250,12 +263,13 @@ int warm_state_find(const struct recording *recording, unsigned variant, bool te
 	}
 	if (asprintf(ret_path, "%s/warm-%s.rpz", directory, key) < 0)
 		return STATUS_FAILED;
+	bool found = is_usable(&recording->config, *ret_path);
 	int status;
-	if (is_usable(&recording->config, *ret_path))
+	if (found)
 		status = take_disk(recording, *ret_path);
 	else
-		status = make_locked(recording, variant, tell, directory, *ret_path);
-	if (status) {
+		status = make_locked(recording, variant, tell, directory, *ret_path, &found);
+	if (status || !found) {
 		free(*ret_path);
 		*ret_path = NULL;
 	}

@@ -15,8 +15,9 @@
 
 /*
  * The file with the state for this recording, booting a guest to make it when the cache has none.
- * *ret_path is the caller's to free; NULL when there can be no cache, and a line was printed when
- * that is told. Returns STATUS_OK, or STATUS_FAILED after a line was printed.
+ * *ret_path is the caller's to free; NULL when there can be no cache, or it has no room, and a line
+ * was printed when that is told; the scratch disk may then hold anything. Returns STATUS_OK, or
+ * STATUS_FAILED after a line was printed.
  */
 int warm_state_find(const struct recording *recording, unsigned variant, bool tell,
 		    char **ret_path);

@@ -59,12 +59,29 @@ def test_warm():
     same((result.returncode, result.stdout), (0, b"fourth\n"), "without a cache the guest boots")
 
 
+def test_full():
+    """A disk on which a booted guest has no room: in a mount namespace, as nothing else fills one."""
+    os.mkdir("full")
+    user = [] if os.geteuid() == 0 else ["-r"]
+    environment = os.environ | {"XDG_CACHE_HOME": os.getcwd() + "/full"}
+    command = ["unshare", *user, "-m", "sh", "-c", 'mount -t tmpfs -o size=1m none full && "$@"; status=$?; '
+               "ls full/reprise >left; exit $status", "sh", TOOL, "run", "--verbose",
+               "-o", "w.rpz", "--"]
+    result = subprocess.run([*command, "sh", "-c", "echo fifth >/var/tmp/t; cat /var/tmp/t; exit 5"],
+                            capture_output=True, env=environment, stdin=subprocess.DEVNULL, check=False)
+    same((result.returncode, result.stdout), (5, b"fifth\n"), "without room in the cache the guest boots")
+    ok(f"no cache for booted guests: {os.getcwd()}/full/reprise: No space" in result.stderr.decode(),
+       "which is told, and where", result.stderr)
+    same(Path("left").read_text(), "lock\n", "nothing is left in the cache")
+
+
 def main():
     require_kernel()
     with Directory() as directory:
         os.chdir(directory)
         test_user()
         test_warm()
+        test_full()
     done()
 
 
