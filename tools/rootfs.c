@@ -18,7 +18,8 @@
 #include "tools/command.h"
 #include "tools/message.h"
 
-#define KEPT_ROOTS 4 /* the oldest are removed */
+#define KEPT_ROOTS 4                  /* the oldest are removed */
+#define WHOLE_ROOT "????????????????" /* the key, as find_archive() prints it */
 
 /* ---- programs ---- */
 
@@ -80,18 +81,37 @@ static int newer_first(const void *a, const void *b)
 	return st_a.st_ctime > st_b.st_ctime ? -1 : st_a.st_ctime < st_b.st_ctime;
 }
 
-static void remove_old(const char *cache)
+/* A tree under its own name is whole: it gets another before anything of it goes. */
+static void remove_root(const char *path)
 {
-	char pattern[PATH_MAX + 16];
+	char aside[PATH_MAX + 64];
+
+	snprintf(aside, sizeof(aside), "%s.%ld.old", path, (long)getpid());
+	if (!rename(path, aside))
+		remove_tree(aside);
+}
+
+/* Removes what the pattern finds in the cache, but for the newest. */
+static void remove_found(const char *cache, const char *pattern, size_t n_kept,
+			 void (*remove_one)(const char *path))
+{
+	char path[PATH_MAX + 32];
 	glob_t found;
 
-	snprintf(pattern, sizeof(pattern), "%s/rootfs-*", cache);
-	if (glob(pattern, GLOB_NOSORT, NULL, &found))
+	snprintf(path, sizeof(path), "%s/%s", cache, pattern);
+	if (glob(path, GLOB_NOSORT, NULL, &found))
 		return;
 	qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), newer_first);
-	for (size_t i = KEPT_ROOTS; i < found.gl_pathc; i++)
-		remove_tree(found.gl_pathv[i]);
+	for (size_t i = n_kept; i < found.gl_pathc; i++)
+		remove_one(found.gl_pathv[i]);
 	globfree(&found);
+}
+
+/* With the lock nobody else unpacks or removes: what has a longer name was left half done. */
+static void remove_old(const char *cache)
+{
+	remove_found(cache, "rootfs-*.*", 0, remove_tree);
+	remove_found(cache, "rootfs-" WHOLE_ROOT, KEPT_ROOTS, remove_root);
 }
 
 /* What `docker save` and other archives of images hold is not a root directory but its layers. */

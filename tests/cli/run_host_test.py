@@ -166,6 +166,22 @@ def test_window_size():
     ok(b"50 300" in shown and status == 130, "a terminal whose size changes", status, shown)
 
 
+def test_half_removed():
+    """Newer archives push the oldest out of the cache, and that is broken off: a stand-in for rm stops early."""
+    os.mkdir("half")
+    Path("half/rm").write_text('#!/bin/sh\nfor last; do :; done\n/bin/rm -r "$last/note"\nexit 1\n')
+    os.chmod("half/rm", 0o755)
+    environment = os.environ | {"PATH": f"{os.getcwd()}/half:{os.environ['PATH']}"}
+    for number in range(4):
+        subprocess.run(["cp", "root.tar.gz", f"root{number}.tar.gz"], check=True)
+        result = reprise("run", "-o", "t.rpz", "--rootfs", f"root{number}.tar.gz", "--", "sh", "-c", ":",
+                         env=environment)
+        same(result.returncode, 0, f"another archive: {number}")
+    result = reprise("run", "-o", "t.rpz", "--rootfs", "root.tar.gz", "--", "sh", "-c", "cat /note")
+    same((result.returncode, result.stdout), (0, b"note\n"), "what was removed in part is unpacked again")
+    os.remove("t.rpz")
+
+
 def test_rootfs():
     os.makedirs("root/bin")
     subprocess.run(["cp", "/bin/busybox", "root/bin/busybox"], check=True)
@@ -181,6 +197,7 @@ def test_rootfs():
                          "cat /note; echo x > /note; cat /note; exit 3")
         ok((result.returncode, result.stdout) == (3, b"note\nx\n") and how in result.stderr
            and bool(how) == bool(result.stderr), "--rootfs of an archive, unpacked once", result)
+    test_half_removed()
     Path("saved").mkdir()
     Path("saved/manifest.json").write_text("[]")
     subprocess.run(["tar", "-C", "saved", "-cf", "saved.tar", "."], check=True)
