@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/debug_session.h"
@@ -17,6 +18,7 @@
 
 #define GDB_MAX_ARGUMENTS 256
 #define PATH_BYTES        64
+#define END_MOMENTS       40 /* of 50 ms, in which gdb may end by itself */
 
 struct gdb_options {
 	struct debug_options debug; /* the first: debug_option_table */
@@ -204,7 +206,22 @@ static void exec_gdb(const char *program, const struct meeting *meeting,
 	_exit(STATUS_FAILED);
 }
 
-/* Serves gdb until it ends. Returns its exit status. */
+/* It has a moment to set the terminal back. */
+static void end_gdb(pid_t gdb)
+{
+	const struct timespec moment = {.tv_nsec = 50000000};
+
+	kill(gdb, SIGTERM);
+	for (unsigned i = 0; i < END_MOMENTS; i++) {
+		if (waitpid(gdb, NULL, WNOHANG))
+			return;
+		nanosleep(&moment, NULL);
+	}
+	kill(gdb, SIGKILL);
+	waitpid(gdb, NULL, 0);
+}
+
+/* Serves gdb until it ends, or a signal ends both. Returns its exit status. */
 static int serve_until_exit(struct gdbstub *stub, int listener, pid_t gdb)
 {
 	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
@@ -216,6 +233,10 @@ static int serve_until_exit(struct gdbstub *stub, int listener, pid_t gdb)
 			return STATUS_FAILED;
 		if (ended == gdb)
 			break;
+		if (*interrupt_flag()) {
+			end_gdb(gdb);
+			return STATUS_SIGNAL_BASE + *interrupt_flag();
+		}
 		if (poll(&poll_fd, 1, 50) <= 0)
 			continue;
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -234,6 +255,8 @@ static int run_gdb(struct gdbstub *stub, const struct gdb_options *values,
 
 	if (!status)
 		status = add_symbols(stub, &meeting, values);
+	if (!status && *interrupt_flag())
+		status = STATUS_SIGNAL_BASE + *interrupt_flag();
 	if (!status) {
 		signal(SIGINT, SIG_IGN);
 		signal(SIGQUIT, SIG_IGN);
@@ -255,6 +278,7 @@ static int run(const struct command *command, int argc, char **argv)
 	enum options_result parsed = options_parse(command, argc, argv, &values, &operands);
 	if (parsed != OPTIONS_OK)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
+	interrupt_install();
 	int status = debug_session_open(command->name, operands.item[0], &values.debug, &stub);
 	if (!status)
 		status = run_gdb(stub, &values, &operands);

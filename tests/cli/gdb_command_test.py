@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from harness import TOOL, Directory, done, ok, reprise, same
+from signals import listen
 from tiny_guest import tiny_guest
 
 
@@ -40,6 +41,22 @@ def test_children_ignored():
         ok(False, "where SIGCHLD is ignored, it ends with its gdb", error)
 
 
+def test_ended(number, script, name):
+    """A signal ends gdb too, and nothing is left of both."""
+    os.makedirs("temporary", exist_ok=True)
+    with subprocess.Popen([TOOL, "gdb", "-q", "--no-kernel-symbols", "--gdb", stand_in(script), "R"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=listen,
+                          env=os.environ | {"TMPDIR": "temporary"}) as process:
+        gdb = int(process.stdout.readline())
+        process.send_signal(number)
+        status = process.wait(timeout=60)
+        left = Path(f"/proc/{gdb}").exists()
+        if left:
+            os.kill(gdb, signal.SIGKILL)
+    same((status, left), (128 + number, False), f"{name}: both end")
+    same(os.listdir("temporary"), [], f"{name}: no folder is left")
+
+
 def main():
     with Directory() as directory:
         os.chdir(directory)
@@ -47,6 +64,8 @@ def main():
         reprise("record", "--kernel", "K", "--mem", "16M", "-o", "R")
         test_no_folder()
         test_children_ignored()
+        test_ended(signal.SIGTERM, "echo $$; exec sleep 600", "SIGTERM")
+        test_ended(signal.SIGHUP, "trap '' TERM; echo $$; exec sleep 600", "SIGHUP, and a gdb that hangs")
     done()
 
 
