@@ -199,7 +199,7 @@ int host_files_create(const struct host_files_config *config, struct host_files 
 		return -ENOMEM;
 	files->steady = config->steady;
 	files->hidden_in = config->hidden_in;
-	files->hidden_extensions = config->hidden_extensions;
+	files->hidden_names = config->hidden_names;
 	int error = set_root(files, config->root);
 	if (!error)
 		error = set_denied(files, config);

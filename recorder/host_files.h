@@ -27,11 +27,11 @@ struct host_files_config {
 	/* Directories have neither times nor sizes: files that come and go beside those that the
 	 * guest reads make no difference. */
 	bool steady;
-	/* Optional: names with one of these extensions (NULL-terminated) are not to be found in
-	 * that directory of the host, whose path has no links; they outlive the tree. Recordings
-	 * come and go there while guests run. */
+	/* Optional: these names, and names with one of these as their extension (NULL-terminated),
+	 * are not to be found in that directory of the host, whose path has no links; they outlive
+	 * the tree. Recordings grow, come and go there while guests run. */
 	const char *hidden_in;
-	const char *const *hidden_extensions;
+	const char *const *hidden_names;
 };
 
 /* Returns 0, -ENOMEM, or the errno of a root that is no directory that can be read. */

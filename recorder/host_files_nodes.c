@@ -107,10 +107,10 @@ bool host_files_hides(const struct host_files *files, const char *directory, con
 {
 	const char *extension = strrchr(name, '.');
 
-	if (!extension || !files->hidden_in || strcmp(files->hidden_in, directory))
+	if (!files->hidden_in || strcmp(files->hidden_in, directory))
 		return false;
-	for (const char *const *hidden = files->hidden_extensions; *hidden; hidden++)
-		if (!strcmp(*hidden, extension))
+	for (const char *const *hidden = files->hidden_names; *hidden; hidden++)
+		if (!strcmp(*hidden, name) || (extension && !strcmp(*hidden, extension)))
 			return true;
 	return false;
 }

@@ -32,7 +32,7 @@ struct host_files {
 	char *root; /* without a slash at its end: "" for the host's */
 	bool steady;
 	const char *hidden_in; /* NULL: nothing is */
-	const char *const *hidden_extensions;
+	const char *const *hidden_names;
 	dev_t *devices; /* in the order in which they were met; the root's is the first */
 	unsigned n_devices;
 	char **denied;

@@ -90,9 +90,9 @@ struct recorder_config {
 	const char *files_root, *files_tag;
 	const char *const *files_denied; /* absolute paths that the guest may not read */
 	unsigned n_files_denied;
-	bool files_steady;                          /* as in struct host_files_config */
-	const char *files_hidden_in;                /* likewise */
-	const char *const *files_hidden_extensions; /* likewise */
+	bool files_steady;                     /* as in struct host_files_config */
+	const char *files_hidden_in;           /* likewise */
+	const char *const *files_hidden_names; /* likewise */
 	/* Files that go along for the debugger: host paths that the user names, and what the guest
 	 * has opened of programs among the host's files. */
 	const char *const *attached;

@@ -104,7 +104,7 @@ static int open_files(struct world *world, const struct recorder_config *config,
 		.n_denied = config->n_files_denied,
 		.steady = config->files_steady,
 		.hidden_in = config->files_hidden_in,
-		.hidden_extensions = config->files_hidden_extensions,
+		.hidden_names = config->files_hidden_names,
 	};
 	int error = config->files_root ? host_files_create(&files, &world->files) : 0;
 

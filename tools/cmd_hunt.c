@@ -197,14 +197,10 @@ static void tell_start(const struct hunt *hunt)
 
 static int find_output_directory(struct hunt *hunt)
 {
-	const char *path = hunt->guest.recording.output_path, *slash = strrchr(path, '/');
-	char *directory = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
-
-	hunt->output_directory = directory ? realpath(directory, NULL) : NULL;
+	hunt->output_directory = recording_find_directory(&hunt->guest.recording);
 	if (!hunt->output_directory)
-		message("hunt: %s, where recordings are to go: %s", directory ? directory : path,
-			strerror(errno));
-	free(directory);
+		message("hunt: the directory of %s, where recordings are to go: %s",
+			hunt->guest.recording.output_path, strerror(errno));
 	return hunt->output_directory ? STATUS_OK : STATUS_FAILED;
 }
 

@@ -58,6 +58,8 @@ struct run {
 	struct evidence evidence;
 	struct terminal *terminal; /* NULL: stdin is none */
 	int console_fd, results_fd;
+	char *output_directory;         /* NULL: the recording cannot be made there */
+	const char *recording_names[2]; /* the recording's in it, ended by NULL */
 };
 
 /* Which of our descriptors are a terminal. Of one that is not ours to read, none is. */
@@ -235,7 +237,8 @@ static int record(struct run *run)
 	if (values->verbose)
 		engine_print_uses(result.uses, result.n_uses);
 	status = tell_lost_output(run, &result);
-	if (run->results_fd >= 0 && guest_results_unpack(run->results_fd, &run->values->results))
+	if (run->results_fd >= 0 && guest_results_unpack(run->results_fd, &run->values->results,
+							 run->guest.recording.output_path))
 		status = STATUS_FAILED;
 	if (!result.has_exit_status)
 		return tell_failure(run, &result);
@@ -266,6 +269,18 @@ static int prepare(struct run *run, char *const *argv)
 	return guest_run_plan(&run->guest, &plan);
 }
 
+/* A command that reads all files here would read the recording, which grows by what it reads. */
+static void hide_recording(struct run *run)
+{
+	struct recording *recording = &run->guest.recording;
+	const char *slash = strrchr(recording->output_path, '/');
+
+	run->output_directory = recording_find_directory(recording);
+	run->recording_names[0] = slash ? slash + 1 : recording->output_path;
+	recording->config.files_hidden_in = run->output_directory;
+	recording->config.files_hidden_names = run->recording_names;
+}
+
 static int run_guest(struct run *run, char *const *argv)
 {
 	int status = prepare(run, argv);
@@ -273,6 +288,7 @@ static int run_guest(struct run *run, char *const *argv)
 	if (status)
 		return status;
 	recording_take_name(&run->guest.recording);
+	hide_recording(run);
 	if (run->values->guest.recording.verbose)
 		message("kernel %s, recording to %s", run->guest.recording.kernel_path,
 			run->guest.recording.output_path);
@@ -296,6 +312,7 @@ static int run(const struct command *command, int argc, char **argv)
 	close_own_streams(&run);
 	evidence_finish(&run.evidence);
 	guest_run_finish(&run.guest);
+	free(run.output_directory);
 	return status;
 }
 

@@ -216,14 +216,35 @@ static int make_directory(int parent, const char *name, const struct result *res
 	return -errno;
 }
 
-static int unpack_one(FILE *in, const struct result *result, const char *named, const char *rest)
+/* Goes on behind a result whose content begins at start. */
+static int skip_content(FILE *in, off_t start, const struct result *result)
+{
+	if (result->bytes > (uint64_t)(INT64_MAX - start))
+		return -EBADMSG;
+	return fseeko(in, start + (off_t)result->bytes, SEEK_SET) ? -errno : 0;
+}
+
+/* The guest has a copy of the recording as it was in the middle, where it lies among the results.
+ */
+static bool is_recording(int parent, const char *name, const struct stat *recording)
+{
+	struct stat st;
+
+	return !fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) && st.st_dev == recording->st_dev &&
+	       st.st_ino == recording->st_ino;
+}
+
+static int unpack_one(FILE *in, const struct result *result, const char *named, const char *rest,
+		      const struct stat *recording)
 {
 	char name[NAME_MAX + 1];
 	int parent = open_parent(named, rest, name), error = -EBADMSG;
 
 	if (parent < 0)
 		return parent;
-	if (S_ISREG(result->mode))
+	if (is_recording(parent, name, recording))
+		error = skip_content(in, ftello(in), result);
+	else if (S_ISREG(result->mode))
 		error = write_file(in, parent, name, result);
 	else if (S_ISLNK(result->mode))
 		error = make_link(in, parent, name, result);
@@ -245,14 +266,6 @@ static int fail(const char *path, int error)
 /* What has become of a path that the user named. */
 enum fate { FATE_MISSING, FATE_UNPACKED, FATE_FAILED };
 
-/* Goes on behind a result that could not be unpacked. */
-static int skip_content(FILE *in, off_t start, const struct result *result)
-{
-	if (result->bytes > (uint64_t)(INT64_MAX - start))
-		return -EBADMSG;
-	return fseeko(in, start + (off_t)result->bytes, SEEK_SET) ? -errno : 0;
-}
-
 /* A result at or below the path of number owner. A path may be named twice, or below another. */
 static void note_fate(const struct option_list *paths, const struct result *result, int owner,
 		      bool failed, enum fate *fates)
@@ -269,12 +282,12 @@ static void note_fate(const struct option_list *paths, const struct result *resu
 
 /* One line for each path that the user named. Fails only where nothing behind can be read. */
 static int unpack_next(FILE *in, const struct result *result, const struct option_list *paths,
-		       enum fate *fates)
+		       const struct stat *recording, enum fate *fates)
 {
 	const char *rest;
 	off_t start = ftello(in);
 	int i = find_named(paths, result->path, &rest);
-	int error = i < 0 ? i : unpack_one(in, result, paths->item[i], rest);
+	int error = i < 0 ? i : unpack_one(in, result, paths->item[i], rest, recording);
 
 	if (error == -EBADMSG)
 		return error;
@@ -297,14 +310,14 @@ static int tell_missing(const struct option_list *paths, const enum fate *fates)
 	return status;
 }
 
-static int unpack_all(FILE *in, const struct option_list *paths)
+static int unpack_all(FILE *in, const struct option_list *paths, const struct stat *recording)
 {
 	struct result result = {0};
 	enum fate fates[OPTION_LIST_MAX] = {FATE_MISSING};
 	int more, error = 0;
 
 	while (!error && (more = read_head(in, &result)) != 0)
-		error = more < 0 ? more : unpack_next(in, &result, paths, fates);
+		error = more < 0 ? more : unpack_next(in, &result, paths, recording, fates);
 	return error ? fail(result.path, error) : tell_missing(paths, fates);
 }
 
@@ -322,8 +335,9 @@ int guest_results_check(const struct option_list *paths)
 	return STATUS_OK;
 }
 
-int guest_results_unpack(int fd, const struct option_list *paths)
+int guest_results_unpack(int fd, const struct option_list *paths, const char *recording)
 {
+	struct stat kept;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	FILE *in = copy >= 0 ? fdopen(copy, "r") : NULL;
 
@@ -333,7 +347,9 @@ int guest_results_unpack(int fd, const struct option_list *paths)
 			fclose(in);
 		return STATUS_FAILED;
 	}
-	int status = unpack_all(in, paths);
+	if (stat(recording, &kept))
+		kept = (struct stat){0}; /* no file's */
+	int status = unpack_all(in, paths, &kept);
 	fclose(in);
 	return status;
 }

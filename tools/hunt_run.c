@@ -284,7 +284,7 @@ static void configure(const struct hunt *hunt, uint64_t seed, const char *path,
 	config->interrupted = NULL;
 	config->files_steady = true;
 	config->files_hidden_in = hunt->output_directory;
-	config->files_hidden_extensions = recording_extensions;
+	config->files_hidden_names = recording_extensions;
 	config->keep = judge;
 	config->keep_ctx = judgement;
 	/* Nobody waits for what runs write to be on the disk, or wants it there. */

@@ -291,6 +291,16 @@ int recording_init(struct recording *recording, const char *command,
 	return status;
 }
 
+char *recording_find_directory(const struct recording *recording)
+{
+	const char *path = recording->output_path, *slash = strrchr(path, '/');
+	char *directory = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	char *found = directory ? realpath(directory, NULL) : NULL;
+
+	free(directory);
+	return found;
+}
+
 void recording_take_name(struct recording *recording)
 {
 	int fd = -1;

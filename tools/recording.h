@@ -48,6 +48,10 @@ int recording_init(struct recording *recording, const char *command,
 		   const struct recording_options *options, const char *command_line);
 void recording_finish(struct recording *recording);
 
+/* The path without links of the directory that the recording goes to, which the caller frees; NULL
+ * and errno where there is none. */
+char *recording_find_directory(const struct recording *recording);
+
 /*
  * Before it is told to anybody: a name that we have chosen is made ours by an empty file, since
  * others may choose in the same second. recording_finish() removes that if nothing has replaced it.

@@ -248,7 +248,7 @@ static int unpack_result(uint32_t mode, const char *path, const char *content)
 	pack_result(file, mode, path, content);
 	fwrite(end, sizeof(end), 1, file);
 	fflush(file);
-	int status = guest_results_unpack(fileno(file), &paths);
+	int status = guest_results_unpack(fileno(file), &paths, "");
 	fclose(file);
 	return status;
 }

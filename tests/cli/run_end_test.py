@@ -99,6 +99,18 @@ def test_no_name():
            f"--result {path} is refused before the run", result)
 
 
+def test_result_holds_recording():
+    """A directory that comes back, and has the recording in it: the guest does not see that, and has a file of
+    its name of its own."""
+    os.mkdir("out")
+    Path("out/k.rpz").write_text("an older one")
+    result = reprise("run", "-q", "-o", "out/k.rpz", "--result", "out", "--", "sh", "-c",
+                     "ls out; echo more > out/more; echo other > out/k.rpz")
+    same((result.returncode, result.stdout, Path("out/more").read_text()), (0, b"", "more\n"),
+         "results around a recording")
+    same(reprise("replay", "out/k.rpz").returncode, 0, "leave it whole")
+
+
 def main():
     require_kernel()
     with Directory() as directory:
@@ -110,6 +122,7 @@ def main():
         test_directory_removed()
         test_old_times()
         test_no_name()
+        test_result_holds_recording()
     done()
 
 

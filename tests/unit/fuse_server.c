@@ -264,7 +264,7 @@ static void test_hidden(struct host_files_config config)
 	char names[500];
 
 	config.hidden_in = config.root;
-	config.hidden_extensions = extensions;
+	config.hidden_names = extensions;
 	host_files_create(&config, &files);
 	server = fuse_server(files);
 	if (system("touch a.rpz b.rpz.txt sub/c.rpz"))
