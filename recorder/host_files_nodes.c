@@ -105,10 +105,9 @@ bool host_files_has_denied_identity(const struct host_files *files, const struct
 
 bool host_files_hides(const struct host_files *files, const char *directory, const char *name)
 {
-	const char *extension = strrchr(name, '.');
-
 	if (!files->hidden_in || strcmp(files->hidden_in, directory))
 		return false;
+	const char *extension = strrchr(name, '.');
 	for (const char *const *hidden = files->hidden_names; *hidden; hidden++)
 		if (!strcmp(*hidden, name) || (extension && !strcmp(*hidden, extension)))
 			return true;

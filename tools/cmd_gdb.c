@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/debug_session.h"
@@ -18,7 +18,7 @@
 
 #define GDB_MAX_ARGUMENTS 256
 #define PATH_BYTES        64
-#define END_MOMENTS       40 /* of 50 ms, in which gdb may end by itself */
+#define END_MS            2000 /* in which gdb may end by itself */
 
 struct gdb_options {
 	struct debug_options debug; /* the first: debug_option_table */
@@ -206,17 +206,16 @@ static void exec_gdb(const char *program, const struct meeting *meeting,
 	_exit(STATUS_FAILED);
 }
 
-/* It has a moment to set the terminal back. */
+/* It has a moment to set the terminal back. Where the kernel has no descriptors of processes, all
+ * of it passes. */
 static void end_gdb(pid_t gdb)
 {
-	const struct timespec moment = {.tv_nsec = 50000000};
+	struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, gdb, 0), .events = POLLIN};
 
 	kill(gdb, SIGTERM);
-	for (unsigned i = 0; i < END_MOMENTS; i++) {
-		if (waitpid(gdb, NULL, WNOHANG))
-			return;
-		nanosleep(&moment, NULL);
-	}
+	poll(&ended, 1, END_MS);
+	if (ended.fd >= 0)
+		close(ended.fd);
 	kill(gdb, SIGKILL);
 	waitpid(gdb, NULL, 0);
 }

@@ -1,6 +1,5 @@
 #include "tools/guest_secrets.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <pwd.h>
@@ -140,19 +139,6 @@ static bool add_usual(struct guest_secrets *secrets)
 	       add_patterns(secrets);
 }
 
-/* A slip of the user's must not give away what was to be kept. Returns STATUS_OK or STATUS_USAGE.
- */
-static int check_denied(const struct option_list *deny)
-{
-	for (unsigned i = 0; i < deny->n; i++) {
-		if (!access(deny->item[i], F_OK))
-			continue;
-		message("--deny %s: %s", deny->item[i], strerror(errno));
-		return STATUS_USAGE;
-	}
-	return STATUS_OK;
-}
-
 static bool add_all(struct guest_secrets *secrets, const struct option_list *deny)
 {
 	bool ok = add_usual(secrets);
@@ -186,7 +172,8 @@ static int allow_path(struct guest_secrets *secrets, const char *given, const ch
 int guest_secrets_find(const struct option_list *deny, const struct option_list *allow,
 		       struct guest_secrets *ret_secrets)
 {
-	int status = check_denied(deny);
+	/* A slip of the user's must not give away what was to be kept. */
+	int status = options_check_files("deny", deny, F_OK);
 
 	*ret_secrets = (struct guest_secrets){0};
 	if (status)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "tools/message.h"
 
@@ -94,6 +95,17 @@ int options_parse_time(const char *text, uint64_t *ret_value)
 		return -ERANGE;
 	*ret_value = value * unit;
 	return 0;
+}
+
+int options_check_files(const char *option, const struct option_list *files, int mode)
+{
+	for (unsigned i = 0; i < files->n; i++) {
+		if (!access(files->item[i], mode))
+			continue;
+		message("--%s %s: %s", option, files->item[i], strerror(errno));
+		return STATUS_USAGE;
+	}
+	return STATUS_OK;
 }
 
 /* ---- help ---- */

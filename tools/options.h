@@ -77,6 +77,12 @@ void options_print_help(const struct command *command);
 
 /* Returns 0, or -EINVAL for anything but a whole number ("12", "0x1f"), or -ERANGE. */
 int options_parse_number(const char *text, uint64_t *ret_value);
+
+/*
+ * Whether the files that an option (its name without the dashes) names can be accessed in a mode of
+ * access(2). Returns STATUS_OK, or STATUS_USAGE after a line about the first that cannot.
+ */
+int options_check_files(const char *option, const struct option_list *files, int mode);
 /* As above with an optional suffix: K, M, G or T, optionally followed by B or iB. */
 int options_parse_size(const char *text, uint64_t *ret_value);
 /* Seconds, with an optional suffix: s, m or h. */

@@ -261,17 +261,6 @@ static void fill_config(struct recording *recording, const struct recording_opti
 	};
 }
 
-static int check_attached(const struct option_list *attach)
-{
-	for (unsigned i = 0; i < attach->n; i++) {
-		if (!access(attach->item[i], R_OK))
-			continue;
-		message("--attach %s: %s", attach->item[i], strerror(errno));
-		return STATUS_USAGE;
-	}
-	return STATUS_OK;
-}
-
 int recording_init(struct recording *recording, const char *command,
 		   const struct recording_options *values, const char *command_line)
 {
@@ -279,7 +268,7 @@ int recording_init(struct recording *recording, const char *command,
 	const struct engine_ops *engine = engine_choose(command, values->engine, values->quiet);
 	if (!engine)
 		return STATUS_USAGE;
-	int status = check_attached(&values->attach);
+	int status = options_check_files("attach", &values->attach, R_OK);
 	if (!status)
 		status = read_kernel(recording, values);
 	if (!status)

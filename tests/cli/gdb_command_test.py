@@ -64,8 +64,10 @@ def main():
         reprise("record", "--kernel", "K", "--mem", "16M", "-o", "R")
         test_no_folder()
         test_children_ignored()
-        test_ended(signal.SIGTERM, "echo $$; exec sleep 600", "SIGTERM")
-        test_ended(signal.SIGHUP, "trap '' TERM; echo $$; exec sleep 600", "SIGHUP, and a gdb that hangs")
+        # What nobody writes to: who reads it waits until a signal comes.
+        os.mkfifo("never")
+        test_ended(signal.SIGTERM, "echo $$; exec cat never", "SIGTERM")
+        test_ended(signal.SIGHUP, "trap '' TERM; echo $$; exec cat never", "SIGHUP, and a gdb that hangs")
     done()
 
 

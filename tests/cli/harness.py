@@ -46,6 +46,15 @@ def make_initramfs(path, script, *options):
                    stdout=subprocess.DEVNULL)
 
 
+def communicate(process, timeout):
+    """Reads to the end; a process that does not end is killed, which its status then tells."""
+    try:
+        return process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()
+
+
 def replay_twice(path, console="-", stops=12, saves=4, seed="1", timeout=3600):
     """Replays straight, then with the machine saved and restored on the way; digests at random counts
     must be equal. The completed process; stdout has a line for each comparison."""

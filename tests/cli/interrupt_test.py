@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from harness import TOOL, Directory, done, ok, reprise, same
+from harness import TOOL, Directory, communicate, done, ok, reprise, same
 from signals import listen
 from tiny_guest import tiny_guest
 
@@ -29,15 +29,6 @@ def wait_for(fd, text, timeout=60):
                 break
             seen += piece
     return seen
-
-
-def communicate(process, timeout):
-    """Reads to the end; a process that does not end is killed, which its status then tells."""
-    try:
-        return process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()
 
 
 def start(name, preexec_fn=listen, **options):
@@ -141,13 +132,7 @@ def test_reader_gone():
     process = start("pipe.rpz")
     wait_for(process.stdout.fileno(), START)
     process.stdout.close()
-    try:
-        process.wait(timeout=60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    err = process.stderr.read()
-    process.stderr.close()
+    _, err = communicate(process, 60)
     ok(process.returncode == 0 and b"interrupted after" in err, "the console's reader has gone",
        process.returncode, err)
 

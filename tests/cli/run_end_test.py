@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import TOOL, Directory, done, ok, reprise, require_kernel, same
+from harness import TOOL, Directory, communicate, done, ok, reprise, require_kernel, same
 
 
 def run(*arguments):
@@ -35,13 +35,7 @@ def test_reader_gone():
                                preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
     first = process.stdout.readline()
     process.stdout.close()
-    try:
-        process.wait(timeout=120)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    err = process.stderr.read()
-    process.stderr.close()
+    _, err = communicate(process, 120)
     same((first, process.returncode), (b"y\n", 128 + signal.SIGPIPE),
          "a reader that goes ends the run, also where SIGPIPE is ignored")
     ok(b"interrupted" in err and b"standard output" not in err, "and it is told", err)

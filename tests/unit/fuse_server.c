@@ -257,23 +257,25 @@ static void test_opened(void)
 	tap_note("%s", names);
 }
 
-/* Only names with the extension, only in that directory. */
+/* Only names with the extension and the name itself, only in that directory. */
 static void test_hidden(struct host_files_config config)
 {
-	static const char *const extensions[] = {".rpz", NULL};
+	static const char *const hidden[] = {".rpz", "one", NULL};
 	char names[500];
 
 	config.hidden_in = config.root;
-	config.hidden_names = extensions;
+	config.hidden_names = hidden;
 	host_files_create(&config, &files);
 	server = fuse_server(files);
-	if (system("touch a.rpz b.rpz.txt sub/c.rpz"))
+	if (system("touch a.rpz b.rpz.txt one someone sub/c.rpz"))
 		tap_note("touch failed");
 	list(1, 4096, names);
 	tap_ok(!strstr(names, "a.rpz ") && strstr(names, "b.rpz.txt"),
 	       "what is hidden is not listed");
 	tap_note("%s", names);
 	tap_ok(find(1, "a.rpz") == 0 && find(1, "b.rpz.txt"), "nor found");
+	tap_ok(find(1, "one") == 0 && find(1, "someone") && !strstr(names, " one "),
+	       "nor is what has just that name");
 	list(find(1, "sub"), 4096, names);
 	tap_ok(strstr(names, "c.rpz") && find(find(1, "sub"), "c.rpz"),
 	       "in other directories it is");

@@ -193,7 +193,7 @@ static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 	const struct machine *machine = jit->engine.machine;
 	uint64_t before = machine->icount;
 
-	if (translator_has_breakpoint(jit->translator, cpu->rip) ||
+	if (translator_has_breakpoint(jit->translator, cpu_linear_rip(cpu)) ||
 	    memory_is_watched(machine->memory))
 		return 1;
 	uint64_t steps = jit_step(jit->stepper, cpu, until);
