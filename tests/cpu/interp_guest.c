@@ -47,6 +47,11 @@ static void build_tables(struct rig *rig)
 	rig_store64(rig, RIG_ALIAS_PT + 8 * 8, RIG_DEVICE | 7);
 }
 
+void rig_map_high(struct rig *rig)
+{
+	rig_store64(rig, PML4 + 8 * (RIG_HIGH >> 39), PDPT | 7);
+}
+
 static bool has_error_code(unsigned vector)
 {
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;

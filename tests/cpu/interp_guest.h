@@ -38,6 +38,9 @@ enum {
 	RIG_ALIAS_SPARE = 0x20a000, /* mapped by tests */
 };
 
+/* Where rig_map_high() has all of this again, for users. */
+#define RIG_HIGH UINT64_C(0x550000000000)
+
 /* SYSCALL leads to code that returns by SYSRET, to CPL 3, or by IRET, to CPL 0. */
 
 /* The handlers of vectors 1, 3 and RIG_VECTOR_SOFT count and return; all others, interrupts too, go
@@ -65,6 +68,8 @@ void rig_destroy(struct rig *rig);
 void rig_load(struct rig *rig, uint64_t gpa, const void *bytes, uint32_t n);
 void rig_store64(struct rig *rig, uint64_t gpa, uint64_t value);
 uint64_t rig_fetch(struct rig *rig, uint64_t gpa, unsigned size);
+
+void rig_map_high(struct rig *rig);
 
 /* One engine run to a count, with crossings answered; interrupts may be waited for. */
 enum engine_exit rig_run_once(struct rig *rig, uint64_t until, bool window);

@@ -192,6 +192,7 @@ int main(int argc, char **argv)
 		enum rig_mode mode = mode_of(engine, i);
 		rig_engine = engine;
 		write_program(&writer, i + 1);
+		writer.high = mode == RIG_USER64 && i % 8 == 6;
 		rig_engine = &interp_engine_ops;
 		uint64_t end = record(&writer, mode, i % 6 == 0, found);
 		rig_engine = engine;

@@ -270,10 +270,10 @@ static void put_paging(struct writer *w)
 		put32(w, RIG_PT + 8 * (0x20 + any(w, 4)));
 		w->code[w->n++] = 7;
 		break;
-	case 1: /* on with the other mapping of the code: lea rax, [rip + 8]; xor eax, ...; jmp rax
-		 */
-		PUT(w, "\x48\x8d\x05\x07\0\0\0");
-		PUT(w, "\x35");
+	case 1: /* on with the other mapping of the code, the low one if it is one of 32 bits:
+		 * lea rax, [rip + 8]; xor rax or eax, ...; jmp rax */
+		PUT(w, "\x48\x8d\x05\x08\0\0\0");
+		put(w, (uint8_t[]){any(w, 4) ? 0x48 : 0x40, 0x35}, 2);
 		put32(w, RIG_CODE ^ RIG_ALIAS_CODE);
 		PUT(w, "\xff\xe0");
 		break;
@@ -428,10 +428,14 @@ void write_program(struct writer *w, uint64_t seed)
 
 void load_program(struct rig *rig, const struct writer *w, enum rig_mode mode)
 {
+	uint64_t base = w->high ? RIG_HIGH : 0;
+
 	rig_create(rig, mode);
 	rig_load(rig, RIG_CODE, w->code, RIG_CODE_BYTES);
+	rig_map_high(rig);
+	rig->cpu->rip += base;
 	for (unsigned i = 0; i < 64; i++)
 		rig_store64(rig, RIG_SLOTS + 8 * i,
-			    RIG_CODE + w->starts[(uint64_t)i * w->n_starts / 64]);
+			    base + RIG_CODE + w->starts[(uint64_t)i * w->n_starts / 64]);
 	rig->events = !w->quiet;
 }

@@ -17,6 +17,7 @@ struct writer {
 	uint32_t n_patchable;
 	uint64_t seed;
 	bool quiet; /* no events */
+	bool high;  /* the program begins at RIG_HIGH */
 };
 
 /* A random number below n, from the writer's seed. */

@@ -10,6 +10,15 @@ static int compare_addresses(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void finish_set(struct breakpoints *breakpoints)
+{
+	qsort(breakpoints->linear, breakpoints->n, sizeof(*breakpoints->linear), compare_addresses);
+	for (unsigned i = 0; i < breakpoints->n; i++) {
+		uint64_t offset = breakpoints->linear[i] % PAGE_BYTES;
+		breakpoints->offsets[offset / 64] |= UINT64_C(1) << offset % 64;
+	}
+}
+
 int breakpoints_init(struct breakpoints *breakpoints, const uint64_t *linear, unsigned n)
 {
 	*breakpoints = (struct breakpoints){.linear = calloc((size_t)n + 1, sizeof(*linear))};
@@ -18,7 +27,7 @@ int breakpoints_init(struct breakpoints *breakpoints, const uint64_t *linear, un
 	for (unsigned i = 0; i < n; i++)
 		breakpoints->linear[i] = linear[i];
 	breakpoints->n = n;
-	qsort(breakpoints->linear, n, sizeof(*linear), compare_addresses);
+	finish_set(breakpoints);
 	return 0;
 }
 
@@ -42,6 +51,17 @@ bool breakpoints_lie_in(const struct breakpoints *breakpoints, uint64_t first, u
 	return low < breakpoints->n && breakpoints->linear[low] <= last;
 }
 
+bool breakpoints_lie_in_pages(const struct breakpoints *breakpoints, uint64_t first, uint64_t last)
+{
+	bool found = false;
+
+	for (; breakpoints->n && first <= last && !found; first++) {
+		uint64_t offset = first % PAGE_BYTES;
+		found = breakpoints->offsets[offset / 64] >> offset % 64 & 1;
+	}
+	return found;
+}
+
 static void add_missing(struct breakpoints *to, const struct breakpoints *from,
 			const struct breakpoints *other)
 {
@@ -60,7 +80,7 @@ int breakpoints_compare(const struct breakpoints *a, const struct breakpoints *b
 		return -ENOMEM;
 	add_missing(&different, a, b);
 	add_missing(&different, b, a);
-	qsort(different.linear, different.n, sizeof(*different.linear), compare_addresses);
+	finish_set(&different);
 	*ret_different = different;
 	return 0;
 }

@@ -75,6 +75,19 @@ void code_is_loaded(struct emitter *e)
 	emit_encoding(e, &c);
 }
 
+void code_linear(struct generator *g, unsigned reg, uint64_t address)
+{
+	uint32_t home = (uint32_t)offsetof(struct runtime_space, home) + 8 * g->home;
+
+	if (g->home == NONE) {
+		emit_constant(g->e, reg, address);
+		return;
+	}
+	emit_load(g->e, reg, JIT_CONTEXT(space));
+	code_memory(g->e, OP_LOAD, reg, reg, (int32_t)home, true);
+	emit_lea(g->e, reg, reg, GPR_ZERO, (int32_t)address);
+}
+
 bool code_is_displaced(unsigned reg)
 {
 	return reg == JIT_TEMP || reg == JIT_TEMP2 || reg == JIT_COUNT;
@@ -176,7 +189,7 @@ static void address(struct generator *g, const struct insn *insn, unsigned less)
 
 	code_lose_flags(g);
 	if (insn->base == INSN_BASE_RIP)
-		emit_constant(g->e, JIT_TEMP, insn_rip_relative(insn, generator_rip(g)) - less);
+		code_linear(g, JIT_TEMP, insn_rip_relative(insn, generator_rip(g)) - less);
 	else if (insn->base == GPR_ZERO && insn->index == GPR_ZERO)
 		emit_constant(g->e, JIT_TEMP, (uint64_t)disp);
 	else

@@ -37,6 +37,9 @@ void code_is_loaded(struct emitter *e);
 /* Registers that are not where the guest has them. */
 bool code_is_displaced(unsigned reg);
 
+/* reg = a linear address that counts as the block's do. */
+void code_linear(struct generator *g, unsigned reg, uint64_t address);
+
 /* ---- flags; each takes JIT_TEMP2 ---- */
 
 /* The guest's flags stand in their slot afterwards, and where they stood. */

@@ -94,10 +94,9 @@ static void store_return(struct generator *g, int32_t disp)
 {
 	uint64_t address = generator_next_rip(g);
 
-	emit_constant(g->e, JIT_TEMP2, address);
+	code_linear(g, JIT_TEMP2, address);
 	code_memory(g->e, OP_STORE, JIT_TEMP2, JIT_TEMP, disp, true);
-	if (branch_is_near(g, address) && g->n_returns < MAX_RETURNS)
-		g->returns[g->n_returns++] = address;
+	generator_note_return(g, address);
 }
 
 static void push_return(struct generator *g)
@@ -208,7 +207,7 @@ static void write_transfer(struct generator *g)
 	struct emitter *e = g->e;
 
 	code_save_flags(g);
-	emit_constant(e, JIT_TEMP, generator_next_rip(g));
+	code_linear(g, JIT_TEMP, generator_next_rip(g));
 	emit_store(e, JIT_CONTEXT(next_rip), JIT_TEMP);
 	emit_store_imm(e, JIT_CONTEXT(mnemonic), g->plan->insns[g->at].insn.mnemonic);
 	emit_store_imm(e, JIT_CONTEXT(slow), 0);
@@ -318,11 +317,13 @@ static void finish_state(struct generator *g, const struct deferred *deferred)
 
 static void finish_link(struct generator *g, const struct deferred *deferred)
 {
-	struct site *site = &g->cache->sites[deferred->site];
+	uint32_t link = (uint32_t)deferred->constant;
 
 	if (deferred->patch != NONE)
-		jit_jump_link(g->e, site->link);
-	spaces_set_default(g->spaces, site->link, g->e->linear + g->e->at);
+		jit_jump_link(g->e, link);
+	if (deferred->site == NONE)
+		return;
+	spaces_set_default(g->spaces, link, g->e->linear + g->e->at);
 	emit_exit(g, deferred->site);
 }
 
@@ -403,5 +404,6 @@ const struct writer jit_writer = {
 	.jump_link = jit_jump_link,
 	.trampolines = jit_trampolines,
 	.masked_only = true,
+	.relative = true,
 	.any_register = true,
 };

@@ -23,7 +23,7 @@
 #define MAX_INSNS 24
 
 /* Of code; the books about it take two thirds of that, the tables of address spaces 66 MiB. */
-#define CACHE_BYTES 0x2800000u
+#define CACHE_BYTES 0x6000000u
 
 #define SIGNAL_STACK_BYTES 65536
 
@@ -105,10 +105,10 @@ static bool goes_on(struct jit_engine *jit, struct cpu *cpu)
 {
 	const struct runtime_context *runtime = translator_context(jit->translator);
 
-	if (runtime->exit != RUNTIME_EXIT_LINK || (int64_t)runtime->count >= 0)
+	if (runtime->exit != RUNTIME_EXIT_LINK)
 		return false;
 	cpu->rip = translator_target(jit->translator);
-	return !jit_step_is_due(jit->stepper, cpu) && translator_continue(jit->translator, cpu);
+	return (int64_t)runtime->count < 0 && !jit_step_is_due(jit->stepper, cpu) && translator_continue(jit->translator, cpu);
 }
 
 /* Where translated code is entered; 0: interp or a single step is next. */
@@ -139,8 +139,6 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	do
 		code();
 	while (goes_on(jit, cpu));
-	if (runtime->exit == RUNTIME_EXIT_LINK)
-		cpu->rip = translator_target(jit->translator);
 	leave(jit, cpu);
 	if (jit->selected || ((cpu->rflags_rest ^ flags) & FLAG_AC))
 		mmu_select(cpu);

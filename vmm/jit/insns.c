@@ -73,13 +73,21 @@ static bool must_be_aligned(const struct insn *insn, unsigned size)
 
 /* ---- what can be written ---- */
 
+/* Counted from the page where the code lies, the address still is a displacement. */
+static bool base_is_possible(const struct insn *insn)
+{
+	int64_t disp = (int64_t)insn->disp, most = INT32_MAX - 2 * (int64_t)PAGE_BYTES;
+
+	return insn->base != INSN_BASE_RIP || (disp <= most && disp >= -most);
+}
+
 static bool memory_possible(const struct insn *insn)
 {
 	const struct operand *memory = memory_operand(insn);
 
 	if (!memory)
 		return true;
-	return insn->addr_size == 8 && memory->size && memory->size <= 16 && !names_high_byte(insn);
+	return base_is_possible(insn) && insn->addr_size == 8 && memory->size && memory->size <= 16 && !names_high_byte(insn);
 }
 
 /* A bit number in a register reaches beyond the operand. */
@@ -119,7 +127,8 @@ static bool copy_is_possible(const struct planned *planned)
 
 static bool lea_is_possible(const struct insn *insn)
 {
-	return insn->operand[0].size >= 4 && (insn->base != INSN_BASE_RIP || insn->addr_size == 8);
+	return insn->operand[0].size >= 4 && base_is_possible(insn) &&
+	       (insn->base != INSN_BASE_RIP || insn->addr_size == 8);
 }
 
 static bool push_is_possible(const struct insn *insn)
@@ -427,8 +436,9 @@ static void emit_lea_insn(struct generator *g, const struct planned *planned)
 	c.reg = (uint8_t)host;
 	c.addr32 = insn->addr_size == 4;
 	if (insn->base == INSN_BASE_RIP) {
-		uint64_t address = insn_rip_relative(insn, generator_rip(g));
-		emit_constant(g->e, host, to->size == 4 ? (uint32_t)address : address);
+		code_linear(g, host, insn_rip_relative(insn, generator_rip(g)));
+		if (to->size == 4)
+			code_register(g->e, OP_LOAD, host, host, false);
 	} else {
 		if (insn->base != GPR_ZERO && code_is_displaced(insn->base)) {
 			emit_load(g->e, JIT_TEMP, CONTEXT_GPR(insn->base));

@@ -14,8 +14,10 @@ struct value {
 	int64_t plus;
 };
 
-/* Values that are no register's: none at all, for constant addresses. */
+/* Values that are no register's: none at all, for constant addresses; and the linear address of the
+ * page that the code lies in, where that is not known. */
 #define ID_CONSTANT UINT16_MAX
+#define ID_PAGE     (UINT16_MAX - 1)
 
 /* The sum of two values. */
 struct sum {
@@ -33,6 +35,7 @@ struct range {
 };
 
 struct tracker {
+	bool relative; /* struct plan's */
 	struct value gpr[16];
 	uint16_t n_ids;
 	uint16_t epoch; /* permissions are others in the next */
@@ -75,7 +78,8 @@ static struct value address_of(struct tracker *t, const struct insn *insn, uint6
 	struct value base = {.id = ID_CONSTANT}, index = base;
 
 	if (insn->base == INSN_BASE_RIP)
-		return (struct value){ID_CONSTANT, (int64_t)insn_rip_relative(insn, rip)};
+		return (struct value){t->relative ? ID_PAGE : ID_CONSTANT,
+				      (int64_t)insn_rip_relative(insn, rip)};
 	if (insn->base != GPR_ZERO)
 		base = t->gpr[insn->base];
 	base.plus += (int64_t)(int32_t)insn->disp;
@@ -304,7 +308,7 @@ static bool join(struct range *range, uint16_t epoch, const struct access *acces
 	first = range->first < first ? range->first : first;
 	end = range->end > end ? range->end : end;
 	if (range->id != access->at.id || range->epoch != epoch || end - first > RANGE_MAX ||
-	    (range->id == ID_CONSTANT && !same_page(first, end)))
+	    (range->id >= ID_PAGE && !same_page(first, end)))
 		return false;
 	range->first = first;
 	range->end = end;
@@ -333,6 +337,7 @@ static unsigned range_of(struct tracker *t, const struct access *access)
 
 static void find_ranges(struct tracker *t, const struct plan *plan)
 {
+	t->relative = plan->relative;
 	t->n_ids = 0;
 	t->epoch = 0;
 	t->n_sums = 0;

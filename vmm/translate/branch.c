@@ -174,15 +174,22 @@ void branch_defer_near(struct generator *g, uint64_t rip, uint32_t patch)
 /* patch: of the branch that is to lead to the link, or NONE. Returns the link. */
 uint32_t branch_defer_far(struct generator *g, uint64_t rip, uint32_t patch)
 {
-	uint32_t link = spaces_add_link(g->spaces, rip);
-	uint32_t site = generator_site(g, SITE_FAR, rip);
+	bool is_new;
+	uint32_t link = spaces_add_link(g->spaces, rip, g->home, &is_new), site = NONE;
 
-	if (link == NONE || site == NONE) {
+	if (is_new)
+		site = generator_site(g, SITE_FAR, rip);
+	if (link == NONE || (is_new && site == NONE)) {
 		g->e->full = true;
 		return 0;
 	}
-	g->cache->sites[site].link = link;
-	generator_defer(g, DEFERRED_LINK, patch)->site = site;
+	if (is_new)
+		g->cache->sites[site].link = link;
+	if (!is_new && patch == NONE)
+		return link;
+	struct deferred *deferred = generator_defer(g, DEFERRED_LINK, patch);
+	deferred->site = site;
+	deferred->constant = link;
 	return link;
 }
 
@@ -263,8 +270,7 @@ static void emit_push_return(struct generator *g, uint8_t state)
 		emit_push_memory(g->e, 0);
 		generator_defer(g, DEFERRED_CONSTANT, g->e->at - 4)->constant = address;
 	}
-	if (branch_is_near(g, address) && g->n_returns < MAX_RETURNS)
-		g->returns[g->n_returns++] = address;
+	generator_note_return(g, address);
 }
 
 static void emit_direct(struct generator *g, bool call)

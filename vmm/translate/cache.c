@@ -40,7 +40,7 @@ static void forget_all(struct code_cache *cache)
 
 	memset(cache->buckets, 0xff, sizeof(cache->buckets));
 	for (uint32_t i = 0; i < n; i++)
-		cache->pages[i] = (struct code_page){.first = NONE};
+		cache->pages[i] = (struct code_page){.first = NONE, .home = NONE};
 	cache->n_translations = cache->n_marks = cache->n_sites = 0;
 	cache->overfull = false;
 }
@@ -123,7 +123,7 @@ void code_cache_flush(struct code_cache *cache)
 static uint32_t bucket_of(uint64_t gpa, uint64_t linear, uint32_t mode)
 {
 	uint64_t key = gpa ^ (linear >> PAGE_SHIFT << 24) ^ ((uint64_t)mode << 50);
-	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 48) % CACHE_BUCKETS;
+	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 40) % CACHE_BUCKETS;
 }
 
 uint32_t code_cache_lookup(const struct code_cache *cache, uint64_t gpa, uint64_t linear,
@@ -177,10 +177,17 @@ static uint32_t lines_in(const struct translation *t, unsigned list)
 	return lines_of(first, end);
 }
 
-static struct code_page *page_of(struct code_cache *cache, uint64_t gpa)
+static struct code_page *page_of(const struct code_cache *cache, uint64_t gpa)
 {
 	uint32_t number = memory_page_number(cache->machine->memory, gpa);
 	return number == UINT32_MAX ? NULL : &cache->pages[number];
+}
+
+uint32_t *code_cache_home(const struct code_cache *cache, uint64_t gpa)
+{
+	struct code_page *page = page_of(cache, gpa);
+
+	return page ? &page->home : NULL;
 }
 
 static void list_in_page(struct code_cache *cache, uint32_t index, unsigned list)

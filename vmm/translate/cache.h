@@ -30,10 +30,12 @@
 
 /*
  * A translated block: instructions in a row inside one page, or one instruction that lies across
- * two (crosses). Addresses of the guest stand in its code, so it is good for one linear address.
+ * two (crosses). Addresses of the guest stand in its code, so it is good for one linear address; or,
+ * if it is relative, as offsets from the linear address of its page, which the code finds in the
+ * tables of the space that it runs in: that code serves all processes, wherever each has it.
  */
 struct translation {
-	uint64_t gpa, linear; /* of its first byte */
+	uint64_t gpa, linear; /* of its first byte; relative: its offset in the page */
 	uint64_t second_gpa;  /* crosses: of the second page */
 	uint32_t mode;        /* what its decoding depended on */
 	uint16_t bytes;
@@ -49,6 +51,9 @@ struct translation {
 /* Beside enum mode_bits in its mode: its instructions share no look-ups. It does what the other one
  * does, and leads to what that leads to. */
 #define MODE_ALONE (1u << (MODE_BITS + 5))
+
+/* Likewise: what is relative is another translation. */
+#define MODE_RELATIVE (1u << (MODE_BITS + 6))
 
 /* Where the guest's state is when the host instruction of a mark faults. */
 enum mark_state {
@@ -80,7 +85,7 @@ enum site_kind {
 
 /* A place where translated code leaves. */
 struct site {
-	uint64_t rip;      /* of the guest, after leaving */
+	uint64_t rip;      /* of the guest, after leaving; as from's linear */
 	uint8_t kind;      /* enum site_kind */
 	uint16_t mnemonic; /* SITE_INTERP: of the instruction at rip */
 	uint32_t patch;    /* SITE_NEAR, SITE_ALONE: offset of the branch's displacement */
@@ -91,9 +96,10 @@ struct site {
 struct code_page {
 	uint32_t first; /* translation, or NONE */
 	uint32_t lines; /* bit n: bytes [128 n, 128 n + 128) hold translated instructions */
+	uint32_t home;  /* of what is relative, or NONE (space.h) */
 };
 
-#define CACHE_BUCKETS 65536u
+#define CACHE_BUCKETS 262144u
 
 struct code_cache {
 	struct machine *machine;
@@ -134,6 +140,9 @@ bool code_cache_has_room(const struct code_cache *cache);
 
 uint32_t code_cache_lookup(const struct code_cache *cache, uint64_t gpa, uint64_t linear,
 			   uint32_t mode);
+
+/* The home of a page; NULL when there is no memory. */
+uint32_t *code_cache_home(const struct code_cache *cache, uint64_t gpa);
 
 /* Lists a translation that is complete. */
 void code_cache_add(struct code_cache *cache, uint32_t index);

@@ -51,6 +51,12 @@ uint64_t generator_next_rip(const struct generator *g)
 	return generator_rip(g) + g->plan->insns[g->at].insn.length;
 }
 
+void generator_note_return(struct generator *g, uint64_t rip)
+{
+	if (branch_is_near(g, rip) && g->n_returns < MAX_RETURNS)
+		g->returns[g->n_returns++] = g->base + rip;
+}
+
 void generator_mark(struct generator *g, uint8_t state)
 {
 	struct code_cache *cache = g->cache;
@@ -106,13 +112,15 @@ static void emit_count(struct generator *g, int n)
 
 static void finish_link(struct generator *g, const struct deferred *deferred)
 {
-	struct site *site = &g->cache->sites[deferred->site];
+	uint32_t link = (uint32_t)deferred->constant;
 
 	if (deferred->patch != NONE) { /* jcc leads here: jmp [link] */
 		emit_patch(g->e, deferred->patch, g->e->at);
-		emit_jump_memory(g->e, space_link_address(site->link));
+		emit_jump_memory(g->e, space_link_address(link));
 	}
-	spaces_set_default(g->spaces, site->link, RUNTIME_BASE + g->e->at);
+	if (deferred->site == NONE)
+		return;
+	spaces_set_default(g->spaces, link, RUNTIME_BASE + g->e->at);
 	emit_exit(g, deferred->site);
 }
 

@@ -47,6 +47,7 @@ struct plan {
 	unsigned n;
 	uint64_t gpa, linear;
 	uint16_t bytes;
+	bool relative; /* addresses, linear among them, count from the page's */
 	uint8_t end;   /* enum block_end */
 	uint16_t left; /* END_INTERP: the mnemonic that is left to interp */
 	bool crosses;  /* one instruction across two pages */
@@ -63,7 +64,7 @@ enum deferred_kind {
 	DEFERRED_RESTORE,  /* RCX and the count are put back, then the exit */
 	DEFERRED_MISS,     /* the second lookup; then as DEFERRED_RESTORE */
 	DEFERRED_REPEAT,   /* RCX and the flags are put back, then the exit */
-	DEFERRED_LINK,     /* jumps through a link */
+	DEFERRED_LINK,     /* jumps through the link constant, which is new if it has a site */
 	DEFERRED_CONSTANT, /* 8 bytes; patch is an absolute 32-bit address of them */
 	/* Of the jit's writer (vmm/jit): */
 	DEFERRED_SLOW,  /* the count as before the instruction, then the exit */
@@ -99,6 +100,8 @@ struct generator {
 	struct spaces *spaces;
 	struct translation *translation;
 	uint32_t index; /* of the translation */
+	uint32_t home;  /* of what is relative, or NONE */
+	uint64_t base;  /* what its addresses count from here and now, or 0 */
 	const struct plan *plan;
 	unsigned at; /* which instruction of the plan */
 	uint8_t r11; /* enum r11_content */
@@ -112,7 +115,7 @@ struct generator {
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */
 	struct deferred deferred[MAX_DEFERRED];
 	unsigned n_deferred;
-	uint64_t returns[MAX_RETURNS]; /* where calls will return to */
+	uint64_t returns[MAX_RETURNS]; /* where calls will return to here and now */
 	unsigned n_returns;
 };
 
@@ -134,6 +137,8 @@ void generator_spoil_r11(struct generator *g);
 void generator_mark(struct generator *g, uint8_t state);
 uint64_t generator_rip(const struct generator *g);      /* of the present instruction */
 uint64_t generator_next_rip(const struct generator *g); /* of the one behind it */
+/* A call will return to rip, which is worth to be translated ahead. */
+void generator_note_return(struct generator *g, uint64_t rip);
 struct deferred *generator_defer(struct generator *g, enum deferred_kind kind, uint32_t patch);
 uint32_t generator_site(struct generator *g, enum site_kind kind, uint64_t rip);
 

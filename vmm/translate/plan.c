@@ -34,6 +34,13 @@ static bool is_ruled_out(const struct planned *planned, const struct plan_rules 
 	       (planned->effect.cls == CLASS_SYSTEM && !rules->kernel);
 }
 
+static bool has_breakpoint(const struct plan *plan, uint64_t linear,
+			   const struct plan_rules *rules)
+{
+	return plan->relative ? breakpoints_lie_in_pages(rules->breakpoints, linear, linear)
+			      : breakpoints_lie_in(rules->breakpoints, linear, linear);
+}
+
 /* Decodes until something ends the block. */
 static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
 		   const struct plan_rules *rules)
@@ -47,7 +54,7 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 			plan->far_end = true;
 			return;
 		}
-		if (breakpoints_lie_in(rules->breakpoints, linear, linear))
+		if (has_breakpoint(plan, linear, rules))
 			return;
 		enum insn_decode_result result =
 			insn_decode(code + plan->bytes, n - plan->bytes, mode, &planned->insn);

@@ -61,7 +61,10 @@ struct runtime_victim {
 };
 
 /* Direct branches out of their page jump through a slot here. */
-#define RUNTIME_LINKS 126976u
+#define RUNTIME_LINKS 110592u
+
+/* Pages of code that is translated once for all spaces, wherever it lies in them. */
+#define RUNTIME_HOMES 16384u
 
 /* Valid for one guest address space. Written by the translator, read by translated code. */
 struct runtime_space {
@@ -69,6 +72,7 @@ struct runtime_space {
 	uint64_t code[RUNTIME_LOOKUP_ENTRIES];      /* where its translation begins */
 	struct runtime_victim victim[RUNTIME_VICTIM_SETS][RUNTIME_VICTIM_WAYS];
 	uint64_t link[RUNTIME_LINKS];
+	uint64_t home[RUNTIME_HOMES]; /* linear addresses of pages of code */
 };
 
 _Static_assert(sizeof(struct runtime_space) == RUNTIME_SPACE_BYTES, "the window's size");

@@ -33,6 +33,21 @@ struct space {
 	unsigned next_way;                   /* of a set of victims, to be replaced */
 	uint64_t warm[WARM_PAGES];           /* linear pages, by their hash; 0: none */
 	uint64_t touched[TOUCHED_BITS / 64]; /* hashes of pages that something may lead to */
+	uint64_t settled[RUNTIME_HOMES / 64]; /* homes that something may lead to */
+};
+
+/* A direct branch from page to page. */
+struct link {
+	uint64_t rip;  /* where it leads, from its home on */
+	uint32_t home; /* of the code that it leads out of, or NO_HOME */
+	uint32_t next; /* without a home: to the same bucket's pages; else out of the same home */
+	uint32_t target, next_to; /* the home that it leads to, and what leads there too */
+};
+
+/* A page of code that is translated for all spaces. */
+struct home {
+	uint64_t gpa;
+	uint32_t from, to; /* link + 1, out of it and to it; 0: none */
 };
 
 #define LINK_BUCKETS 16384u
@@ -41,10 +56,10 @@ struct spaces {
 	struct runtime_space *tables[RUNTIME_TABLES];
 	struct space set[RUNTIME_TABLES];
 	unsigned selected;
-	uint32_t n_links;
+	uint32_t n_links, n_homes;
 	uint64_t defaults[RUNTIME_LINKS];
-	uint64_t rip[RUNTIME_LINKS];
-	uint32_t next[RUNTIME_LINKS]; /* to the same bucket's pages */
+	struct link link[RUNTIME_LINKS];
+	struct home home[RUNTIME_HOMES];
 	uint32_t first[LINK_BUCKETS]; /* link + 1, by the page that it leads to; 0: none */
 };
 
@@ -110,7 +125,7 @@ static void reset_links(struct spaces *spaces, unsigned space)
 
 void spaces_flush(struct spaces *spaces)
 {
-	spaces->n_links = 0;
+	spaces->n_links = spaces->n_homes = 0;
 	memset(spaces->first, 0, sizeof(spaces->first));
 	for (unsigned i = 0; i < RUNTIME_TABLES; i++) {
 		spaces_drop(spaces, i);
@@ -139,6 +154,7 @@ void spaces_drop(struct spaces *spaces, unsigned space)
 	clear_lookup(set, spaces->tables[space]);
 	memset(set->warm, 0, sizeof(set->warm));
 	memset(set->touched, 0, sizeof(set->touched));
+	memset(set->settled, 0, sizeof(set->settled));
 	if (set->n || set->overflow)
 		reset_links(spaces, space);
 }
@@ -194,24 +210,31 @@ uint32_t spaces_first_link(const struct spaces *spaces, uint64_t linear)
 	uint64_t page = linear & PAGE_MASK;
 	uint32_t link = spaces->first[page_hash(page) % LINK_BUCKETS] - 1;
 
-	while (link != UINT32_MAX && (spaces->rip[link] & PAGE_MASK) != page)
-		link = spaces->next[link];
+	while (link != UINT32_MAX && (spaces->link[link].rip & PAGE_MASK) != page)
+		link = spaces->link[link].next;
 	return link;
 }
 
 uint32_t spaces_next_link(const struct spaces *spaces, uint32_t link)
 {
-	uint64_t page = spaces->rip[link] & PAGE_MASK;
+	uint64_t page = spaces->link[link].rip & PAGE_MASK;
 
 	do
-		link = spaces->next[link];
-	while (link != UINT32_MAX && (spaces->rip[link] & PAGE_MASK) != page);
+		link = spaces->link[link].next;
+	while (link != UINT32_MAX && (spaces->link[link].rip & PAGE_MASK) != page);
 	return link;
+}
+
+static uint64_t link_rip(const struct spaces *spaces, unsigned space, uint32_t number)
+{
+	const struct link *link = &spaces->link[number];
+
+	return link->rip + (link->home == NO_HOME ? 0 : spaces->tables[space]->home[link->home]);
 }
 
 uint64_t spaces_link_rip(const struct spaces *spaces, uint32_t link)
 {
-	return spaces->rip[link];
+	return link_rip(spaces, spaces->selected, link);
 }
 
 bool spaces_link_is_set(const struct spaces *spaces, uint32_t link)
@@ -257,7 +280,7 @@ static void drop_links(struct spaces *spaces, unsigned space, uint64_t page)
 	}
 	for (uint32_t i = 0; i < set->n; i++) {
 		uint32_t link = set->links[i];
-		if (depends_on(spaces->rip[link], page))
+		if (depends_on(link_rip(spaces, space, link), page))
 			spaces->tables[space]->link[link] = spaces->defaults[link];
 		else
 			set->links[kept++] = link;
@@ -282,6 +305,90 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 			drop_victims(spaces->tables[space], page);
 	}
 	drop_links(spaces, space, page);
+}
+
+/* ---- homes ---- */
+
+uint32_t spaces_add_home(struct spaces *spaces, uint64_t gpa)
+{
+	if (spaces->n_homes == RUNTIME_HOMES)
+		return NO_HOME;
+	spaces->home[spaces->n_homes] = (struct home){.gpa = gpa & PAGE_MASK};
+	return spaces->n_homes++;
+}
+
+uint64_t spaces_home_gpa(const struct spaces *spaces, uint32_t home)
+{
+	return spaces->home[home].gpa;
+}
+
+uint64_t spaces_home(const struct spaces *spaces, uint32_t home)
+{
+	return spaces->tables[spaces->selected]->home[home];
+}
+
+bool spaces_is_settled(const struct spaces *spaces, uint32_t home)
+{
+	return spaces->set[spaces->selected].settled[home / 64] >> home % 64 & 1;
+}
+
+bool spaces_settle(struct spaces *spaces, uint32_t home, uint64_t page, bool move)
+{
+	struct space *set = &spaces->set[spaces->selected];
+
+	if (spaces_is_settled(spaces, home)) {
+		if (spaces_home(spaces, home) == page)
+			return true;
+		if (!move)
+			return false;
+		spaces_drop(spaces, spaces->selected);
+	}
+	set->used = true;
+	set->settled[home / 64] |= UINT64_C(1) << home % 64;
+	spaces->tables[spaces->selected]->home[home] = page;
+	return true;
+}
+
+uint32_t spaces_first_from(const struct spaces *spaces, uint32_t home)
+{
+	return spaces->home[home].from - 1;
+}
+
+uint32_t spaces_next_from(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->link[link].next;
+}
+
+uint32_t spaces_first_to(const struct spaces *spaces, uint32_t home)
+{
+	return spaces->home[home].to - 1;
+}
+
+uint32_t spaces_next_to(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->link[link].next_to;
+}
+
+uint32_t spaces_link_target(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->link[link].target;
+}
+
+bool spaces_link_is_usable(const struct spaces *spaces, uint32_t link)
+{
+	return spaces->link[link].home == NO_HOME ||
+	       spaces_is_settled(spaces, spaces->link[link].home);
+}
+
+void spaces_set_target(struct spaces *spaces, uint32_t number, uint32_t home)
+{
+	struct link *link = &spaces->link[number];
+
+	if (link->target != NO_HOME)
+		return;
+	link->target = home;
+	link->next_to = spaces->home[home].to - 1;
+	spaces->home[home].to = number + 1;
 }
 
 /* ---- noting ---- */
@@ -330,17 +437,25 @@ uint64_t spaces_noted(const struct spaces *spaces, uint64_t rip)
 
 /* ---- links ---- */
 
-uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip)
+uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home, bool *ret_new)
 {
+	uint32_t *first = home == NO_HOME
+				  ? &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS]
+				  : &spaces->home[home].from;
+
+	*ret_new = false;
+	for (uint32_t i = *first - 1; i != UINT32_MAX; i = spaces->link[i].next)
+		if (spaces->link[i].rip == rip)
+			return i;
 	if (spaces->n_links == RUNTIME_LINKS)
 		return UINT32_MAX;
-	uint32_t *first = &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS];
-	uint32_t link = spaces->n_links++;
+	*ret_new = true;
+	uint32_t number = spaces->n_links++;
 	spaces->set[spaces->selected].n_links = spaces->n_links;
-	spaces->rip[link] = rip;
-	spaces->next[link] = *first - 1;
-	*first = link + 1;
-	return link;
+	spaces->link[number] = (struct link){
+		.rip = rip, .home = home, .next = *first - 1, .target = NO_HOME, .next_to = NO_HOME};
+	*first = number + 1;
+	return number;
 }
 
 void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code)
@@ -354,7 +469,7 @@ void spaces_set_link(struct spaces *spaces, uint32_t link, uint64_t code)
 	struct space *set = &spaces->set[spaces->selected];
 
 	spaces->tables[spaces->selected]->link[link] = code;
-	touch_pages(set, spaces->rip[link]);
+	touch_pages(set, spaces_link_rip(spaces, link));
 	if (set->n == set->room) {
 		uint32_t room = set->room ? 2 * set->room : 256;
 		uint32_t *links = realloc(set->links, room * sizeof(*links));

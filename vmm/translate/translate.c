@@ -33,6 +33,74 @@ uint32_t translate_mode(const struct translator *t, const struct cpu *cpu)
 	return mode;
 }
 
+/* ---- code that is relative ---- */
+
+/*
+ * Programs and libraries that each process has elsewhere: of users, above what an absolute operand
+ * reaches, and so far from both ends that no direct branch leads to an address that is none.
+ */
+#define RELATIVE_LOW  (UINT64_C(1) << 32)
+#define RELATIVE_HIGH ((UINT64_C(1) << 47) - RELATIVE_LOW)
+
+/* What translations of the code at linear are found by. */
+struct key {
+	uint64_t linear, base;
+	uint32_t mode;
+};
+
+static struct key key_of(const struct translator *t, uint64_t linear, uint32_t mode)
+{
+	if (!t->writer->relative || (mode & MODE_KERNEL) || linear < RELATIVE_LOW ||
+	    linear >= RELATIVE_HIGH)
+		return (struct key){linear, 0, mode};
+	return (struct key){linear % PAGE_BYTES, linear & PAGE_MASK, mode | MODE_RELATIVE};
+}
+
+uint32_t translate_lookup(const struct translator *t, uint64_t gpa, uint64_t linear, uint32_t mode)
+{
+	struct key key = key_of(t, linear, mode);
+
+	return code_cache_lookup(t->cache, gpa, key.linear, key.mode);
+}
+
+bool translate_settle(struct translator *t, uint64_t gpa, uint32_t mode, uint64_t linear, bool move)
+{
+	uint32_t *home;
+
+	if (!(mode & MODE_RELATIVE))
+		return true;
+	home = code_cache_home(t->cache, gpa);
+	if (home && *home == NONE)
+		*home = spaces_add_home(t->spaces, gpa);
+	return home && *home != NONE && spaces_settle(t->spaces, *home, linear & PAGE_MASK, move);
+}
+
+/* The home of a translation's page, or NONE. */
+static uint32_t home_of(const struct translator *t, const struct translation *translation)
+{
+	return translation->mode & MODE_RELATIVE ? *code_cache_home(t->cache, translation->gpa)
+						 : NONE;
+}
+
+static uint64_t base_of(const struct translator *t, const struct translation *translation)
+{
+	uint32_t home = home_of(t, translation);
+
+	return home == NONE ? 0 : spaces_home(t->spaces, home);
+}
+
+uint64_t translate_linear(const struct translator *t, uint32_t index)
+{
+	const struct translation *translation = &t->cache->translations[index];
+
+	return base_of(t, translation) + translation->linear;
+}
+
+uint64_t translate_rip(const struct translator *t, const struct site *site)
+{
+	return base_of(t, &t->cache->translations[site->from]) + site->rip;
+}
+
 /* ---- translating ---- */
 
 static uint32_t begin_translation(struct translator *t, const struct source *source,
@@ -93,6 +161,7 @@ static bool plan_at(struct translator *t, const struct source *source, uint32_t 
 	plan->gpa = source->gpa + offset;
 	plan->linear = source->linear + offset;
 	plan->crosses = source->crosses;
+	plan->relative = source->mode & MODE_RELATIVE;
 	return plan_block(plan, source->code + offset, source->n - offset, source->mode, &rules);
 }
 
@@ -131,7 +200,7 @@ static bool run_goes_on(struct translator *t, const struct source *source, const
 				 source->mode) == NONE;
 }
 
-static void setup_generator(struct translator *t)
+static void setup_generator(struct translator *t, const struct source *source)
 {
 	struct generator *g = &t->generator;
 
@@ -140,6 +209,8 @@ static void setup_generator(struct translator *t)
 	g->lowering = &lowering_mmu;
 	g->writer = t->writer;
 	g->spaces = t->spaces;
+	g->home = source->mode & MODE_RELATIVE ? *code_cache_home(t->cache, source->gpa) : NONE;
+	g->base = source->base;
 	g->n_deferred = 0;
 }
 
@@ -150,7 +221,7 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 	struct plan *plan = &t->plans[0], *next_plan = &t->plans[1];
 	uint32_t offset = 0, first = NONE, before = t->cache->emitter.at;
 
-	setup_generator(t);
+	setup_generator(t, source);
 	if (!plan_at(t, source, offset, plan))
 		return NONE;
 	uint32_t thunk = g->e->at;
@@ -190,16 +261,35 @@ uint64_t translate_address(const struct translator *t, uint32_t index)
 static void make_far(struct translator *t, struct site *site)
 {
 	struct emitter *e = &t->cache->emitter;
-	uint32_t link = spaces_add_link(t->spaces, site->rip), thunk = e->at;
+	const struct translation *from = &t->cache->translations[site->from];
+	uint32_t thunk = e->at;
+	bool is_new;
+	uint32_t link = spaces_add_link(t->spaces, site->rip, home_of(t, from), &is_new);
 
 	if (link == UINT32_MAX)
 		return;
 	site->kind = SITE_FAR;
 	site->link = link;
 	t->writer->jump_link(e, link);
+	emit_patch(e, site->patch, thunk);
+	if (!is_new)
+		return;
 	spaces_set_default(t->spaces, link, t->config.base + e->at);
 	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
-	emit_patch(e, site->patch, thunk);
+}
+
+/* A link leads to its target in this space; and it is remembered which page that was. */
+static void lead(struct translator *t, const struct site *site, uint32_t target)
+{
+	uint64_t rip = translate_rip(t, site);
+	uint32_t home = home_of(t, &t->cache->translations[target]);
+
+	if (rip < t->lowest || rip != translate_linear(t, target) ||
+	    !spaces_link_is_usable(t->spaces, site->link))
+		return;
+	if (home != NONE)
+		spaces_set_target(t->spaces, site->link, home);
+	spaces_set_link(t->spaces, site->link, translate_address(t, target));
 }
 
 void translate_link(struct translator *t, struct site *site, uint32_t target)
@@ -216,8 +306,8 @@ void translate_link(struct translator *t, struct site *site, uint32_t target)
 		}
 		make_far(t, site);
 	}
-	if (site->kind == SITE_FAR && site->rip >= t->lowest)
-		spaces_set_link(t->spaces, site->link, translate_address(t, target));
+	if (site->kind == SITE_FAR)
+		lead(t, site, target);
 }
 
 void translate_note(struct translator *t, uint64_t rip, uint32_t index)
@@ -243,20 +333,22 @@ bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t
 			   uint64_t linear, struct source *ret_source)
 {
 	const uint8_t *page = memory_page(t->config.machine->memory, gpa);
+	struct key key = key_of(t, linear, translate_mode(t, cpu));
 
 	if (!page)
 		return false;
 	*ret_source = (struct source){
 		.gpa = gpa,
-		.linear = linear,
-		.mode = translate_mode(t, cpu),
+		.linear = key.linear,
+		.base = key.base,
+		.mode = key.mode,
 		.code = page + gpa % PAGE_BYTES,
 		.n = PAGE_BYTES - gpa % PAGE_BYTES,
 	};
 	return true;
 }
 
-/* The code at another address of the same page. */
+/* The code at another address of the same page, which counts as the source's. */
 static struct source source_at(const struct source *source, uint64_t rip)
 {
 	struct source other = *source;
@@ -276,6 +368,8 @@ static uint32_t find_or_translate(struct translator *t, const struct source *sou
 {
 	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
 
+	if (!translate_settle(t, source->gpa, source->mode, source->base + source->linear, false))
+		return NONE;
 	if (index != NONE || !code_cache_has_room(t->cache))
 		return index;
 	t->ahead++;
@@ -303,7 +397,7 @@ static bool peek_fetch(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa
 static void link_ahead_far(struct translator *t, const struct cpu *cpu, uint32_t site)
 {
 	struct source target;
-	uint64_t gpa, rip = t->cache->sites[site].rip;
+	uint64_t gpa, rip = translate_rip(t, &t->cache->sites[site]);
 
 	if (!peek_fetch(cpu, rip, &gpa) || !translate_find_source(t, cpu, gpa, rip, &target))
 		return;
@@ -330,7 +424,9 @@ static void ahead_of_site(struct translator *t, const struct cpu *cpu, const str
 			  uint32_t site)
 {
 	const struct site *s = &t->cache->sites[site];
-	bool same = ((s->rip ^ source->linear) & PAGE_MASK) == 0;
+	const struct translation *from = &t->cache->translations[s->from];
+	bool same = !((from->gpa ^ source->gpa) & PAGE_MASK) &&
+		    !((from->linear ^ source->linear) & PAGE_MASK);
 
 	if (s->kind == SITE_NEAR && same)
 		link_ahead(t, source, site);
@@ -367,7 +463,11 @@ uint32_t translate_source(struct translator *t, const struct cpu *cpu, const str
 	}
 	first_site = t->cache->n_sites;
 	t->generator.n_returns = 0;
-	uint32_t index = translate_run(t, source);
+	uint32_t index = NONE;
+	if (translate_settle(t, source->gpa, source->mode, source->base + source->linear, true))
+		index = translate_run(t, source);
+	else
+		t->cache->emitter.full = true; /* there is no home left */
 	if (index != NONE && !source->crosses)
 		translate_ahead(t, cpu, source, first_site);
 	if (t->cache->emitter.full) {

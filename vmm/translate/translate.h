@@ -35,7 +35,9 @@ struct translator {
 
 /* Guest code to be translated, as found by a fetch. */
 struct source {
-	uint64_t gpa, linear, second_gpa;
+	uint64_t gpa, second_gpa;
+	uint64_t linear; /* as struct translation's */
+	uint64_t base;   /* what that counts from here and now */
 	uint32_t mode;
 	const uint8_t *code;
 	uint32_t n;
@@ -53,6 +55,20 @@ bool translate_find_source(struct translator *t, const struct cpu *cpu, uint64_t
 /* Translates the code, and ahead what it leads to. Returns the translation's index, or NONE. May
  * flush. */
 uint32_t translate_source(struct translator *t, const struct cpu *cpu, const struct source *source);
+
+/* The translation of the code that is fetched from gpa at linear, or NONE. mode: as
+ * translate_mode() says, and MODE_ALONE. */
+uint32_t translate_lookup(const struct translator *t, uint64_t gpa, uint64_t linear, uint32_t mode);
+
+/*
+ * Has the page of a source or of a translation lie where it is now. What may not move does not if
+ * something may lead to where it was. Returns false when that is so, or there is no home for it.
+ */
+bool translate_settle(struct translator *t, uint64_t gpa, uint32_t mode, uint64_t linear, bool move);
+
+/* In the selected space: where a translation begins, and where a site goes on. */
+uint64_t translate_linear(const struct translator *t, uint32_t index);
+uint64_t translate_rip(const struct translator *t, const struct site *site);
 
 /* Where a translation is entered. */
 uint64_t translate_address(const struct translator *t, uint32_t index);

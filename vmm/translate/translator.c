@@ -160,8 +160,10 @@ void translator_drop_page(struct translator *t, unsigned space, uint64_t linear)
 /* It lies on an instruction of the translation, or did, and that ends before it. */
 static bool depends_on_breakpoints(const void *ctx, const struct translation *translation)
 {
-	return breakpoints_lie_in(ctx, translation->linear,
-				  translation->linear + translation->bytes);
+	uint64_t first = translation->linear, last = first + translation->bytes;
+
+	return translation->mode & MODE_RELATIVE ? breakpoints_lie_in_pages(ctx, first, last)
+						 : breakpoints_lie_in(ctx, first, last);
 }
 
 int translator_set_breakpoints(struct translator *t, const uint64_t *linear, unsigned n)
@@ -275,10 +277,11 @@ static uint32_t find(struct translator *t, struct cpu *cpu, uint32_t alone)
 		translator_flush(t);
 	if (!fetch(cpu, cpu->rip, &gpa))
 		return NONE;
-	uint32_t index = code_cache_lookup(t->cache, gpa, cpu->rip, translate_mode(t, cpu) | alone);
-	if (index != NONE && second_page_holds(t, cpu, index))
-		return index;
-	return make_translation(t, cpu, gpa, alone);
+	uint32_t index = translate_lookup(t, gpa, cpu->rip, translate_mode(t, cpu) | alone);
+	if (index == NONE || !second_page_holds(t, cpu, index))
+		return make_translation(t, cpu, gpa, alone);
+	translate_settle(t, gpa, t->cache->translations[index].mode, cpu->rip, true);
+	return index;
 }
 
 /* ---- running ---- */
@@ -298,31 +301,58 @@ bool translator_may_run(const struct translator *t, const struct cpu *cpu)
 	       !cpu->pending_db && !(cpu->dr7 & 0xff) && !(cpu->rflags_rest & (FLAG_TF | FLAG_RF));
 }
 
+/* Leads a link to the page at linear, if it leads there and its target is translated. */
+static void warm_link(struct translator *t, uint32_t link, uint64_t gpa_page, uint64_t linear)
+{
+	uint64_t rip = spaces_link_rip(t->spaces, link);
+	uint32_t mode = t->noted_mode[t->selected];
+
+	if ((rip ^ linear) & PAGE_MASK || !spaces_link_is_usable(t->spaces, link) ||
+	    spaces_link_is_set(t->spaces, link))
+		return;
+	uint32_t index = translate_lookup(t, gpa_page | rip % PAGE_BYTES, rip, mode);
+	if (index != NONE && !t->cache->translations[index].crosses)
+		spaces_set_link(t->spaces, link, translate_address(t, index));
+}
+
 /* Links what leads to a page that is used for the first time in this space. */
-static void warm_links(struct translator *t, uint64_t gpa_page, uint64_t linear, uint32_t mode)
+static void warm_links(struct translator *t, uint64_t gpa_page, uint64_t linear)
 {
 	uint32_t link = spaces_first_link(t->spaces, linear);
 
-	for (; link != UINT32_MAX; link = spaces_next_link(t->spaces, link)) {
-		uint64_t rip = spaces_link_rip(t->spaces, link);
-		if (spaces_link_is_set(t->spaces, link))
-			continue;
-		uint32_t index =
-			code_cache_lookup(t->cache, gpa_page | rip % PAGE_BYTES, rip, mode);
-		if (index != NONE && !t->cache->translations[index].crosses)
-			spaces_set_link(t->spaces, link, translate_address(t, index));
+	for (; link != UINT32_MAX; link = spaces_next_link(t->spaces, link))
+		warm_link(t, link, gpa_page, linear);
+}
+
+/* Likewise from and to pages that are translated for all spaces. */
+static void warm_home(struct translator *t, uint32_t home)
+{
+	uint64_t gpa_page = spaces_home_gpa(t->spaces, home);
+	uint64_t linear = spaces_home(t->spaces, home);
+	uint32_t link;
+
+	for (link = spaces_first_to(t->spaces, home); link != UINT32_MAX;
+	     link = spaces_next_to(t->spaces, link))
+		warm_link(t, link, gpa_page, linear);
+	for (link = spaces_first_from(t->spaces, home); link != UINT32_MAX;
+	     link = spaces_next_from(t->spaces, link)) {
+		uint32_t to = spaces_link_target(t->spaces, link);
+		if (to != NO_HOME && spaces_is_settled(t->spaces, to))
+			warm_link(t, link, spaces_home_gpa(t->spaces, to),
+				  spaces_home(t->spaces, to));
 	}
 }
 
-static void warm_lookups(struct translator *t, uint64_t gpa_page, uint64_t linear, uint32_t mode)
+static void warm_lookups(struct translator *t, const struct translation *found)
 {
+	uint64_t gpa_page = found->gpa & PAGE_MASK;
 	uint32_t index = code_cache_first_in_page(t->cache, gpa_page);
 
 	for (; index != NONE; index = code_cache_next_in_page(t->cache, index, gpa_page)) {
 		const struct translation *other = &t->cache->translations[index];
-		if (other->valid && other->mode == mode && !other->crosses &&
-		    other->thunk != NONE && !((other->linear ^ linear) & PAGE_MASK))
-			translate_note(t, other->linear, index);
+		if (other->valid && other->mode == found->mode && !other->crosses &&
+		    other->thunk != NONE && !((other->linear ^ found->linear) & PAGE_MASK))
+			translate_note(t, translate_linear(t, index), index);
 	}
 }
 
@@ -330,12 +360,14 @@ static void warm_lookups(struct translator *t, uint64_t gpa_page, uint64_t linea
 static void warm_page(struct translator *t, uint32_t index)
 {
 	const struct translation *translation = &t->cache->translations[index];
-	uint64_t gpa_page = translation->gpa & PAGE_MASK;
+	uint64_t linear = translate_linear(t, index);
 
-	if (translation->linear < t->lowest || spaces_page_is_warm(t->spaces, translation->linear))
+	if (linear < t->lowest || spaces_page_is_warm(t->spaces, linear))
 		return;
-	warm_links(t, gpa_page, translation->linear, translation->mode);
-	warm_lookups(t, gpa_page, translation->linear, translation->mode);
+	warm_links(t, translation->gpa & PAGE_MASK, linear);
+	if (translation->mode & MODE_RELATIVE)
+		warm_home(t, *code_cache_home(t->cache, translation->gpa));
+	warm_lookups(t, translation);
 }
 
 /* What was noted holds in one mode. */
@@ -408,7 +440,7 @@ static void take_count(struct translator *t, uint64_t count)
 
 uint64_t translator_target(const struct translator *t)
 {
-	return t->cache->sites[(uint32_t)t->context->exit_arg].rip;
+	return translate_rip(t, &t->cache->sites[(uint32_t)t->context->exit_arg]);
 }
 
 bool translator_continue(struct translator *t, struct cpu *cpu)
@@ -441,7 +473,7 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 	if (context->exit == RUNTIME_EXIT_LINK || context->exit == RUNTIME_EXIT_HERE)
 		return; /* RIP is known */
 	const struct site *site = &t->cache->sites[context->exit_arg];
-	cpu->rip = site->rip;
+	cpu->rip = translate_rip(t, site);
 	t->statistics.exits[context->exit]++;
 	if (site->kind == SITE_INTERP)
 		t->interp_exits[site->mnemonic]++;
@@ -475,6 +507,7 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 		count += context->scratch[SCRATCH_RCX] - cpu->gpr[RCX];
 	take_count(t, count + t->budget + mark->n);
 	take_flags(cpu, registers->rflags);
-	cpu->rip = translation->linear + mark->offset;
+	cpu->rip = translate_linear(t, (uint32_t)(translation - t->cache->translations)) +
+		   mark->offset;
 	return true;
 }

@@ -29,6 +29,8 @@ struct writer {
 	bool thunks;
 	/* SSE state is the guest's only where its exceptions are masked. */
 	bool masked_only;
+	/* It writes code that is relative too. */
+	bool relative;
 	/* Undefined flags can be put right whatever registers an instruction names. */
 	bool any_register;
 };

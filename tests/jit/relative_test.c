@@ -1,0 +1,251 @@
+/*
+ * Code that two processes have at different addresses is translated once; each finds its own
+ * addresses by it, returns to its own, and stops at its own breakpoints. A page that a process has
+ * twice works too.
+ */
+#include "tests/cpu/interp_guest.h"
+#include "tests/tap.h"
+#include "vmm/jit/engine.h"
+#include "vmm/jit/jit.h"
+
+#define PML4_A  0x1000u /* the rig's own */
+#define PML4_B  0x8000u
+#define HIGH_B  UINT64_C(0x7e1234567000)
+#define TABLE_B 0x9000u /* of the third level, and the two below: HIGH_B + n is RIG_CODE + n */
+#define SYSTEM  0x15000u
+
+#define LOOP      RIG_CODE
+#define FUNCTION  (RIG_CODE + 0x1100)
+#define CROSSING  (RIG_CODE + 0xffd)
+#define BREAK_AT  (FUNCTION + 3)
+#define PER_ROUND 19 /* instructions */
+
+/* Goes on in the other process, by RCX, which RBX tells the way: mov rax, cr3; xor rax, A ^ B; mov
+ * cr3, rax; xor rcx, rbx; sysretq */
+static const uint8_t system_call[] = {
+	0x0f, 0x20, 0xd8, 0x48, 0x35, 0x00, 0x90, 0x00, 0x00,
+	0x0f, 0x22, 0xd8, 0x48, 0x31, 0xd9, 0x48, 0x0f, 0x07,
+};
+
+static const uint8_t loop[] = {
+	0xe8, 0xfb, 0x10, 0x00, 0x00,                   /* call FUNCTION */
+	0xff, 0xd2,                                     /* call rdx: what it returned */
+	0x48, 0x8b, 0x35, 0xf2, 0x01, 0x00, 0x00,       /* mov rsi, [loop + 0x200] */
+	0x48, 0x03, 0x35, 0xf3, 0x01, 0x00, 0x00,       /* add rsi, [loop + 0x208] */
+	0x48, 0x03, 0x34, 0x25, 0x08, 0x02, 0x00, 0x00, /* add rsi, [0x208] */
+	0xe9, 0xdb, 0x0f, 0x00, 0x00,                   /* jmp CROSSING */
+};
+
+static const uint8_t function[] = {
+	0x48, 0xff, 0xc7,                         /* inc rdi */
+	0x48, 0x8d, 0x15, 0xf6, 0x00, 0x00, 0x00, /* lea rdx, [function + 0x100] */
+	0xc3,                                     /* ret */
+};
+
+/* At function + 0x100: the lower half of an address; and back. */
+static const uint8_t lower[] = {
+	0x8d, 0x05, 0x00, 0x00, 0x00, 0x00, /* lea eax, [rip] */
+	0xc3,                               /* ret */
+};
+
+/* Across two pages; then into the other process, and on there: add rsi, 1 (7 bytes); syscall; jmp
+ * LOOP */
+static const uint8_t crossing[] = {
+	0x48, 0x81, 0xc6, 0x01, 0x00, 0x00, 0x00, 0x0f, 0x05, 0xe9, 0xf5, 0xef, 0xff, 0xff,
+};
+
+static void map_code_at_b(struct rig *rig)
+{
+	for (unsigned i = 0; i < 512; i++)
+		rig_store64(rig, PML4_B + 8 * i, rig_fetch(rig, PML4_A + 8 * i, 8));
+	rig_store64(rig, PML4_B + 8 * (RIG_HIGH >> 39), 0);
+	rig_store64(rig, PML4_B + 8 * (HIGH_B >> 39 & 511), TABLE_B | 7);
+	rig_store64(rig, TABLE_B + 8 * (HIGH_B >> 30 & 511), (TABLE_B + 0x1000) | 7);
+	rig_store64(rig, TABLE_B + 0x1000 + 8 * (HIGH_B >> 21 & 511), (TABLE_B + 0x2000) | 7);
+	for (unsigned i = 0; i < 4; i++)
+		rig_store64(rig, TABLE_B + 0x2000 + 8 * (HIGH_B / PAGE_BYTES + i) % PAGE_BYTES,
+			    (RIG_CODE + i * PAGE_BYTES) | 7);
+}
+
+static void start(struct rig *rig, const struct engine_ops *engine)
+{
+	rig_engine = engine;
+	rig_create(rig, RIG_USER64);
+	rig_map_high(rig);
+	map_code_at_b(rig);
+	rig_load(rig, LOOP, loop, sizeof(loop));
+	rig_load(rig, FUNCTION, function, sizeof(function));
+	rig_load(rig, FUNCTION + 0x100, lower, sizeof(lower));
+	rig_load(rig, CROSSING, crossing, sizeof(crossing));
+	rig_load(rig, SYSTEM, system_call, sizeof(system_call));
+	rig_store64(rig, LOOP + 0x200, 0x1111);
+	rig_store64(rig, LOOP + 0x208, 0x2222);
+	rig_store64(rig, 0x208, 0x330000);
+	rig->cpu->lstar = SYSTEM;
+	rig->cpu->rip = RIG_HIGH + LOOP;
+	rig->cpu->gpr[RBX] = (RIG_HIGH + CROSSING + 9) ^ (HIGH_B + CROSSING + 9 - RIG_CODE);
+}
+
+static uint64_t state_at(const struct engine_ops *engine, uint64_t count)
+{
+	struct rig rig;
+
+	start(&rig, engine);
+	rig_run(&rig, count, false);
+	uint64_t digest = rig_digest(&rig);
+	rig_destroy(&rig);
+	return digest;
+}
+
+static const struct translator_statistics *statistics(const struct rig *rig)
+{
+	return translator_statistics(((const struct jit_engine *)rig->engine)->translator);
+}
+
+static void test_states(void)
+{
+	bool same = true;
+
+	for (unsigned count = 1; count <= 8 * PER_ROUND; count++)
+		same &= state_at(&jit_engine_ops, count) == state_at(&interp_engine_ops, count);
+	tap_ok(same, "two processes: interp's state at every count");
+}
+
+static bool is_at(const struct rig *rig, uint64_t base)
+{
+	return rig->cpu->rip - base < RIG_CODE_BYTES;
+}
+
+/* Runs until the program is in one process's code. */
+static void run_into(struct rig *rig, uint64_t base)
+{
+	while (!is_at(rig, base))
+		rig_run(rig, rig->machine->icount + 1, false);
+}
+
+static void test_sharing(void)
+{
+	struct rig rig;
+	uint64_t blocks;
+
+	start(&rig, &jit_engine_ops);
+	rig_run(&rig, PER_ROUND * 40, false);
+	blocks = statistics(&rig)->blocks;
+	uint64_t links = statistics(&rig)->exits[RUNTIME_EXIT_LINK];
+	rig_run(&rig, PER_ROUND * 400, false);
+	tap_ok(statistics(&rig)->blocks == blocks && blocks < 20,
+	       "its %llu blocks are translated once", (unsigned long long)blocks);
+	tap_ok(statistics(&rig)->exits[RUNTIME_EXIT_LINK] == links,
+	       "and linked for both processes");
+	rig_destroy(&rig);
+}
+
+/* How often the loop is stopped at an address. */
+static unsigned stops_at(uint64_t linear)
+{
+	struct rig rig;
+	unsigned n = 0;
+
+	start(&rig, &jit_engine_ops);
+	rig_run(&rig, PER_ROUND * 40, false);
+	run_into(&rig, RIG_HIGH + LOOP);
+	rig.engine->ops->set_breakpoints(rig.engine, &linear, 1);
+	uint64_t until = rig.machine->icount + PER_ROUND * 100;
+	while (rig.machine->icount < until) {
+		enum engine_exit exit = rig_run_once(&rig, until, false);
+		if (exit == ENGINE_BREAKPOINT) {
+			n += rig.cpu->rip == linear;
+			rig.engine->ops->set_breakpoints(rig.engine, NULL, 0);
+			rig_run(&rig, rig.machine->icount + 1, false);
+			rig.engine->ops->set_breakpoints(rig.engine, &linear, 1);
+		} else if (exit != ENGINE_RETIRED && exit != ENGINE_LIMIT) {
+			break;
+		}
+	}
+	rig_destroy(&rig);
+	return n;
+}
+
+static void test_breakpoints(void)
+{
+	unsigned a = stops_at(RIG_HIGH + BREAK_AT), b = stops_at(HIGH_B + BREAK_AT - RIG_CODE);
+
+	tap_ok(a > 40 && b > 40 && a <= b + 1 && b <= a + 1,
+	       "each process stops at its own breakpoint: %u and %u times", a, b);
+	tap_ok(stops_at(RIG_HIGH + BREAK_AT + PAGE_BYTES) == 0, "and at no other");
+}
+
+#define ALIAS_COUNTS 3000
+#define ALIAS_STRIDE 7
+
+/* To the alias and back again; now and then to where nothing is. */
+static const uint8_t to_and_fro[] = {
+	0x48, 0x8d, 0x15, 0x00, 0x00, 0x00, 0x00, /* lea rdx, [rip] */
+	0x48, 0x01, 0xd6,                         /* add rsi, rdx */
+	0x48, 0xff, 0xc7,                         /* inc rdi */
+	0x40, 0xf6, 0xc7, 0x3f,                   /* test dil, 63 */
+	0x75, 0x03,                               /* jnz over */
+	0x48, 0xff, 0xc7,                         /* inc rdi */
+	0x40, 0xf6, 0xc7, 0x01,                   /* over: test dil, 1 */
+	0x74, 0x05,                               /* jz back */
+	0xe9, 0xdf, 0xff, 0x1d, 0x00,             /* jmp to_and_fro + ALIAS_CODE - CODE */
+	0xe9, 0xda, 0xff, 0xe1, 0xff,             /* back: jmp to_and_fro + CODE - ALIAS_CODE */
+};
+
+/* Two pages, and then both at their other address. */
+static const uint8_t first_page[] = {
+	0x48, 0x8d, 0x15, 0x00, 0x00, 0x00, 0x00, /* lea rdx, [rip] */
+	0x48, 0x01, 0xd6,                         /* add rsi, rdx */
+	0xe9, 0xf1, 0x0f, 0x00, 0x00,             /* jmp second_page */
+};
+static const uint8_t second_page[] = {
+	0x48, 0x8d, 0x15, 0x00, 0x00, 0x00, 0x00, /* lea rdx, [rip] */
+	0x48, 0x01, 0xd6,                         /* add rsi, rdx */
+	0x48, 0x8d, 0x05, 0xef, 0xef, 0xff, 0xff, /* lea rax, [first_page] */
+	0x48, 0x35, 0x00, 0x00, 0x22, 0x00,       /* xor rax, CODE ^ ALIAS_CODE */
+	0xff, 0xe0,                               /* jmp rax */
+};
+
+static uint64_t alias_state_at(const struct engine_ops *engine, bool pages, uint64_t count)
+{
+	struct rig rig;
+
+	rig_engine = engine;
+	rig_create(&rig, RIG_USER64);
+	rig_map_high(&rig);
+	for (unsigned i = 0; i < 64; i++)
+		rig_store64(&rig, RIG_SLOTS + 8 * i, RIG_HIGH + RIG_CODE);
+	if (pages) {
+		rig_load(&rig, RIG_CODE, first_page, sizeof(first_page));
+		rig_load(&rig, RIG_CODE + PAGE_BYTES, second_page, sizeof(second_page));
+		rig.cpu->rip = RIG_HIGH + RIG_ALIAS_CODE + PAGE_BYTES;
+	} else {
+		rig_load(&rig, RIG_CODE, to_and_fro, sizeof(to_and_fro));
+		rig.cpu->rip = RIG_HIGH + RIG_CODE;
+	}
+	rig_run(&rig, count, false);
+	uint64_t digest = rig_digest(&rig);
+	rig_destroy(&rig);
+	return digest;
+}
+
+static void test_alias(bool pages)
+{
+	bool same = true;
+
+	for (unsigned count = 1; count <= ALIAS_COUNTS; count += ALIAS_STRIDE)
+		same &= alias_state_at(&jit_engine_ops, pages, count) ==
+			alias_state_at(&interp_engine_ops, pages, count);
+	tap_ok(same, "%s: interp's state at counts up to %u",
+	       pages ? "two pages at two addresses" : "a page at two addresses", ALIAS_COUNTS);
+}
+
+int main(void)
+{
+	test_states();
+	test_sharing();
+	test_breakpoints();
+	test_alias(false);
+	test_alias(true);
+	return tap_done();
+}
