@@ -235,6 +235,7 @@ static int native_create(struct machine *machine, struct engine **ret_engine)
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
 		.cache_bytes = options->cache_bytes,
+		.ahead = 8,
 		.distrust_host = options->distrust_host,
 		.poll_often = options->poll_often,
 		.max_insns = options->max_insns,

@@ -23,7 +23,7 @@
 #define MAX_INSNS 24
 
 /* Of code; the books about it take two thirds of that, the tables of address spaces 66 MiB. */
-#define CACHE_BYTES 0x6000000u
+#define CACHE_BYTES 0x4800000u
 
 #define SIGNAL_STACK_BYTES 65536
 
@@ -409,6 +409,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.kernel = true,
 		.flag = PAGE_JITTED,
 		.cache_bytes = jit_options.cache_bytes,
+		.ahead = 1,
 		.max_insns = jit_options.max_insns,
 		.distrust_host = jit_options.distrust_host,
 	};

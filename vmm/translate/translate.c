@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* Runs of blocks that are translated ahead when one is asked for. */
-#define AHEAD_MAX 8
-
 #define RUN_MAX_BLOCKS 16
 
 /* The control word's bits that mask the six x87 exceptions. */
@@ -442,7 +439,7 @@ static void translate_ahead(struct translator *t, const struct cpu *cpu,
 	unsigned returns = 0;
 
 	t->ahead = 0;
-	while (t->ahead < AHEAD_MAX && !cache->emitter.full) {
+	while (t->ahead < t->config.ahead && !cache->emitter.full) {
 		if (site < cache->n_sites) {
 			ahead_of_site(t, cpu, source, site++);
 		} else if (returns < t->generator.n_returns) {
