@@ -15,7 +15,7 @@ TOP = os.path.dirname(HERE)
 class Inputs:
     directory: str      # for everything that is made; goes away with the run
     reprise: str        # the command under test
-    work: str           # the guest work's program, bench-work
+    work: str           # the guest work's program, bench-work; bench-command lies beside it
     kernel: str
     images: dict        # initial RAM disks by guest, "boot" and "work"
     script: str         # the work for the native run
@@ -29,7 +29,8 @@ def build(build_directory):
         print("bench: packages are missing; going on with what is there", file=sys.stderr)
     if not os.path.exists(os.path.join(build_directory, "build.ninja")):
         subprocess.run(["meson", "setup", build_directory, TOP], check=True, stdout=sys.stderr)
-    subprocess.run(["ninja", "-C", build_directory, "tools/reprise", "bench/bench-work"],
+    subprocess.run(["ninja", "-C", build_directory, "tools/reprise", "bench/bench-work",
+                    "bench/bench-command"],
                    check=True, stdout=sys.stderr)
 
 
@@ -50,11 +51,21 @@ def write(path, text):
     return path
 
 
+def libraries(program):
+    """The libraries of a program, its dynamic linker among them, where it looks for them."""
+    told = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    return [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
+
+
 def make_image(directory, name, kernel, script, work):
+    command = os.path.join(os.path.dirname(work), "bench-command")
+    files = [f"{work}:bin/bench-work", f"{command}:bin/bench-command",
+             *(f"{path}:{path[1:]}" for path in libraries(command))]
     image = os.path.join(directory, name + ".img")
     script_path = write(os.path.join(directory, name + ".sh"), script)
     subprocess.run([os.path.join(TOP, "tools/make-initramfs.sh"), "-k", kernel,
-                    "-f", f"{work}:bin/bench-work", "-o", image, script_path], check=True)
+                    *(word for file in files for word in ("-f", file)), "-o", image, script_path],
+                   check=True)
     return image
 
 

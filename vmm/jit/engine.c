@@ -108,7 +108,8 @@ static bool goes_on(struct jit_engine *jit, struct cpu *cpu)
 	if (runtime->exit != RUNTIME_EXIT_LINK)
 		return false;
 	cpu->rip = translator_target(jit->translator);
-	return (int64_t)runtime->count < 0 && !jit_step_is_due(jit->stepper, cpu) && translator_continue(jit->translator, cpu);
+	return (int64_t)runtime->count < 0 && !jit_step_is_due(jit->stepper, cpu) &&
+	       translator_continue(jit->translator, cpu);
 }
 
 /* Where translated code is entered; 0: interp or a single step is next. */

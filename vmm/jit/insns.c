@@ -87,7 +87,8 @@ static bool memory_possible(const struct insn *insn)
 
 	if (!memory)
 		return true;
-	return base_is_possible(insn) && insn->addr_size == 8 && memory->size && memory->size <= 16 && !names_high_byte(insn);
+	return base_is_possible(insn) && insn->addr_size == 8 && memory->size &&
+	       memory->size <= 16 && !names_high_byte(insn);
 }
 
 /* A bit number in a register reaches beyond the operand. */

@@ -30,9 +30,9 @@
 
 /*
  * A translated block: instructions in a row inside one page, or one instruction that lies across
- * two (crosses). Addresses of the guest stand in its code, so it is good for one linear address; or,
- * if it is relative, as offsets from the linear address of its page, which the code finds in the
- * tables of the space that it runs in: that code serves all processes, wherever each has it.
+ * two (crosses). Addresses of the guest stand in its code, so it is good for one linear address;
+ * or, if it is relative, as offsets from the linear address of its page, which the code finds in
+ * the tables of the space that it runs in: that code serves all processes, wherever each has it.
  */
 struct translation {
 	uint64_t gpa, linear; /* of its first byte; relative: its offset in the page */

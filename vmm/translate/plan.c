@@ -34,8 +34,7 @@ static bool is_ruled_out(const struct planned *planned, const struct plan_rules 
 	       (planned->effect.cls == CLASS_SYSTEM && !rules->kernel);
 }
 
-static bool has_breakpoint(const struct plan *plan, uint64_t linear,
-			   const struct plan_rules *rules)
+static bool has_breakpoint(const struct plan *plan, uint64_t linear, const struct plan_rules *rules)
 {
 	return plan->relative ? breakpoints_lie_in_pages(rules->breakpoints, linear, linear)
 			      : breakpoints_lie_in(rules->breakpoints, linear, linear);

@@ -23,16 +23,16 @@
 struct space {
 	uint32_t *links; /* that are set, in no order */
 	uint32_t n, room;
-	bool used;                           /* something may stand in what follows */
-	bool overflow;                       /* there was no memory: any link may be set */
-	uint32_t n_noted;                    /* entries of the lookup table that were set */
-	uint16_t noted[NOTED_LISTED];        /* which, while they are that few */
-	bool victims;                        /* something stands among the victims */
-	uint32_t n_links;                    /* of all, the first that lead anywhere yet */
-	uint32_t n_dropped;                  /* pages, since it was selected last */
-	unsigned next_way;                   /* of a set of victims, to be replaced */
-	uint64_t warm[WARM_PAGES];           /* linear pages, by their hash; 0: none */
-	uint64_t touched[TOUCHED_BITS / 64]; /* hashes of pages that something may lead to */
+	bool used;                            /* something may stand in what follows */
+	bool overflow;                        /* there was no memory: any link may be set */
+	uint32_t n_noted;                     /* entries of the lookup table that were set */
+	uint16_t noted[NOTED_LISTED];         /* which, while they are that few */
+	bool victims;                         /* something stands among the victims */
+	uint32_t n_links;                     /* of all, the first that lead anywhere yet */
+	uint32_t n_dropped;                   /* pages, since it was selected last */
+	unsigned next_way;                    /* of a set of victims, to be replaced */
+	uint64_t warm[WARM_PAGES];            /* linear pages, by their hash; 0: none */
+	uint64_t touched[TOUCHED_BITS / 64];  /* hashes of pages that something may lead to */
 	uint64_t settled[RUNTIME_HOMES / 64]; /* homes that something may lead to */
 };
 
@@ -452,8 +452,11 @@ uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home, boo
 	*ret_new = true;
 	uint32_t number = spaces->n_links++;
 	spaces->set[spaces->selected].n_links = spaces->n_links;
-	spaces->link[number] = (struct link){
-		.rip = rip, .home = home, .next = *first - 1, .target = NO_HOME, .next_to = NO_HOME};
+	spaces->link[number] = (struct link){.rip = rip,
+					     .home = home,
+					     .next = *first - 1,
+					     .target = NO_HOME,
+					     .next_to = NO_HOME};
 	*first = number + 1;
 	return number;
 }

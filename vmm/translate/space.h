@@ -51,8 +51,8 @@ uint32_t spaces_add_home(struct spaces *spaces, uint64_t gpa);
 uint64_t spaces_home_gpa(const struct spaces *spaces, uint32_t home);
 
 /*
- * From here on the home is at a linear page of the selected space. If something may lead to where it
- * was before, move says whether all that is known of the space is forgotten for that. Returns
+ * From here on the home is at a linear page of the selected space. If something may lead to where
+ * it was before, move says whether all that is known of the space is forgotten for that. Returns
  * whether the home is there now.
  */
 bool spaces_settle(struct spaces *spaces, uint32_t home, uint64_t page, bool move);

@@ -48,8 +48,8 @@ struct translator_config {
 	uint32_t base;               /* where the area runs; 0: RUNTIME_BASE */
 	enum page_flags flag;        /* of pages with translated code; 0: PAGE_TRANSLATED */
 	uint32_t cache_bytes;        /* bound of the code cache; 0: all of RUNTIME_CODE_BYTES */
-	/* Runs of blocks that are translated ahead when one is asked for: to leave for them is worse
-	 * the dearer leaving is. */
+	/* Runs of blocks that are translated ahead when one is asked for: to leave for them is
+	 * worse the dearer leaving is. */
 	unsigned ahead;
 	uint32_t max_insns; /* tests: instructions in a block; 0: as many as there is room for */
 	bool poll_often;    /* tests: every block polls */
