@@ -302,3 +302,15 @@ uint64_t rig_digest(struct rig *rig)
 	machine_state_encode(rig->machine, buffer);
 	return XXH3_64bits_withSeed(buffer, n, memory_digest(rig->machine->memory));
 }
+
+uint64_t rig_digest_at(void (*start)(struct rig *rig, const struct engine_ops *engine),
+		       const struct engine_ops *engine, uint64_t count)
+{
+	struct rig rig;
+
+	start(&rig, engine);
+	rig_run(&rig, count, false);
+	uint64_t digest = rig_digest(&rig);
+	rig_destroy(&rig);
+	return digest;
+}

@@ -80,4 +80,8 @@ void rig_run(struct rig *rig, uint64_t until, bool window);
 /* Hash of the whole state. */
 uint64_t rig_digest(struct rig *rig);
 
+/* Likewise at a count, by an engine, of what start() begins in a rig that it makes. */
+uint64_t rig_digest_at(void (*start)(struct rig *rig, const struct engine_ops *engine),
+		       const struct engine_ops *engine, uint64_t count);
+
 #endif

@@ -41,23 +41,13 @@ static void start(struct rig *rig, const struct engine_ops *engine)
 	rig->cpu->gpr[RSI] = FRAME_B | USED;
 }
 
-static uint64_t state_at(const struct engine_ops *engine, uint64_t count)
-{
-	struct rig rig;
-
-	start(&rig, engine);
-	rig_run(&rig, count, false);
-	uint64_t digest = rig_digest(&rig);
-	rig_destroy(&rig);
-	return digest;
-}
-
 int main(void)
 {
 	struct rig rig;
 
 	for (unsigned count = 1; count <= STEPS; count++)
-		tap_ok(state_at(&jit_engine_ops, count) == state_at(&interp_engine_ops, count),
+		tap_ok(rig_digest_at(start, &jit_engine_ops, count) ==
+			       rig_digest_at(start, &interp_engine_ops, count),
 		       "count %u: interp's state", count);
 	start(&rig, &jit_engine_ops);
 	rig_run(&rig, STEPS, false);
