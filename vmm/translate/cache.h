@@ -35,17 +35,20 @@
  * the tables of the space that it runs in: that code serves all processes, wherever each has it.
  */
 struct translation {
+	/* Looking it up reads these. */
 	uint64_t gpa, linear; /* of its first byte; relative: its offset in the page */
-	uint64_t second_gpa;  /* crosses: of the second page */
 	uint32_t mode;        /* what its decoding depended on */
+	uint32_t hash_next;
+	uint32_t home; /* of its page, if it is relative, or NONE (space.h) */
+
 	uint16_t bytes;
 	uint8_t n_insns;
 	bool valid, crosses;
 	uint32_t code, code_end; /* offsets in the run-time area */
 	uint32_t thunk;          /* where indirect branches enter, or NONE */
 	uint32_t first_mark, n_marks;
-	uint32_t hash_next;
 	uint32_t page_next[2]; /* the lists of the pages of gpa and second_gpa */
+	uint64_t second_gpa;   /* crosses: of the second page */
 };
 
 /* Beside enum mode_bits in its mode: its instructions share no look-ups. It does what the other one
@@ -96,7 +99,7 @@ struct site {
 struct code_page {
 	uint32_t first; /* translation, or NONE */
 	uint32_t lines; /* bit n: bytes [128 n, 128 n + 128) hold translated instructions */
-	uint32_t home;  /* of what is relative, or NONE (space.h) */
+	uint32_t home;  /* of what is relative in it, or NONE */
 };
 
 #define CACHE_BUCKETS 262144u

@@ -60,30 +60,25 @@ uint32_t translate_lookup(const struct translator *t, uint64_t gpa, uint64_t lin
 	return code_cache_lookup(t->cache, gpa, key.linear, key.mode);
 }
 
-bool translate_settle(struct translator *t, uint64_t gpa, uint32_t mode, uint64_t linear, bool move)
+/*
+ * Has the page of a source lie where it is now, if its code is relative. What may not move does not
+ * if something may lead to where it was. Returns false when that is so, or there is no home for it.
+ */
+static bool settle(struct translator *t, const struct source *source, bool move)
 {
 	uint32_t *home;
 
-	if (!(mode & MODE_RELATIVE))
+	if (!(source->mode & MODE_RELATIVE))
 		return true;
-	home = code_cache_home(t->cache, gpa);
+	home = code_cache_home(t->cache, source->gpa);
 	if (home && *home == NONE)
-		*home = spaces_add_home(t->spaces, gpa);
-	return home && *home != NONE && spaces_settle(t->spaces, *home, linear & PAGE_MASK, move);
-}
-
-/* The home of a translation's page, or NONE. */
-static uint32_t home_of(const struct translator *t, const struct translation *translation)
-{
-	return translation->mode & MODE_RELATIVE ? *code_cache_home(t->cache, translation->gpa)
-						 : NONE;
+		*home = spaces_add_home(t->spaces, source->gpa);
+	return home && *home != NONE && spaces_settle(t->spaces, *home, source->base, move);
 }
 
 static uint64_t base_of(const struct translator *t, const struct translation *translation)
 {
-	uint32_t home = home_of(t, translation);
-
-	return home == NONE ? 0 : spaces_home(t->spaces, home);
+	return translation->home == NONE ? 0 : spaces_home(t->spaces, translation->home);
 }
 
 uint64_t translate_linear(const struct translator *t, uint32_t index)
@@ -116,6 +111,7 @@ static uint32_t begin_translation(struct translator *t, const struct source *sou
 		.linear = plan->linear,
 		.second_gpa = source->second_gpa,
 		.mode = source->mode,
+		.home = t->generator.home,
 		.bytes = plan->bytes,
 		.n_insns = (uint8_t)plan->n,
 		.crosses = source->crosses,
@@ -261,7 +257,7 @@ static void make_far(struct translator *t, struct site *site)
 	const struct translation *from = &t->cache->translations[site->from];
 	uint32_t thunk = e->at;
 	bool is_new;
-	uint32_t link = spaces_add_link(t->spaces, site->rip, home_of(t, from), &is_new);
+	uint32_t link = spaces_add_link(t->spaces, site->rip, from->home, &is_new);
 
 	if (link == UINT32_MAX)
 		return;
@@ -279,7 +275,7 @@ static void make_far(struct translator *t, struct site *site)
 static void lead(struct translator *t, const struct site *site, uint32_t target)
 {
 	uint64_t rip = translate_rip(t, site);
-	uint32_t home = home_of(t, &t->cache->translations[target]);
+	uint32_t home = t->cache->translations[target].home;
 
 	if (rip < t->lowest || rip != translate_linear(t, target) ||
 	    !spaces_link_is_usable(t->spaces, site->link))
@@ -365,7 +361,7 @@ static uint32_t find_or_translate(struct translator *t, const struct source *sou
 {
 	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
 
-	if (!translate_settle(t, source->gpa, source->mode, source->base + source->linear, false))
+	if (!settle(t, source, false))
 		return NONE;
 	if (index != NONE || !code_cache_has_room(t->cache))
 		return index;
@@ -461,7 +457,7 @@ uint32_t translate_source(struct translator *t, const struct cpu *cpu, const str
 	first_site = t->cache->n_sites;
 	t->generator.n_returns = 0;
 	uint32_t index = NONE;
-	if (translate_settle(t, source->gpa, source->mode, source->base + source->linear, true))
+	if (settle(t, source, true))
 		index = translate_run(t, source);
 	else
 		t->cache->emitter.full = true; /* there is no home left */

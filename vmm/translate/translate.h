@@ -60,13 +60,6 @@ uint32_t translate_source(struct translator *t, const struct cpu *cpu, const str
  * translate_mode() says, and MODE_ALONE. */
 uint32_t translate_lookup(const struct translator *t, uint64_t gpa, uint64_t linear, uint32_t mode);
 
-/*
- * Has the page of a source or of a translation lie where it is now. What may not move does not if
- * something may lead to where it was. Returns false when that is so, or there is no home for it.
- */
-bool translate_settle(struct translator *t, uint64_t gpa, uint32_t mode, uint64_t linear,
-		      bool move);
-
 /* In the selected space: where a translation begins, and where a site goes on. */
 uint64_t translate_linear(const struct translator *t, uint32_t index);
 uint64_t translate_rip(const struct translator *t, const struct site *site);

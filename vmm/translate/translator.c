@@ -280,7 +280,9 @@ static uint32_t find(struct translator *t, struct cpu *cpu, uint32_t alone)
 	uint32_t index = translate_lookup(t, gpa, cpu->rip, translate_mode(t, cpu) | alone);
 	if (index == NONE || !second_page_holds(t, cpu, index))
 		return make_translation(t, cpu, gpa, alone);
-	translate_settle(t, gpa, t->cache->translations[index].mode, cpu->rip, true);
+	uint32_t home = t->cache->translations[index].home;
+	if (home != NONE)
+		spaces_settle(t->spaces, home, cpu->rip & PAGE_MASK, true);
 	return index;
 }
 
@@ -365,8 +367,8 @@ static void warm_page(struct translator *t, uint32_t index)
 	if (linear < t->lowest || spaces_page_is_warm(t->spaces, linear))
 		return;
 	warm_links(t, translation->gpa & PAGE_MASK, linear);
-	if (translation->mode & MODE_RELATIVE)
-		warm_home(t, *code_cache_home(t->cache, translation->gpa));
+	if (translation->home != NONE)
+		warm_home(t, translation->home);
 	warm_lookups(t, translation);
 }
 
