@@ -6,12 +6,15 @@
 
 #include <xxhash.h>
 
-#define PML4   0x1000u
-#define PDPT   0x2000u
-#define PD     0x3000u
-#define IST    0x1f000u /* top of the handlers' stack */
-#define COMMON (RIG_HANDLERS + 0x1800u)
-#define SYSTEM (RIG_HANDLERS + 0x1900u) /* where SYSCALL leads */
+#define PML4       0x1000u
+#define PDPT       0x2000u
+#define PD         0x3000u
+#define HIGH_PDPT  0x50000u
+#define HIGH_PD    0x51000u
+#define LOW_TABLES 0x52000u /* two */
+#define IST        0x1f000u /* top of the handlers' stack */
+#define COMMON     (RIG_HANDLERS + 0x1800u)
+#define SYSTEM     (RIG_HANDLERS + 0x1900u) /* where SYSCALL leads */
 
 const struct engine_ops *rig_engine = &interp_engine_ops;
 
@@ -49,7 +52,17 @@ static void build_tables(struct rig *rig)
 
 void rig_map_high(struct rig *rig)
 {
-	rig_store64(rig, PML4 + 8 * (RIG_HIGH >> 39), PDPT | 7);
+	static const uint32_t tables[] = {RIG_PT, RIG_ALIAS_PT};
+
+	rig_store64(rig, PML4 + 8 * (RIG_HIGH >> 39), HIGH_PDPT | 7);
+	rig_store64(rig, HIGH_PDPT, HIGH_PD | 7);
+	for (uint64_t i = 0; i < 2; i++) {
+		uint64_t copy = LOW_TABLES + i * PAGE_BYTES;
+		for (uint64_t at = 0; at < PAGE_BYTES; at += 8)
+			rig_store64(rig, copy + at, rig_fetch(rig, tables[i] + at, 8));
+		rig_store64(rig, HIGH_PD + 8 * i, tables[i] | 7);
+		rig_store64(rig, PD + 8 * i, copy | 7);
+	}
 }
 
 static bool has_error_code(unsigned vector)

@@ -38,7 +38,8 @@ enum {
 	RIG_ALIAS_SPARE = 0x20a000, /* mapped by tests */
 };
 
-/* Where rig_map_high() has all of this again, for users. */
+/* Where rig_map_high() has all of this again, for users. RIG_PT and RIG_ALIAS_PT are its tables
+ * then, and the low addresses' have copies. */
 #define RIG_HIGH UINT64_C(0x550000000000)
 
 /* SYSCALL leads to code that returns by SYSRET, to CPL 3, or by IRET, to CPL 0. */

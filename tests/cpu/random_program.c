@@ -432,7 +432,8 @@ void load_program(struct rig *rig, const struct writer *w, enum rig_mode mode)
 
 	rig_create(rig, mode);
 	rig_load(rig, RIG_CODE, w->code, RIG_CODE_BYTES);
-	rig_map_high(rig);
+	if (w->high)
+		rig_map_high(rig);
 	rig->cpu->rip += base;
 	for (unsigned i = 0; i < 64; i++)
 		rig_store64(rig, RIG_SLOTS + 8 * i,

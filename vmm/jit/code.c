@@ -79,7 +79,7 @@ void code_linear(struct generator *g, unsigned reg, uint64_t address)
 {
 	uint32_t home = (uint32_t)offsetof(struct runtime_space, home) + 8 * g->home;
 
-	if (g->home == NONE) {
+	if (g->home == NO_HOME) {
 		emit_constant(g->e, reg, address);
 		return;
 	}

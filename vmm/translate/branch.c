@@ -174,19 +174,19 @@ void branch_defer_near(struct generator *g, uint64_t rip, uint32_t patch)
 /* patch: of the branch that is to lead to the link, or NONE. Returns the link. */
 uint32_t branch_defer_far(struct generator *g, uint64_t rip, uint32_t patch)
 {
-	bool is_new;
-	uint32_t link = spaces_add_link(g->spaces, rip, g->home, &is_new), site = NONE;
+	uint32_t link = spaces_find_link(g->spaces, rip, g->home), site = NONE;
 
-	if (is_new)
-		site = generator_site(g, SITE_FAR, rip);
-	if (link == NONE || (is_new && site == NONE)) {
-		g->e->full = true;
-		return 0;
-	}
-	if (is_new)
-		g->cache->sites[site].link = link;
-	if (!is_new && patch == NONE)
+	if (link != NONE && patch == NONE)
 		return link;
+	if (link == NONE) {
+		link = spaces_add_link(g->spaces, rip, g->home);
+		site = generator_site(g, SITE_FAR, rip);
+		if (link == NONE || site == NONE) {
+			g->e->full = true;
+			return 0;
+		}
+		g->cache->sites[site].link = link;
+	}
 	struct deferred *deferred = generator_defer(g, DEFERRED_LINK, patch);
 	deferred->site = site;
 	deferred->constant = link;

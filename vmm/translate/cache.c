@@ -40,7 +40,7 @@ static void forget_all(struct code_cache *cache)
 
 	memset(cache->buckets, 0xff, sizeof(cache->buckets));
 	for (uint32_t i = 0; i < n; i++)
-		cache->pages[i] = (struct code_page){.first = NONE, .home = NONE};
+		cache->pages[i] = (struct code_page){.first = NONE, .home = NO_HOME};
 	cache->n_translations = cache->n_marks = cache->n_sites = 0;
 	cache->overfull = false;
 }

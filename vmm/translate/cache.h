@@ -16,6 +16,7 @@
 #include "vmm/machine.h"
 #include "vmm/mmu/mmu.h"
 #include "vmm/translate/emit.h"
+#include "vmm/translate/space.h"
 #include "vmm/translate/translator.h"
 
 #define BLOCK_MAX_INSNS 64
@@ -39,7 +40,7 @@ struct translation {
 	uint64_t gpa, linear; /* of its first byte; relative: its offset in the page */
 	uint32_t mode;        /* what its decoding depended on */
 	uint32_t hash_next;
-	uint32_t home; /* of its page, if it is relative, or NONE (space.h) */
+	uint32_t home; /* of its page, if it is relative, or NO_HOME (space.h) */
 
 	uint16_t bytes;
 	uint8_t n_insns;
@@ -99,7 +100,7 @@ struct site {
 struct code_page {
 	uint32_t first; /* translation, or NONE */
 	uint32_t lines; /* bit n: bytes [128 n, 128 n + 128) hold translated instructions */
-	uint32_t home;  /* of what is relative in it, or NONE */
+	uint32_t home;  /* of what is relative in it, or NO_HOME */
 };
 
 #define CACHE_BUCKETS 262144u

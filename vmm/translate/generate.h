@@ -82,7 +82,7 @@ struct deferred {
 	uint16_t bytes; /* DEFERRED_READ_RANGE and its like */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
-	uint64_t constant;        /* where it goes on: a code address */
+	uint64_t constant;        /* where it goes on: a code address; or as its kind says */
 	struct encoding encoding; /* DEFERRED_POLL */
 };
 
@@ -100,7 +100,7 @@ struct generator {
 	struct spaces *spaces;
 	struct translation *translation;
 	uint32_t index; /* of the translation */
-	uint32_t home;  /* of what is relative, or NONE */
+	uint32_t home;  /* of what is relative, or NO_HOME */
 	uint64_t base;  /* what its addresses count from here and now, or 0 */
 	const struct plan *plan;
 	unsigned at; /* which instruction of the plan */

@@ -32,6 +32,7 @@ struct space {
 	uint32_t n_dropped;                   /* pages, since it was selected last */
 	unsigned next_way;                    /* of a set of victims, to be replaced */
 	uint64_t warm[WARM_PAGES];            /* linear pages, by their hash; 0: none */
+	uint32_t warm_home[WARM_PAGES];       /* of what lies there */
 	uint64_t touched[TOUCHED_BITS / 64];  /* hashes of pages that something may lead to */
 	uint64_t settled[RUNTIME_HOMES / 64]; /* homes that something may lead to */
 };
@@ -189,19 +190,23 @@ static bool is_touched(const struct space *set, uint64_t page)
 	return set->touched[bit / 64] >> bit % 64 & 1;
 }
 
-static uint64_t *warm_slot(struct space *set, uint64_t page)
+static bool is_warm(const struct space *set, uint64_t page, uint32_t home)
 {
-	return &set->warm[page_hash(page) % WARM_PAGES];
+	uint32_t slot = page_hash(page) % WARM_PAGES;
+
+	return set->warm[slot] == (page | 1) && set->warm_home[slot] == home;
 }
 
-bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear)
+bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear, uint32_t home)
 {
+	struct space *set = &spaces->set[spaces->selected];
 	uint64_t page = linear & PAGE_MASK;
-	uint64_t *slot = warm_slot(&spaces->set[spaces->selected], page);
-	bool warm = *slot == (page | 1);
+	bool warm = is_warm(set, page, home);
+	uint32_t slot = page_hash(page) % WARM_PAGES;
 
-	spaces->set[spaces->selected].used = true;
-	*slot = page | 1;
+	set->used = true;
+	set->warm[slot] = page | 1;
+	set->warm_home[slot] = home;
 	return warm;
 }
 
@@ -292,7 +297,7 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear)
 {
 	uint64_t page = linear & PAGE_MASK;
 
-	*warm_slot(&spaces->set[space], page) = 0;
+	spaces->set[space].warm[page_hash(page) % WARM_PAGES] = 0;
 	if (!is_touched(&spaces->set[space], page))
 		return;
 	if (++spaces->set[space].n_dropped > DROPPED_MAX) {
@@ -330,6 +335,12 @@ uint64_t spaces_home(const struct spaces *spaces, uint32_t home)
 bool spaces_is_settled(const struct spaces *spaces, uint32_t home)
 {
 	return spaces->set[spaces->selected].settled[home / 64] >> home % 64 & 1;
+}
+
+bool spaces_home_is_warm(const struct spaces *spaces, uint32_t home)
+{
+	return spaces_is_settled(spaces, home) &&
+	       is_warm(&spaces->set[spaces->selected], spaces_home(spaces, home), home);
 }
 
 bool spaces_settle(struct spaces *spaces, uint32_t home, uint64_t page, bool move)
@@ -437,19 +448,28 @@ uint64_t spaces_noted(const struct spaces *spaces, uint64_t rip)
 
 /* ---- links ---- */
 
-uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home, bool *ret_new)
+/* The list that a link stands in. */
+static uint32_t *list_of(struct spaces *spaces, uint64_t rip, uint32_t home)
 {
-	uint32_t *first = home == NO_HOME
-				  ? &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS]
-				  : &spaces->home[home].from;
+	return home == NO_HOME ? &spaces->first[page_hash(rip & PAGE_MASK) % LINK_BUCKETS]
+			       : &spaces->home[home].from;
+}
 
-	*ret_new = false;
-	for (uint32_t i = *first - 1; i != UINT32_MAX; i = spaces->link[i].next)
-		if (spaces->link[i].rip == rip)
-			return i;
+uint32_t spaces_find_link(struct spaces *spaces, uint64_t rip, uint32_t home)
+{
+	uint32_t link = *list_of(spaces, rip, home) - 1;
+
+	while (link != UINT32_MAX && spaces->link[link].rip != rip)
+		link = spaces->link[link].next;
+	return link;
+}
+
+uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home)
+{
+	uint32_t *first = list_of(spaces, rip, home);
+
 	if (spaces->n_links == RUNTIME_LINKS)
 		return UINT32_MAX;
-	*ret_new = true;
 	uint32_t number = spaces->n_links++;
 	spaces->set[spaces->selected].n_links = spaces->n_links;
 	spaces->link[number] = (struct link){.rip = rip,

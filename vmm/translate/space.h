@@ -31,9 +31,10 @@ void spaces_drop_page(struct spaces *spaces, unsigned space, uint64_t linear);
 
 /*
  * Whether what is known to lead to a linear page has been noted in the selected space, so that only
- * what comes new has to be. Asking makes it so.
+ * what comes new has to be. Asking makes it so: the page has just been fetched from. home: of what
+ * lies there, or NO_HOME.
  */
-bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear);
+bool spaces_page_is_warm(struct spaces *spaces, uint64_t linear, uint32_t home);
 
 /* The links from code without a home to a page: the first, and the one after another; UINT32_MAX
  * when there is no more. */
@@ -56,9 +57,12 @@ uint64_t spaces_home_gpa(const struct spaces *spaces, uint32_t home);
  * whether the home is there now.
  */
 bool spaces_settle(struct spaces *spaces, uint32_t home, uint64_t page, bool move);
-/* Whether it is anywhere in the selected space; and where it is, or was when its code ran last. */
+/* Whether something in the selected space may lead to where it is; that address, which stays when
+ * the space is forgotten; and whether it has been fetched from there and, since, nothing has
+ * changed about that (false at times when it is so). */
 bool spaces_is_settled(const struct spaces *spaces, uint32_t home);
 uint64_t spaces_home(const struct spaces *spaces, uint32_t home);
+bool spaces_home_is_warm(const struct spaces *spaces, uint32_t home);
 
 /* Links from code of a home, and to it as far as that is known; as above. */
 uint32_t spaces_first_from(const struct spaces *spaces, uint32_t home);
@@ -79,9 +83,11 @@ void spaces_note(struct spaces *spaces, uint64_t rip, uint64_t code);
 /* Where they lead; 0: nowhere that is known, or the look-up would miss. */
 uint64_t spaces_noted(const struct spaces *spaces, uint64_t rip);
 
-/* The link to rip, *ret_new if there was none yet; or UINT32_MAX when there are no more. home: of
- * the code that it leads out of; rip counts from there. */
-uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home, bool *ret_new);
+/* A link to rip, or UINT32_MAX when there is none. home: of the code that it leads out of; rip
+ * counts from there. */
+uint32_t spaces_find_link(struct spaces *spaces, uint64_t rip, uint32_t home);
+/* Another one; UINT32_MAX when there are no more. */
+uint32_t spaces_add_link(struct spaces *spaces, uint64_t rip, uint32_t home);
 /* What a new link leads to in spaces where it has not been set: its exit. To be told before another
  * space is selected. */
 void spaces_set_default(struct spaces *spaces, uint32_t link, uint64_t code);

@@ -71,14 +71,14 @@ static bool settle(struct translator *t, const struct source *source, bool move)
 	if (!(source->mode & MODE_RELATIVE))
 		return true;
 	home = code_cache_home(t->cache, source->gpa);
-	if (home && *home == NONE)
+	if (home && *home == NO_HOME)
 		*home = spaces_add_home(t->spaces, source->gpa);
-	return home && *home != NONE && spaces_settle(t->spaces, *home, source->base, move);
+	return home && *home != NO_HOME && spaces_settle(t->spaces, *home, source->base, move);
 }
 
 static uint64_t base_of(const struct translator *t, const struct translation *translation)
 {
-	return translation->home == NONE ? 0 : spaces_home(t->spaces, translation->home);
+	return translation->home == NO_HOME ? 0 : spaces_home(t->spaces, translation->home);
 }
 
 uint64_t translate_linear(const struct translator *t, uint32_t index)
@@ -202,7 +202,7 @@ static void setup_generator(struct translator *t, const struct source *source)
 	g->lowering = &lowering_mmu;
 	g->writer = t->writer;
 	g->spaces = t->spaces;
-	g->home = source->mode & MODE_RELATIVE ? *code_cache_home(t->cache, source->gpa) : NONE;
+	g->home = source->mode & MODE_RELATIVE ? *code_cache_home(t->cache, source->gpa) : NO_HOME;
 	g->base = source->base;
 	g->n_deferred = 0;
 }
@@ -250,25 +250,25 @@ uint64_t translate_address(const struct translator *t, uint32_t index)
 	return t->config.base + t->cache->translations[index].code;
 }
 
-/* A branch inside the page to an instruction that crosses into the next: through a link. */
+/*
+ * A branch inside the page to an instruction that crosses into the next: through a link of its own.
+ * What has been dropped goes on by such a branch, and other links may lead there: by one of those
+ * it would go round in circles.
+ */
 static void make_far(struct translator *t, struct site *site)
 {
 	struct emitter *e = &t->cache->emitter;
 	const struct translation *from = &t->cache->translations[site->from];
-	uint32_t thunk = e->at;
-	bool is_new;
-	uint32_t link = spaces_add_link(t->spaces, site->rip, from->home, &is_new);
+	uint32_t link = spaces_add_link(t->spaces, site->rip, from->home), thunk = e->at;
 
 	if (link == UINT32_MAX)
 		return;
 	site->kind = SITE_FAR;
 	site->link = link;
 	t->writer->jump_link(e, link);
-	emit_patch(e, site->patch, thunk);
-	if (!is_new)
-		return;
 	spaces_set_default(t->spaces, link, t->config.base + e->at);
 	code_cache_emit_exit(t->cache, e, (uint32_t)(site - t->cache->sites));
+	emit_patch(e, site->patch, thunk);
 }
 
 /* A link leads to its target in this space; and it is remembered which page that was. */
@@ -280,7 +280,7 @@ static void lead(struct translator *t, const struct site *site, uint32_t target)
 	if (rip < t->lowest || rip != translate_linear(t, target) ||
 	    !spaces_link_is_usable(t->spaces, site->link))
 		return;
-	if (home != NONE)
+	if (home != NO_HOME)
 		spaces_set_target(t->spaces, site->link, home);
 	spaces_set_link(t->spaces, site->link, translate_address(t, target));
 }
@@ -357,14 +357,16 @@ static struct source source_at(const struct source *source, uint64_t rip)
 	return other;
 }
 
+/* Not what lies across two pages: the second one has not been looked at. */
 static uint32_t find_or_translate(struct translator *t, const struct source *source)
 {
-	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
-
 	if (!settle(t, source, false))
 		return NONE;
-	if (index != NONE || !code_cache_has_room(t->cache))
-		return index;
+	uint32_t index = code_cache_lookup(t->cache, source->gpa, source->linear, source->mode);
+	if (index != NONE)
+		return t->cache->translations[index].crosses ? NONE : index;
+	if (!code_cache_has_room(t->cache))
+		return NONE;
 	t->ahead++;
 	return translate_run(t, source);
 }
@@ -395,7 +397,7 @@ static void link_ahead_far(struct translator *t, const struct cpu *cpu, uint32_t
 	if (!peek_fetch(cpu, rip, &gpa) || !translate_find_source(t, cpu, gpa, rip, &target))
 		return;
 	uint32_t index = find_or_translate(t, &target);
-	if (index != NONE && !t->cache->emitter.full && !t->cache->translations[index].crosses)
+	if (index != NONE && !t->cache->emitter.full)
 		translate_link(t, &t->cache->sites[site], index);
 }
 

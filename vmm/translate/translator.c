@@ -281,7 +281,7 @@ static uint32_t find(struct translator *t, struct cpu *cpu, uint32_t alone)
 	if (index == NONE || !second_page_holds(t, cpu, index))
 		return make_translation(t, cpu, gpa, alone);
 	uint32_t home = t->cache->translations[index].home;
-	if (home != NONE)
+	if (home != NO_HOME)
 		spaces_settle(t->spaces, home, cpu->rip & PAGE_MASK, true);
 	return index;
 }
@@ -339,7 +339,7 @@ static void warm_home(struct translator *t, uint32_t home)
 	for (link = spaces_first_from(t->spaces, home); link != UINT32_MAX;
 	     link = spaces_next_from(t->spaces, link)) {
 		uint32_t to = spaces_link_target(t->spaces, link);
-		if (to != NO_HOME && spaces_is_settled(t->spaces, to))
+		if (to != NO_HOME && spaces_home_is_warm(t->spaces, to))
 			warm_link(t, link, spaces_home_gpa(t->spaces, to),
 				  spaces_home(t->spaces, to));
 	}
@@ -364,10 +364,10 @@ static void warm_page(struct translator *t, uint32_t index)
 	const struct translation *translation = &t->cache->translations[index];
 	uint64_t linear = translate_linear(t, index);
 
-	if (linear < t->lowest || spaces_page_is_warm(t->spaces, linear))
+	if (linear < t->lowest || spaces_page_is_warm(t->spaces, linear, translation->home))
 		return;
 	warm_links(t, translation->gpa & PAGE_MASK, linear);
-	if (translation->home != NONE)
+	if (translation->home != NO_HOME)
 		warm_home(t, translation->home);
 	warm_lookups(t, translation);
 }
@@ -451,6 +451,7 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 	uint64_t generation = t->generation;
 
 	t->statistics.exits[RUNTIME_EXIT_LINK]++;
+	/* Before finding, which may drop the site, or have its page lie elsewhere. */
 	cpu->rip = translator_target(t);
 	bool alone = t->cache->sites[number].kind == SITE_ALONE;
 	uint32_t index = find(t, cpu, alone ? MODE_ALONE : 0);
