@@ -14,7 +14,7 @@
 #define TABLE_B 0x9000u /* of the third level, and the two below: HIGH_B + n is RIG_CODE + n */
 #define SYSTEM  0x15000u
 
-#define LOOP      RIG_CODE
+#define LOOP      (RIG_CODE + 0x10)
 #define FUNCTION  (RIG_CODE + 0x1100)
 #define CROSSING  (RIG_CODE + 0xffd)
 #define BREAK_AT  (FUNCTION + 3)
@@ -31,12 +31,12 @@ static const uint8_t system_call[] = {
 };
 
 static const uint8_t loop[] = {
-	0xe8, 0xfb, 0x10, 0x00, 0x00,                   /* call FUNCTION */
+	0xe8, 0xeb, 0x10, 0x00, 0x00,                   /* call FUNCTION */
 	0xff, 0xd2,                                     /* call rdx: what it returned */
 	0x48, 0x8b, 0x35, 0xf2, 0x01, 0x00, 0x00,       /* mov rsi, [loop + 0x200] */
 	0x48, 0x03, 0x35, 0xf3, 0x01, 0x00, 0x00,       /* add rsi, [loop + 0x208] */
 	0x48, 0x03, 0x34, 0x25, 0x08, 0x02, 0x00, 0x00, /* add rsi, [0x208] */
-	0xe9, 0xdb, 0x0f, 0x00, 0x00,                   /* jmp CROSSING */
+	0xe9, 0xcb, 0x0f, 0x00, 0x00,                   /* jmp CROSSING */
 };
 
 static const uint8_t function[] = {
@@ -54,7 +54,7 @@ static const uint8_t lower[] = {
 /* Across two pages; then into the other process, and on there: add rsi, 1 (7 bytes); syscall; jmp
  * LOOP */
 static const uint8_t crossing[] = {
-	0x48, 0x81, 0xc6, 0x01, 0x00, 0x00, 0x00, 0x0f, 0x05, 0xe9, 0xf5, 0xef, 0xff, 0xff,
+	0x48, 0x81, 0xc6, 0x01, 0x00, 0x00, 0x00, 0x0f, 0x05, 0xe9, 0x05, 0xf0, 0xff, 0xff,
 };
 
 static void map_code_at_b(struct rig *rig)
@@ -175,8 +175,8 @@ static void test_breakpoints(void)
 /* ---- the second page of an instruction ---- */
 
 /* One process jumps to CROSSING from here, the other from elsewhere in the page. */
-static const uint8_t jump_a[] = {0xe9, 0xf8, 0x0f, 0x00, 0x00};       /* jmp CROSSING */
-static const uint8_t jump_b[] = {0x90, 0xe9, 0xb7, 0x0f, 0x00, 0x00}; /* nop; jmp CROSSING */
+static const uint8_t jump_a[] = {0xe9, 0xe8, 0x0f, 0x00, 0x00};       /* jmp CROSSING */
+static const uint8_t jump_b[] = {0x90, 0xe9, 0xa7, 0x0f, 0x00, 0x00}; /* nop; jmp CROSSING */
 #define JUMP_B 0x40u
 
 /* As system_call, with where each goes on in R12 and R13: mov rcx, r12; xchg r12, r13 */
@@ -191,7 +191,7 @@ static void start_second_page(struct rig *rig, const struct engine_ops *engine)
 	rig_load(rig, LOOP, jump_a, sizeof(jump_a));
 	rig_load(rig, LOOP + JUMP_B, jump_b, sizeof(jump_b));
 	rig_load(rig, SYSTEM, to_other, sizeof(to_other));
-	rig->cpu->gpr[R12] = HIGH_B + JUMP_B;
+	rig->cpu->gpr[R12] = HIGH_B + LOOP - RIG_CODE + JUMP_B;
 	rig->cpu->gpr[R13] = RIG_HIGH + LOOP;
 }
 
