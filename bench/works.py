@@ -38,7 +38,7 @@ WORKS = (
     Work("shell", "shell loop", 50_000, 10_000, "turns",
          "i=0; while [ $i -lt {size} ]; do i=$((i + 1)); done; echo RESULT shell $i"),
     Work("exec", "fork and exec", 1_000, 50, "processes"),
-    Work("commands", "commands of a shell script, dynamically linked", 500, 50, "processes",
+    Work("commands", "commands of a shell script, dynamically linked", 500, 20, "processes",
          "i=0; while [ $i -lt {size} ]; do i=$((i + 1)); bench-command $i; done | sort | uniq -c | wc -l | "
          "sed 's/^/RESULT commands /'"),
     Work("getppid", "getppid", 1_000_000, 50_000, "calls"),
