@@ -89,19 +89,21 @@ static void start(struct rig *rig, const struct engine_ops *engine)
 	rig->cpu->gpr[RBX] = (RIG_HIGH + CROSSING + 9) ^ (HIGH_B + CROSSING + 9 - RIG_CODE);
 }
 
-static const struct translator_statistics *statistics(const struct rig *rig)
-{
-	return translator_statistics(((const struct jit_engine *)rig->engine)->translator);
-}
-
-static void test_states(void)
+/* Compares with interp at every nth count. */
+static void test_states(void (*begin)(struct rig *rig, const struct engine_ops *engine),
+			unsigned counts, unsigned nth, const char *what)
 {
 	bool same = true;
 
-	for (unsigned count = 1; count <= 8 * PER_ROUND; count++)
-		same &= rig_digest_at(start, &jit_engine_ops, count) ==
-			rig_digest_at(start, &interp_engine_ops, count);
-	tap_ok(same, "two processes: interp's state at every count");
+	for (unsigned count = 1; count <= counts; count += nth)
+		same &= rig_digest_at(begin, &jit_engine_ops, count) ==
+			rig_digest_at(begin, &interp_engine_ops, count);
+	tap_ok(same, "%s: interp's state at counts up to %u", what, counts);
+}
+
+static const struct translator_statistics *statistics(const struct rig *rig)
+{
+	return translator_statistics(((const struct jit_engine *)rig->engine)->translator);
 }
 
 static bool is_at(const struct rig *rig, uint64_t base)
@@ -195,16 +197,6 @@ static void start_second_page(struct rig *rig, const struct engine_ops *engine)
 	rig->cpu->gpr[R13] = RIG_HIGH + LOOP;
 }
 
-static void test_second_page(void)
-{
-	bool same = true;
-
-	for (unsigned count = 1; count <= 100; count++)
-		same &= rig_digest_at(start_second_page, &jit_engine_ops, count) ==
-			rig_digest_at(start_second_page, &interp_engine_ops, count);
-	tap_ok(same, "each process fetches the second page itself: interp's state at every count");
-}
-
 /* ---- one page at two addresses, two pages at one ---- */
 
 #define ALIAS_COUNTS 3000
@@ -290,25 +282,14 @@ static void start_change(struct rig *rig, const struct engine_ops *engine)
 	rig_load(rig, RIG_CODE + 2 * PAGE_BYTES, change, sizeof(change));
 }
 
-static void test_alias(void (*begin)(struct rig *rig, const struct engine_ops *engine),
-		       const char *what)
-{
-	bool same = true;
-
-	for (unsigned count = 1; count <= ALIAS_COUNTS; count += ALIAS_STRIDE)
-		same &= rig_digest_at(begin, &jit_engine_ops, count) ==
-			rig_digest_at(begin, &interp_engine_ops, count);
-	tap_ok(same, "%s: interp's state at counts up to %u", what, ALIAS_COUNTS);
-}
-
 int main(void)
 {
-	test_states();
+	test_states(start, 8 * PER_ROUND, 1, "two processes");
 	test_sharing();
 	test_breakpoints();
-	test_second_page();
-	test_alias(start_alias, "a page at two addresses");
-	test_alias(start_pages, "two pages at two addresses");
-	test_alias(start_change, "two pages at one address");
+	test_states(start_second_page, 100, 1, "each fetches an instruction's second page itself");
+	test_states(start_alias, ALIAS_COUNTS, ALIAS_STRIDE, "a page at two addresses");
+	test_states(start_pages, ALIAS_COUNTS, ALIAS_STRIDE, "two pages at two addresses");
+	test_states(start_change, ALIAS_COUNTS, ALIAS_STRIDE, "two pages at one address");
 	return tap_done();
 }

@@ -194,74 +194,74 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 /* ---- copies ---- */
 
 /* Where the displaced registers of one instruction are for a moment. */
-struct homes {
+struct places {
 	unsigned n;
 	uint8_t guest[2], host[2];
 	bool written[2];
 };
 
-static unsigned home_of(const struct homes *homes, unsigned reg)
+static unsigned place_of(const struct places *places, unsigned reg)
 {
-	for (unsigned i = 0; i < homes->n; i++)
-		if (homes->guest[i] == reg)
-			return homes->host[i];
+	for (unsigned i = 0; i < places->n; i++)
+		if (places->guest[i] == reg)
+			return places->host[i];
 	return reg;
 }
 
 /* Puts the displaced registers of the operands into temporaries. */
-static struct homes find_homes(const struct insn *insn)
+static struct places find_places(const struct insn *insn)
 {
-	struct homes homes = {.n = 0, .host = {JIT_TEMP2, JIT_TEMP}};
+	struct places places = {.n = 0, .host = {JIT_TEMP2, JIT_TEMP}};
 
 	for (unsigned i = 0; i < insn->n_operands; i++) {
 		const struct operand *operand = &insn->operand[i];
 		unsigned n = 0;
 		if (!is_displaced(operand))
 			continue;
-		while (n < homes.n && homes.guest[n] != operand->reg)
+		while (n < places.n && places.guest[n] != operand->reg)
 			n++;
-		if (n == homes.n)
-			homes.n++;
-		homes.guest[n] = operand->reg;
-		homes.written[n] |= insn_writes_operand(insn, i);
+		if (n == places.n)
+			places.n++;
+		places.guest[n] = operand->reg;
+		places.written[n] |= insn_writes_operand(insn, i);
 	}
-	return homes;
+	return places;
 }
 
-static void load_homes(struct generator *g, const struct insn *insn, const struct homes *homes)
+static void load_places(struct generator *g, const struct insn *insn, const struct places *places)
 {
-	for (unsigned i = 0; i < homes->n; i++) {
+	for (unsigned i = 0; i < places->n; i++) {
 		bool whole = insn_only_writes(insn) && is_displaced(&insn->operand[0]) &&
-			     homes->guest[i] == insn->operand[0].reg &&
+			     places->guest[i] == insn->operand[0].reg &&
 			     !(insn->operand[1].kind == OPERAND_REG &&
-			       insn->operand[1].reg == homes->guest[i]);
+			       insn->operand[1].reg == places->guest[i]);
 		if (!whole)
-			emit_load(g->e, homes->host[i], CONTEXT_GPR(homes->guest[i]));
+			emit_load(g->e, places->host[i], CONTEXT_GPR(places->guest[i]));
 	}
 }
 
-static void store_homes(struct generator *g, const struct homes *homes)
+static void store_places(struct generator *g, const struct places *places)
 {
-	for (unsigned i = 0; i < homes->n; i++)
-		if (homes->written[i])
-			emit_store(g->e, CONTEXT_GPR(homes->guest[i]), homes->host[i]);
+	for (unsigned i = 0; i < places->n; i++)
+		if (places->written[i])
+			emit_store(g->e, CONTEXT_GPR(places->guest[i]), places->host[i]);
 }
 
 /* The instruction with its operands where they are now. */
-static struct planned move_home(const struct planned *planned, const struct homes *homes)
+static struct planned move_to_place(const struct planned *planned, const struct places *places)
 {
 	struct planned moved = *planned;
 
 	for (unsigned i = 0; i < moved.insn.n_operands; i++) {
 		struct operand *operand = &moved.insn.operand[i];
 		if (is_displaced(operand))
-			operand->reg = (uint8_t)home_of(homes, operand->reg);
+			operand->reg = (uint8_t)place_of(places, operand->reg);
 	}
 	return moved;
 }
 
 /* disp: what is added to JIT_TEMP for its memory operand. */
-static struct encoding encode(const struct planned *planned, const struct homes *homes,
+static struct encoding encode(const struct planned *planned, const struct places *places,
 			      int32_t disp)
 {
 	const struct insn *insn = &planned->insn;
@@ -273,9 +273,9 @@ static struct encoding encode(const struct planned *planned, const struct homes 
 		if (!is_displaced(operand))
 			continue;
 		if (operand->field == FIELD_REG)
-			c.reg = (uint8_t)home_of(homes, operand->reg);
+			c.reg = (uint8_t)place_of(places, operand->reg);
 		else
-			c.rm = (uint8_t)home_of(homes, operand->reg);
+			c.rm = (uint8_t)place_of(places, operand->reg);
 	}
 	if (c.memory) {
 		c.base = JIT_TEMP;
@@ -343,8 +343,8 @@ static void flags_changed(struct generator *g, const struct insn_effect *effect)
 static void emit_copy(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
-	struct homes homes = find_homes(insn);
-	struct planned moved = move_home(planned, &homes);
+	struct places places = find_places(insn);
+	struct planned moved = move_to_place(planned, &places);
 	int32_t disp = 0;
 
 	if (is_bit_string(planned))
@@ -352,12 +352,12 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 	else if (memory_operand(insn))
 		disp = translate_operand(g, insn);
 	prepare_flags(g, planned);
-	load_homes(g, insn, &homes);
+	load_places(g, insn, &places);
 	fix_before(g, &moved);
-	struct encoding c = encode(planned, &homes, disp);
+	struct encoding c = encode(planned, &places, disp);
 	emit_encoding(g->e, &c);
 	flags_changed(g, &planned->effect);
-	store_homes(g, &homes);
+	store_places(g, &places);
 	fix_after(g, &moved);
 }
 
@@ -410,16 +410,16 @@ static void check_division(struct generator *g, const struct encoding *c, bool i
 static void emit_division(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
-	struct homes homes = find_homes(insn);
+	struct places places = find_places(insn);
 
 	int32_t disp = 0;
 
-	homes.host[0] = JIT_TEMP;
+	places.host[0] = JIT_TEMP;
 	code_lose_flags(g);
 	if (memory_operand(insn))
 		disp = translate_operand(g, insn);
-	load_homes(g, insn, &homes);
-	struct encoding c = encode(planned, &homes, disp);
+	load_places(g, insn, &places);
+	struct encoding c = encode(planned, &places, disp);
 	check_division(g, &c, insn->mnemonic == ZYDIS_MNEMONIC_IDIV);
 	emit_encoding(g->e, &c);
 }
