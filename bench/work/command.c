@@ -3,7 +3,6 @@
  * process has elsewhere. Sorts words and prints how many are different.
  */
 #include <locale.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
