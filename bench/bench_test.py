@@ -87,13 +87,16 @@ def test_reverse():
     steps = reverse.summary([0.001, 0.003, 0.002])
     ok(steps["median_s"] == 0.002 and steps["n"] == 3 and steps["max_s"] == 0.003, "summary of samples")
     figures = {"step_back": steps, "seek": steps, "step_back_after_running": steps, "replay_s": 2.0,
-               "search_back_s": 3.0, "search_back_ratio": 1.5, "watch_ratios": [1.25, 1.75], "checkpoints": 7,
-               "checkpoint_mib": 12, "instructions": 1_000_000, "seed": 1}
+               "search_back_s": 3.0, "search_back_ratio": 1.5, "watch_ratios": [1.25, 1.75],
+               "access_watch_ratios": [1.5, 1.125], "checkpoints": 7, "checkpoint_mib": 12,
+               "instructions": 1_000_000, "seed": 1}
     qemu = {"steps_by_place": {"1000": steps}, "step_hangs": 1, "step_tries": 4, "search_from": 1000,
             "search_back_s": None, "search_limit_s": 20}
     page = "\n".join(table.reverse_section({"reverse": {"interp": figures, "qemu": qemu,
                                                         "kvm": {"error": "no answer in time"}}}))
-    ok("never hit, times the replay without, largest of 2 | 1.75 | 2 |" in page, "the page's ratio")
+    ok("| watchpoint that is never hit, times the replay without, largest of 2 | 1.75 | 2 |" in page
+       and "| access watchpoint that is never hit, times the replay without, largest of 2 | 1.5 | 2 |" in page,
+       "the page's ratios")
     ok("| steps without an answer in time | 1 of 4 |" in page, "QEMU's hangs are told")
     ok("no answer in 20 s" in page and "Failed: no answer in time" in page, "what gave no answer too")
     ok(table.reverse_section({"reverse": {}}) == [], "nothing measured, nothing said")

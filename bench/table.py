@@ -143,7 +143,6 @@ def milliseconds(seconds):
 def reverse_rows(figures):
     """Of one engine: what, its figure, what it has to be."""
     back, seek, running = (figures[key] for key in ("step_back", "seek", "step_back_after_running"))
-    ratios = figures["watch_ratios"]
     return [
         [f"seek to a random point, ms, {seek['n']} samples: median", milliseconds(seek["median_s"]), "500"],
         ["… p99", milliseconds(seek["p99_s"]), ""],
@@ -156,8 +155,9 @@ def reverse_rows(figures):
         ["forward replay, s", short(figures["replay_s"]), ""],
         ["reverse-continue from the end to the first instruction, s", short(figures["search_back_s"]), ""],
         ["… times the forward replay", short(figures["search_back_ratio"]), "1.5"],
-        [f"watchpoint that is never hit, times the replay without, largest of {len(ratios)}",
-         short(max(ratios, default=None)), "2"],
+        *[[f"{what} that is never hit, times the replay without, largest of {len(figures[key])}",
+           short(max(figures[key], default=None)), "2"]
+          for what, key in (("watchpoint", "watch_ratios"), ("access watchpoint", "access_watch_ratios"))],
         [f"memory of {figures['checkpoints']} checkpoints, MiB", number(figures["checkpoint_mib"]), "1,024"],
     ]
 

@@ -282,6 +282,21 @@ static void apply_event(struct rig *rig)
 	}
 }
 
+/* Takes down what has been hit since the last time. */
+static void note_hits(struct rig *rig)
+{
+	struct memory *memory = rig->machine->memory;
+	unsigned n;
+	const struct memory_watch_access *hits = memory_watch_hits(memory, &n);
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t what = mix(hits[i].gpa) ^ (uint64_t)hits[i].bytes << 1 ^ hits[i].write;
+		rig->hits = mix(rig->hits ^ mix(rig->machine->icount) ^ what);
+	}
+	rig->n_hits += n != 0;
+	memory_clear_watch_hit(memory);
+}
+
 void rig_run(struct rig *rig, uint64_t until, bool window)
 {
 	struct machine *machine = rig->machine;
@@ -291,6 +306,7 @@ void rig_run(struct rig *rig, uint64_t until, bool window)
 		if (rig->events && event_due(machine->icount)) {
 			uint64_t before = machine->icount;
 			apply_event(rig);
+			note_hits(rig);
 			if (machine->icount != before)
 				continue;
 		}
@@ -298,9 +314,12 @@ void rig_run(struct rig *rig, uint64_t until, bool window)
 		while (stop < until && !(rig->events && event_due(stop)))
 			stop++;
 		enum engine_exit exit;
-		while ((exit = rig_run_once(rig, stop, window)) == ENGINE_RETIRED ||
-		       exit == ENGINE_WINDOW)
-			window = false;
+		do {
+			exit = rig_run_once(rig, stop, window);
+			window &= exit != ENGINE_RETIRED && exit != ENGINE_WINDOW;
+			note_hits(rig);
+		} while (exit == ENGINE_RETIRED || exit == ENGINE_WINDOW ||
+			 exit == ENGINE_WATCHPOINT);
 		rig->halted = exit == ENGINE_HALTED;
 	}
 }

@@ -55,8 +55,10 @@ struct rig {
 	struct cpu *cpu;
 	struct engine *engine;
 	unsigned n_inputs;
-	bool events; /* apply events at counts that rig_event_due() names */
-	bool halted; /* the last run ended so */
+	bool events;   /* apply events at counts that rig_event_due() names */
+	bool halted;   /* the last run ended so */
+	uint64_t hits; /* of watchpoints in rig_run(): a digest of all, with their counts */
+	unsigned n_hits;
 };
 
 /* The engine of rigs made from here on; interp unless it is changed. */
@@ -75,7 +77,8 @@ void rig_map_high(struct rig *rig);
 /* One engine run to a count, with crossings answered; interrupts may be waited for. */
 enum engine_exit rig_run_once(struct rig *rig, uint64_t until, bool window);
 
-/* Runs to a count exactly, applying events; stops early when the vCPU halts. */
+/* Runs to a count exactly, applying events, and on from hits of watchpoints; stops early when the
+ * vCPU halts. */
 void rig_run(struct rig *rig, uint64_t until, bool window);
 
 /* Hash of the whole state. */

@@ -138,6 +138,64 @@ static bool compare(struct writer *w, enum rig_mode mode, const struct found *fo
 	return good;
 }
 
+/* ---- watchpoints ---- */
+
+#define WATCHES    4
+#define WATCH_SETS 2
+
+/* Of any kind, 1 to 256 bytes each, in pages that the program works on: its data, stack and code
+ * and the tables that map them. */
+static void choose_watches(struct writer *w, struct memory_watch watches[WATCHES])
+{
+	static const uint64_t pages[] = {RIG_DATA, RIG_DATA + 0x1000, RIG_STACK - PAGE_BYTES,
+					 RIG_CODE, RIG_ALIAS_PT,      RIG_PT};
+
+	for (unsigned i = 0; i < WATCHES; i++) {
+		unsigned kind = 1 + any(w, 3);
+		watches[i] = (struct memory_watch){
+			.gpa = pages[any(w, 6)] + any(w, PAGE_BYTES - 256),
+			.bytes = 1u << any(w, 9),
+			.reads = kind & 1,
+			.writes = kind & 2,
+		};
+	}
+}
+
+static void run_watched(struct rig *rig, const struct writer *w, enum rig_mode mode,
+			const struct memory_watch watches[WATCHES], uint64_t end, uint64_t stride)
+{
+	load_program(rig, w, mode);
+	memory_set_watches(rig->machine->memory, watches, WATCHES);
+	rig->engine->ops->flush(rig->engine);
+	while (rig->machine->icount < end && !rig->halted) {
+		uint64_t target = rig->machine->icount + stride;
+		rig_run(rig, target < end ? target : end, false);
+	}
+}
+
+static uint64_t watch_hits; /* of all programs */
+
+/* Single steps and blocks have the same hits at the same counts. */
+static bool compare_watched(struct writer *w, enum rig_mode mode, uint64_t end)
+{
+	const struct engine_ops *engine = rig_engine;
+	struct memory_watch watches[WATCHES];
+	struct rig single, blocks;
+
+	choose_watches(w, watches);
+	rig_engine = &interp_engine_ops;
+	run_watched(&single, w, mode, watches, end, 1);
+	rig_engine = engine;
+	run_watched(&blocks, w, mode, watches, end, end);
+	bool same = single.hits == blocks.hits && rig_digest(&single) == rig_digest(&blocks);
+	if (!same)
+		tap_note("%u hits in single steps, %u by blocks", single.n_hits, blocks.n_hits);
+	watch_hits += single.n_hits;
+	rig_destroy(&single);
+	rig_destroy(&blocks);
+	return same;
+}
+
 /* Translated code: as the product makes it, and with every block cut short so that counts to stop
  * at fall everywhere. */
 static const struct native_engine_options native_options[] = {
@@ -179,6 +237,15 @@ static void compare_all(struct writer *w, enum rig_mode mode, const struct found
 	tap_ok(good, "program %u, mode %d, %llu steps", i, mode, (unsigned long long)end);
 }
 
+static void compare_all_watched(struct writer *w, enum rig_mode mode, uint64_t end, unsigned i)
+{
+	bool good = true;
+
+	for (unsigned set = 0; good && set < WATCH_SETS; set++)
+		good = compare_watched(w, mode, end);
+	tap_ok(good, "program %u: watchpoints are hit as in single steps", i);
+}
+
 /* Usage: interp_random_test [FIRST [PROGRAMS [ENGINE]]] */
 int main(int argc, char **argv)
 {
@@ -199,7 +266,12 @@ int main(int argc, char **argv)
 		native_engine_options = native_options[i % 4];
 		jit_options = jits[i % 4];
 		compare_all(&writer, mode, found, end, i);
+		if (engine != &native_engine_ops) /* KVM is not entered where memory is watched */
+			compare_all_watched(&writer, mode, end, i);
 	}
+	if (engine != &native_engine_ops)
+		tap_ok(watch_hits > programs, "%llu hits of watchpoints",
+		       (unsigned long long)watch_hits);
 	if (engine != &interp_engine_ops)
 		tap_ok(translated * 10 > steps, "%llu of %llu steps by translated code",
 		       (unsigned long long)translated, (unsigned long long)steps);

@@ -211,6 +211,52 @@ static void test_reads(void)
 	rig_destroy(&rig);
 }
 
+/* Its share of instructions in percent; 100 for an engine that has no translated code. */
+static unsigned translated(const struct rig *rig)
+{
+	struct engine_use uses[ENGINE_MAX_USES];
+
+	if (rig->engine->ops != &jit_engine_ops)
+		return 100;
+	rig->engine->ops->uses(rig->engine, uses);
+	return (unsigned)(uses[0].instructions * 100 / rig->machine->icount);
+}
+
+/* Accesses walk up to what is watched, in its page. */
+static void test_approach(bool reads, bool writes, const char *what)
+{
+	struct rig rig;
+	const struct memory_watch watch = {RIG_DATA + 0x1806, 1, reads, writes};
+
+	/* L: add [rbx], eax; mov edx, [rbx]; add rbx, 4; jmp L */
+	START(&rig, "\x01\x03\x8b\x13\x48\x83\xc3\x04\xeb\xf6");
+	rig.cpu->gpr[RBX] = RIG_DATA + 0x1000;
+	set_watches(&rig, 1, &watch);
+	tap_ok(stopped_at(&rig, run(&rig, 5000, false), ENGINE_WATCHPOINT, RIG_CODE + 2,
+			  513 * 4 + 1) &&
+		       hit_is(&rig, RIG_DATA + 0x1804, 4, writes),
+	       "%s: the first that overlaps is a hit, none before", what);
+	tap_ok(translated(&rig) >= 90, "%u %% of that by the engine's fastest means",
+	       translated(&rig));
+	rig_destroy(&rig);
+}
+
+static void test_repeats(void)
+{
+	struct rig rig;
+	const struct memory_watch watch = {RIG_DATA + 0x1428, 8, false, true};
+
+	/* L: mov rdi, rbx; mov ecx, 8; rep stosq; add rbx, 64; jmp L */
+	START(&rig, "\x48\x89\xdf\xb9\x08\x00\x00\x00\xf3\x48\xab\x48\x83\xc3\x40\xeb\xef");
+	rig.cpu->gpr[RBX] = RIG_DATA + 0x1000;
+	set_watches(&rig, 1, &watch);
+	tap_ok(stopped_at(&rig, run(&rig, 5000, false), ENGINE_WATCHPOINT, RIG_CODE + 8,
+			  16 * 12 + 2 + 6) &&
+		       hit_is(&rig, RIG_DATA + 0x1428, 8, true) && rig.cpu->gpr[RCX] == 2,
+	       "an iteration of a repeat is a hit, none before");
+	rig_destroy(&rig);
+}
+
 static void test_other_writers(void)
 {
 	struct rig rig;
@@ -344,6 +390,10 @@ int main(int argc, char **argv)
 	test_special_places();
 	test_writes();
 	test_reads();
+	test_approach(true, false, "reads");
+	test_approach(false, true, "writes");
+	test_approach(true, true, "both");
+	test_repeats();
 	test_other_writers();
 	test_faulting_store();
 	test_nothing_changes();

@@ -219,21 +219,21 @@ static int8_t count_back(const struct generator *g)
 	return (int8_t)((int)g->at - (int)g->plan->n);
 }
 
-static void defer(struct generator *g, enum deferred_kind kind, uint32_t patch, uint32_t retry)
+static struct deferred *defer(struct generator *g, enum deferred_kind kind, uint32_t patch)
 {
 	uint32_t site = generator_site(g, SITE_INTERP, generator_rip(g));
 	struct deferred *deferred = generator_defer(g, kind, patch);
 
 	deferred->n = count_back(g);
 	deferred->site = site;
-	deferred->constant = retry;
 	if (site != NONE)
 		g->cache->sites[site].mnemonic = g->plan->insns[g->at].insn.mnemonic;
+	return deferred;
 }
 
 void code_defer_slow(struct generator *g, uint32_t patch)
 {
-	defer(g, DEFERRED_SLOW, patch, NONE);
+	defer(g, DEFERRED_SLOW, patch);
 }
 
 _Static_assert(sizeof(struct tlb_entry) == 16, "as indexed below");
@@ -254,12 +254,25 @@ static uint32_t find_entry(struct emitter *e, bool write, unsigned size)
 	return emit_jump_if(e, CC_A);
 }
 
-void code_find_entry(struct generator *g, bool write, unsigned size)
+/* What a look-up's miss asks for; with an entry it goes on behind the branch that was taken. */
+static void note_access(struct deferred *deferred, bool write, unsigned size,
+			const struct emitter *e)
 {
-	uint32_t retry = g->e->at;
-	uint32_t miss = find_entry(g->e, write, size);
+	deferred->write = write;
+	deferred->bytes = (uint16_t)size;
+	deferred->constant = e->at;
+}
 
-	defer(g, write ? DEFERRED_WRITE : DEFERRED_READ, miss, retry);
+static void find_entry_of(struct generator *g, bool write, unsigned size)
+{
+	uint32_t miss = find_entry(g->e, write, size ? size : 1);
+
+	note_access(defer(g, DEFERRED_FILL, miss), write, size, g->e);
+}
+
+void code_find_page(struct generator *g, bool write)
+{
+	find_entry_of(g, write, 0);
 }
 
 void code_add_host(struct emitter *e)
@@ -271,7 +284,7 @@ void code_translate(struct generator *g, bool write, unsigned size, bool aligned
 {
 	static const uint8_t test_r11b_15[] = {0x41, 0xf6, 0xc3, 0x0f};
 
-	code_find_entry(g, write, size);
+	find_entry_of(g, write, size);
 	if (aligned) {
 		code_bytes(g->e, test_r11b_15, sizeof(test_r11b_15));
 		code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
@@ -297,24 +310,19 @@ bool code_is_found(const struct generator *g)
 }
 
 /* What lies across pages, or cannot be had, is looked up one by one by another translation. */
-static void defer_range(struct generator *g, const struct share_range *range, uint32_t miss,
-			uint32_t retry)
+static void defer_range(struct generator *g, const struct share_range *range, uint32_t miss)
 {
 	uint32_t site = generator_site(g, SITE_ALONE, generator_rip(g));
-	struct deferred *deferred =
-		generator_defer(g, range->write ? DEFERRED_WRITE_RANGE : DEFERRED_READ_RANGE, miss);
+	struct deferred *deferred = generator_defer(g, DEFERRED_RANGE, miss);
 
 	deferred->n = count_back(g);
 	deferred->site = site;
-	deferred->constant = retry;
-	deferred->bytes = range->bytes;
+	note_access(deferred, range->write, range->bytes, g->e);
 }
 
 static void find_range(struct generator *g, const struct share_range *range, uint32_t slot)
 {
-	uint32_t retry = g->e->at;
-
-	defer_range(g, range, find_entry(g->e, range->write, range->bytes), retry);
+	defer_range(g, range, find_entry(g->e, range->write, range->bytes));
 	code_add_host(g->e);
 	emit_store(g->e, slot, JIT_TEMP);
 }

@@ -62,9 +62,9 @@ void code_stack_address(struct generator *g, unsigned reg, int32_t disp);
  * instruction. Takes JIT_TEMP2. aligned: to the size, or likewise.
  */
 void code_translate(struct generator *g, bool write, unsigned size, bool aligned);
-/* The first steps of that: JIT_TEMP holds the offset in the page, and JIT_TEMP2 points to the
- * entry that serves size bytes there. */
-void code_find_entry(struct generator *g, bool write, unsigned size);
+/* The first steps of that, for who does not know the size: JIT_TEMP holds the offset in the page,
+ * and JIT_TEMP2 points to the entry, which serves all of it. */
+void code_find_page(struct generator *g, bool write);
 /* The last: adds where the page is. */
 void code_add_host(struct emitter *e);
 /* Whether the present instruction shares its look-up; and whether it is not the first to. */
@@ -109,9 +109,9 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 
 /* Code offsets of what the trampolines offer; the same for every area. */
 struct jit_offsets {
-	uint32_t fill_read, fill_write, load_state;
-	uint32_t refill_read, refill_write; /* JIT_TEMP holds the address already */
-	uint32_t transfer;                  /* flags are saved */
+	uint32_t fill, load_state;
+	uint32_t refill;   /* JIT_TEMP holds the address already */
+	uint32_t transfer; /* flags are saved */
 };
 extern struct jit_offsets jit_offsets;
 

@@ -16,6 +16,7 @@
 #ifndef REPRISE_VMM_JIT_CONTEXT_H
 #define REPRISE_VMM_JIT_CONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,12 +37,12 @@ struct jit_context {
 	uint64_t loaded;      /* 1: SSE state is in the registers */
 	uint64_t host_mxcsr;  /* while it is */
 	uint64_t retry, slow; /* where code goes on after fill, if it has helped and if not */
-	uint64_t fill_read, fill_write; /* jit_fill_fn */
-	uint64_t engine;                /* the argument */
-	uint64_t linear;                /* of the access that missed */
-	uint64_t target;                /* kept while a second operand is translated */
-	uint64_t transfer;              /* jit_transfer_fn */
-	uint64_t mnemonic, next_rip;    /* its arguments; slow: where it goes on if it fails */
+	uint64_t fill;        /* jit_fill_fn */
+	uint64_t engine;      /* the argument */
+	uint64_t linear;      /* of the access that missed */
+	uint64_t target;      /* kept while a second operand is translated */
+	uint64_t transfer;    /* jit_transfer_fn */
+	uint64_t mnemonic, next_rip; /* its arguments; slow: where it goes on if it fails */
 	/* Host addresses of ranges, each good to the end of the block that stored it: none that
 	 * could be written ceases to be so while the block goes on (jit_fill_fn). */
 	uint64_t slots[JIT_SLOTS];
@@ -49,9 +50,17 @@ struct jit_context {
 
 #define JIT_CONTEXT_OFFSET 4096u
 
-/* Makes a cached translation for an access serve it next time. Returns 1, or 0 when the block must
- * be left in front of the instruction: it needs more than that, or a page may no longer be written
- * past the mmu. Changes nothing that the guest can see. */
+/* What stands in translated code in front of the address that is in the context's slow. */
+struct jit_miss {
+	uint32_t retry; /* where code goes on with an entry that serves the access */
+	uint16_t bytes; /* of the access; 0: not known, wherever in the page they are */
+	bool write;     /* some are written; they may be read, too */
+};
+
+/* Finds a cached translation (struct tlb_entry) for an access that missed: makes it, or has one for
+ * this access alone where the page is watched. Returns its address and sets the context's retry; or
+ * 0 when the block must be left in front of the instruction: it needs more than that, or a page may
+ * no longer be written past the mmu. Changes nothing that the guest can see. */
 typedef uint64_t jit_fill_fn(void *engine, uint64_t linear);
 
 /*

@@ -272,17 +272,29 @@ static void finish_slow(struct generator *g, const struct deferred *deferred)
 	emit_exit(g, deferred->site);
 }
 
-static void finish_fill(struct generator *g, const struct deferred *deferred, uint32_t fill)
+/* Asks the trampoline for a translation. The code behind is where it goes on without one. */
+static void ask(struct emitter *e, const struct deferred *deferred, uint32_t fill)
 {
-	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(g->e->linear + deferred->constant));
+	const struct jit_miss miss = {
+		.retry = (uint32_t)(e->linear + deferred->constant),
+		.bytes = deferred->bytes,
+		.write = deferred->write,
+	};
+
+	emit_jump_to(e, fill);
+	code_bytes(e, (const uint8_t *)&miss, sizeof(miss));
+}
+
+static void finish_fill(struct generator *g, const struct deferred *deferred)
+{
 	emit_store_imm(g->e, JIT_CONTEXT(slow), 0);
 	uint32_t immediate = g->e->at - 4;
-	emit_jump_to(g->e, fill);
+	ask(g->e, deferred, jit_offsets.fill);
 	emit_patch_address(g->e, immediate);
 	finish_slow(g, deferred);
 }
 
-/* add r11, the entry's tag; and whether the range from there lies in one page: jz. */
+/* add r11, the entry's tag; and whether the range from there lies across pages: jnz. */
 static void test_one_page(struct emitter *e, uint16_t bytes)
 {
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
@@ -291,15 +303,16 @@ static void test_one_page(struct emitter *e, uint16_t bytes)
 	code_shift(e, SHIFT_RIGHT, JIT_TEMP2, PAGE_SHIFT, true);
 }
 
-static void finish_range(struct generator *g, const struct deferred *deferred, uint32_t refill)
+static void finish_range(struct generator *g, const struct deferred *deferred)
 {
 	struct emitter *e = g->e;
 
-	emit_store_imm(e, JIT_CONTEXT(retry), (int32_t)(e->linear + deferred->constant));
 	emit_store_imm(e, JIT_CONTEXT(slow), 0);
 	uint32_t immediate = e->at - 4;
 	test_one_page(e, deferred->bytes);
-	emit_patch(e, emit_jump_if(e, CC_Z), refill);
+	uint32_t across = emit_jump_if(e, CC_NZ);
+	ask(e, deferred, jit_offsets.refill);
+	emit_patch(e, across, e->at);
 	emit_patch_address(e, immediate);
 	emit_lea(e, JIT_COUNT, JIT_COUNT, GPR_ZERO, deferred->n);
 	uint32_t onward = emit_jump(e);
@@ -338,17 +351,11 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_SLOW:
 		finish_slow(g, deferred);
 		break;
-	case DEFERRED_READ:
-		finish_fill(g, deferred, jit_offsets.fill_read);
+	case DEFERRED_FILL:
+		finish_fill(g, deferred);
 		break;
-	case DEFERRED_WRITE:
-		finish_fill(g, deferred, jit_offsets.fill_write);
-		break;
-	case DEFERRED_READ_RANGE:
-		finish_range(g, deferred, jit_offsets.refill_read);
-		break;
-	case DEFERRED_WRITE_RANGE:
-		finish_range(g, deferred, jit_offsets.refill_write);
+	case DEFERRED_RANGE:
+		finish_range(g, deferred);
 		break;
 	case DEFERRED_STATE:
 		finish_state(g, deferred);

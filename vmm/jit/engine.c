@@ -56,24 +56,50 @@ static void on_protect(void *ctx, uint64_t gpa)
 
 /* ---- what translated code asks for ---- */
 
-static uint64_t fill(struct jit_engine *jit, uint64_t linear, enum access_kind kind)
+static enum access_kind access_of(const struct jit_miss *miss)
 {
-	struct cpu *cpu = machine_current(jit->engine.machine);
+	return miss->write ? ACCESS_WRITE : ACCESS_READ;
+}
 
+/* An entry for an access in a watched page, which is good for no other; NULL: it may be a hit. */
+static const struct tlb_entry *find_beside(struct jit_engine *jit, const struct cpu *cpu,
+					   uint64_t linear, const struct jit_miss *miss)
+{
+	if (!miss->bytes || !memory_is_watched(cpu->machine->memory))
+		return NULL;
+	uint8_t *host = mmu_beside_watches(cpu, linear, miss->bytes, access_of(miss));
+	if (!host)
+		return NULL;
+	jit->beside = (struct tlb_entry){linear & PAGE_MASK, host - linear % PAGE_BYTES};
+	return &jit->beside;
+}
+
+static const struct tlb_entry *find_filled(struct jit_engine *jit, struct cpu *cpu, uint64_t linear,
+					   const struct jit_miss *miss)
+{
+	struct tlb_entry *entries = miss->write ? cpu->tlb->write : cpu->tlb->read;
+
+	jit->protected = false;
+	if (!mmu_fill_plain(cpu, linear, access_of(miss)) || jit->protected ||
+	    linear % PAGE_BYTES + miss->bytes > PAGE_BYTES)
+		return NULL;
+	return tlb_slot(entries, linear);
+}
+
+static uint64_t fill(void *ctx, uint64_t linear)
+{
+	struct jit_engine *jit = ctx;
+	struct cpu *cpu = machine_current(jit->engine.machine);
+	struct jit_miss miss;
+
+	memcpy(&miss, (const void *)(uintptr_t)(jit->context->slow - sizeof(miss)), sizeof(miss));
+	jit->context->retry = miss.retry;
 	mmu_select(cpu); /* AC may have changed */
 	jit->selected = true;
-	jit->protected = false;
-	return mmu_fill_plain(cpu, linear, kind) && !jit->protected;
-}
-
-static uint64_t fill_read(void *ctx, uint64_t linear)
-{
-	return fill(ctx, linear, ACCESS_READ);
-}
-
-static uint64_t fill_write(void *ctx, uint64_t linear)
-{
-	return fill(ctx, linear, ACCESS_WRITE);
+	const struct tlb_entry *entry = find_beside(jit, cpu, linear, &miss);
+	if (!entry)
+		entry = find_filled(jit, cpu, linear, &miss);
+	return (uint64_t)(uintptr_t)entry;
 }
 
 /* ---- slices ---- */
@@ -436,8 +462,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 	jit->context =
 		(struct jit_context *)(translator_runtime(jit->translator) + JIT_CONTEXT_OFFSET);
 	jit->context->engine = (uint64_t)(uintptr_t)jit;
-	jit->context->fill_read = (uint64_t)(uintptr_t)fill_read;
-	jit->context->fill_write = (uint64_t)(uintptr_t)fill_write;
+	jit->context->fill = (uint64_t)(uintptr_t)fill;
 	jit->context->transfer = (uint64_t)(uintptr_t)jit_transfer;
 	return mmu_add_listener(machine->mmu, &listener);
 }

@@ -20,6 +20,7 @@ struct jit_engine {
 	struct translator *translator;
 	struct jit_context *context;
 	struct jit_stepper *stepper;
+	struct tlb_entry beside;     /* of the last access beside watchpoints */
 	bool protected;              /* a page could be written past the mmu, and can no longer */
 	struct shared_kernel kernel; /* in SHARED_TABLE */
 	uint64_t top_gpa;            /* of the top-level table that was looked at last */

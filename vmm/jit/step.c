@@ -48,11 +48,8 @@ static bool is_fetched(struct cpu *cpu, bool now)
 
 	if (tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK))
 		return true;
-	if (!now || !address_is_canonical(cpu->rip))
-		return false;
-	bool found = mmu_translate(cpu, cpu->rip, ACCESS_EXEC, PRIVILEGE_CURRENT, &gpa);
-	cpu->stop = CPU_STOP_NONE;
-	return found && tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK);
+	return now && mmu_fetch_plain(cpu, cpu->rip, &gpa) &&
+	       tlb_exec_slot(cpu->tlb, cpu->rip)->tag == (cpu->rip & PAGE_MASK);
 }
 
 /* Where the instruction at RIP is; NOWHERE when it is not fetched, or may reach into the next page.

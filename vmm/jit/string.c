@@ -108,7 +108,7 @@ static void translate_all(struct generator *g, bool write, unsigned reg, unsigne
 	struct emitter *e = g->e;
 
 	code_stack_address(g, reg, 0);
-	code_find_entry(g, write, 1);
+	code_find_page(g, write);
 	add_bytes(e, JIT_TEMP, JIT_TEMP, size);
 	code_immediate(e, ALU_CMP, JIT_TEMP, PAGE_BYTES, true);
 	code_defer_slow(g, emit_jump_if(e, CC_A));

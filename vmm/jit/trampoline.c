@@ -155,12 +155,11 @@ static void emit_call_memory(struct emitter *e, uint32_t address)
 }
 
 /* JIT_TEMP holds the address less the entry's tag, JIT_TEMP2 the entry's address (code.c). */
-static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_again)
+static void emit_fill(struct emitter *e)
 {
-	uint32_t at = e->at;
-
+	jit_offsets.fill = e->at;
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
-	*ret_again = e->at;
+	jit_offsets.refill = e->at;
 	emit_store(e, JIT_CONTEXT(linear), JIT_TEMP);
 	emit_save_registers(e);
 	uint32_t over = emit_skip_unless_loaded(e);
@@ -168,7 +167,7 @@ static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_ag
 	emit_patch(e, over, e->at);
 	emit_load(e, RDI, JIT_CONTEXT(engine));
 	emit_load(e, RSI, JIT_CONTEXT(linear));
-	emit_call_memory(e, function);
+	emit_call_memory(e, JIT_CONTEXT(fill));
 	emit_move(e, JIT_TEMP2, RAX);
 	over = emit_skip_unless_loaded(e);
 	emit_state(e, false, RAX);
@@ -177,10 +176,10 @@ static uint32_t emit_fill(struct emitter *e, uint32_t function, uint32_t *ret_ag
 	emit_load(e, JIT_TEMP, JIT_CONTEXT(linear));
 	code_register(e, 0x85, JIT_TEMP2, JIT_TEMP2, true); /* test */
 	uint32_t no = emit_jump_if(e, CC_Z);
+	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	emit_jump_memory(e, JIT_CONTEXT(retry));
 	emit_patch(e, no, e->at);
 	emit_jump_memory(e, JIT_CONTEXT(slow));
-	return at;
 }
 
 /* Kernels seldom use the SSE state of who called them: it is loaded when somebody does. */
@@ -213,7 +212,6 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 		emit_patch(e, jumps[kind], e->at);
 	emit_leave(e);
 	emit_load_state(e);
-	jit_offsets.fill_read = emit_fill(e, JIT_CONTEXT(fill_read), &jit_offsets.refill_read);
-	jit_offsets.fill_write = emit_fill(e, JIT_CONTEXT(fill_write), &jit_offsets.refill_write);
+	emit_fill(e);
 	emit_transfer(e);
 }

@@ -232,7 +232,7 @@ void memory_protect(struct memory *memory, uint64_t gpa, uint8_t flags)
 	uint8_t *byte = memory_flags(memory, gpa);
 	if (!byte)
 		return;
-	bool was_writable = !*byte;
+	bool was_writable = !(*byte & ~PAGE_WATCH); /* beside the watchpoints */
 	*byte |= flags;
 	if (was_writable)
 		tell_protected(memory, gpa);
@@ -410,7 +410,8 @@ bool memory_is_watched(const struct memory *memory)
 
 bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n, bool write)
 {
-	return !watch_set_counts(&memory->watches, gpa, n, write);
+	return !watch_set_counts(&memory->watches, gpa, n, false) &&
+	       !(write && watch_set_counts(&memory->watches, gpa, n, true));
 }
 
 bool memory_reads_are_watched(const struct memory *memory, uint64_t gpa_page, uint8_t flags)

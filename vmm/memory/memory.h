@@ -144,7 +144,7 @@ struct memory_watch_access {
 int memory_set_watches(struct memory *memory, const struct memory_watch *watches, unsigned n);
 bool memory_is_watched(const struct memory *memory);
 
-/* True when such an access of n bytes at gpa is none that counts. */
+/* True when an access of n bytes at gpa is none that counts; one that writes may read, too. */
 bool memory_is_beside_watches(const struct memory *memory, uint64_t gpa, uint32_t n, bool write);
 
 /* Whether some bytes of the page, whose flags are given, must not be read by the fast path. */

@@ -716,6 +716,17 @@ bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
 	return tlb_lookup(entries, linear, 1) != NULL;
 }
 
+bool mmu_fetch_plain(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	struct walk walk;
+
+	if (!walk_plain(cpu, linear, ACCESS_EXEC, &walk))
+		return false;
+	fill(cpu, linear, ACCESS_EXEC, variant_of(cpu), &walk);
+	*ret_gpa = walk.gpa;
+	return true;
+}
+
 uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 			    enum access_kind kind)
 {

@@ -186,6 +186,9 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
  */
 bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind);
 
+/* Likewise for fetching code: translates, if accessed bits are set and it is allowed. */
+bool mmu_fetch_plain(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);
+
 /*
  * Whether writes to the page of a linear address change nothing but its bytes and what is known of
  * them: they are allowed, accessed and dirty bits are set, and the page holds neither the tables

@@ -186,10 +186,8 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 		finish_constant(g, deferred);
 		break;
 	case DEFERRED_SLOW:
-	case DEFERRED_READ:
-	case DEFERRED_WRITE:
-	case DEFERRED_READ_RANGE:
-	case DEFERRED_WRITE_RANGE:
+	case DEFERRED_FILL:
+	case DEFERRED_RANGE:
 	case DEFERRED_STATE:
 		assert(!"put off by this writer");
 	}

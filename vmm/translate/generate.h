@@ -68,18 +68,17 @@ enum deferred_kind {
 	DEFERRED_CONSTANT, /* 8 bytes; patch is an absolute 32-bit address of them */
 	/* Of the jit's writer (vmm/jit): */
 	DEFERRED_SLOW,  /* the count as before the instruction, then the exit */
-	DEFERRED_READ,  /* a translation for reading is fetched, then on at constant; or as SLOW */
-	DEFERRED_WRITE, /* likewise for writing */
-	DEFERRED_READ_RANGE,  /* as READ and WRITE for bytes in one page; else on at the site, alone
-			       */
-	DEFERRED_WRITE_RANGE, /* likewise */
-	DEFERRED_STATE,       /* SSE state is loaded, then on at constant */
+	DEFERRED_FILL,  /* a translation of the address is fetched, then on at constant; or as SLOW
+			 */
+	DEFERRED_RANGE, /* likewise for bytes in one page; or on at the site, alone */
+	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
 };
 
 struct deferred {
 	uint8_t kind;
 	int8_t n;       /* to be added to the count */
-	uint16_t bytes; /* DEFERRED_READ_RANGE and its like */
+	uint16_t bytes; /* of the access: DEFERRED_FILL, DEFERRED_RANGE; 0: not known */
+	bool write;     /* likewise: some are written */
 	uint32_t patch; /* what is to lead here */
 	uint32_t site;
 	uint64_t constant;        /* where it goes on: a code address; or as its kind says */

@@ -193,19 +193,17 @@ bool translator_has_breakpoint(const struct translator *t, uint64_t linear)
 
 /* ---- fetching ---- */
 
+/* Where code is that may be fetched without setting accessed bits: interp sets them, with all that
+ * follows where they are watched. */
 static bool fetch(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
 	const struct tlb_exec_entry *entry = tlb_exec_slot(cpu->tlb, linear);
 
-	if (!address_is_canonical(linear))
-		return false;
 	if (entry->tag == (linear & PAGE_MASK)) {
 		*ret_gpa = entry->gpa | linear % PAGE_BYTES;
 		return true;
 	}
-	bool found = mmu_translate(cpu, linear, ACCESS_EXEC, PRIVILEGE_CURRENT, ret_gpa);
-	cpu->stop = CPU_STOP_NONE;
-	return found;
+	return mmu_fetch_plain(cpu, linear, ret_gpa);
 }
 
 /* Whether the instruction at the code runs over the page's end. */

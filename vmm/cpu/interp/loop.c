@@ -226,14 +226,6 @@ static bool watch_is_hit(const struct interp *interp)
 	return !interp->unfinished && memory_watch_hit(interp->engine.machine->memory, NULL);
 }
 
-/* Something that run_inner() must look at between blocks has come up. */
-static bool must_look(const struct interp *interp, const struct block *block)
-{
-	const struct cpu *cpu = machine_current(interp->engine.machine);
-
-	return (block->breakpoint && at_breakpoint(interp, cpu)) || watch_is_hit(interp);
-}
-
 /* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing.
  */
 static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_control *control)
@@ -248,17 +240,25 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 	while (!cpu->attention) {
 		if (UNLIKELY(windows) && window_open(cpu, control))
 			return true;
+		bool later = machine->icount != first;
+		/* Fetching what comes next may be a hit of its own. */
+		if (UNLIKELY(watching) && later &&
+		    (watch_is_hit(interp) || at_breakpoint(interp, cpu)))
+			return true;
 		block = next_block(interp, cpu, block, generation);
 		generation = block_cache_generation(interp->cache);
 		if (UNLIKELY(!block)) {
 			/* A breakpoint comes before the fault that fetching raises. */
-			if (machine->icount == first || !at_breakpoint(interp, cpu))
+			if (!later || !at_breakpoint(interp, cpu))
 				fetch_fault(cpu);
 			return true;
 		}
-		if (UNLIKELY(block->breakpoint | watching) && machine->icount != first &&
-		    must_look(interp, block))
+		if (UNLIKELY(block->breakpoint) && later && at_breakpoint(interp, cpu))
 			return true;
+		if (UNLIKELY(watching) && memory_watch_hit(machine->memory, NULL)) {
+			interp->unfinished = true;
+			return true;
+		}
 		if (machine->icount + block->n_insns > control->until_icount)
 			return true;
 		cpu->stop = CPU_STOP_NONE;
