@@ -39,6 +39,14 @@ def register(name):
     return value("$" + name) & (1 << 64) - 1
 
 
+def has_registers(*names):
+    """gdb itself takes a name that no register has for a variable without a value."""
+    for name in names:
+        text = execute(f"p ${name}")
+        check(re.match(r"\$\d+ = ", text) and not re.search("void|<invalid|<unavailable|<error", text),
+              f"p ${name}", text)
+
+
 def icount():
     return int(re.match(r"icount (\d+)", execute("monitor when"))[1])
 

@@ -69,6 +69,11 @@ TRANSCRIPT = [
     ("nosuchpacket", ""),
 ]
 
+STOPS = 20
+# Conditions in the agent's code (register 7: the stack pointer).
+RSP_IS_RSP = "2600072600071327"
+RSP_IS_0 = "26000722001327"
+
 MONITOR = [
     ("when", r"icount \d+ of \d+, guest time .*", "OK"),
     ("help", r"(?s).*last-write.*", "OK"),
@@ -168,6 +173,59 @@ def test_watchpoint(client):
     same(position(client), forward[2], "and stays where it was")
 
 
+def first_stops(client, limit):
+    """From the start: the position of each, and the general registers there."""
+    client.monitor("seek 0")
+    found = []
+    while len(found) < limit and "replaylog" not in client.ask("c"):
+        found.append((position(client), [client.ask(f"p{n:x}") for n in range(16)]))
+    return found
+
+
+def choose(stops):
+    """A condition in the agent's code that holds at some of the stops, and their positions."""
+    for number in range(16):
+        values = [registers[number] for _, registers in stops]
+        wanted = values[len(values) // 2]
+        if values.count(wanted) <= len(values) // 2:
+            code = f"26{number:04x}25{bytes.fromhex(wanted)[::-1].hex()}1327"
+            return code, [at for (at, _), value in zip(stops, values) if value == wanted]
+    raise RuntimeError("no register tells some stops from the others")
+
+
+def test_conditions(client, point, ahead):
+    """With c and with bc, which stops so many steps ahead of where c does. A condition sees what is behind
+    an access in both directions."""
+    client.ask("Z" + point)
+    stops = first_stops(client, STOPS)
+    client.ask("z" + point)
+    same(len(stops), STOPS, f"Z{point}: stops to choose from")
+    code, chosen = choose(stops)
+    last = stops[-1][0]
+    for name, condition, expected in (("at times", code, chosen), ("always", RSP_IS_RSP, [at for at, _ in stops])):
+        client.ask(f"Z{point};X{len(condition) // 2:x},{condition}")
+        client.monitor("seek 0")
+        same(hits(client, "c", len(expected)), expected, f"Z{point}, true {name}: c")
+        client.monitor(f"seek {last}")
+        same(hits(client, "bc", STOPS), [at - ahead for at in expected[::-1] if at - ahead < last],
+             f"Z{point}, true {name}: bc")
+    client.ask(f"Z{point};X{len(RSP_IS_0) // 2:x},{RSP_IS_0}")
+    client.monitor("seek 0")
+    same(client.ask("c"), "T05replaylog:end;thread:p1.1;", f"Z{point}, never true: c")
+    same(client.ask("bc"), "T05replaylog:begin;thread:p1.1;", f"Z{point}, never true: bc")
+    client.ask("z" + point)
+
+
+def test_all_conditions(client):
+    client.monitor("seek 20000")
+    address = pc(client)
+    stack = int.from_bytes(bytes.fromhex(client.ask("p7")), "little") & 0xffffffff
+    for kind in (0, 1):
+        test_conditions(client, f"{kind},{address:x},1", 0)
+    for kind in (2, 3, 4):
+        test_conditions(client, f"{kind},{stack:x},10", 1)
+
+
 def test_framing(server):
     client = Client(server.socket)
     client.send_raw(b"$qC#00")
@@ -247,6 +305,7 @@ def main():
                    reply)
             test_breakpoint(client)
             test_watchpoint(client)
+            test_all_conditions(client)
             test_refusal(client)
             client.close()
             test_framing(server)

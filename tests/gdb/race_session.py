@@ -6,10 +6,11 @@ import sys
 import gdb
 
 sys.path.insert(0, os.path.dirname(__file__))
-from checks import check, execute, icount, lines_of, place, refused, register, seek, steps
+from checks import check, execute, has_registers, icount, lines_of, place, refused, register, seek, steps
 
 LINES = lines_of("race.c")
 STEPS = 40
+PAUSE = 34
 
 
 def crash():
@@ -30,16 +31,28 @@ def output():
 
 def threads():
     text = execute("info threads")
-    check(text.count('"race"') == 2, "two threads", text)
+    check(text.count('"race"') == 3, "three threads", text)
     text = execute("thread apply all bt")
     check("replace (" in text and "look ()" in text, "thread apply all bt", text)
-    execute("thread 2")
+    execute("thread 3")
     text = execute("bt")
     check("replace" in text and "clone" in text, "a thread that waits has its registers", text)
     check(int(gdb.parse_and_eval("mine")) == 42, "its thread-local variable", execute("p mine"))
+    execute("thread 2")
+    check("hold (" in execute("bt") and register("orig_rax") == PAUSE, "a thread that is in pause()", execute("bt"))
+    held_registers("of a thread that waits")
     execute("thread 1")
     check(int(gdb.parse_and_eval("mine")) == 1, "and that of the other", execute("p mine"))
     check(execute("p errno").startswith("$"), "errno", execute("p errno"))
+
+
+def held_registers(whose):
+    """What the program's hold() has loaded."""
+    for name, expected in (("xmm0.v2_double", "{1.5, -2.25}"),
+                           ("xmm8.v2_int64", "{81985529216486895, 1234605616436508552}"),
+                           ("st0", "3.14159265358979323851")):
+        text = execute(f"p ${name}")
+        check(text.split(" = ")[-1].strip() == expected, f"p ${name} {whose}", text)
 
 
 def libraries():
@@ -77,6 +90,27 @@ def back_to_the_write():
     text = execute(f"monitor last-write {int(gdb.parse_and_eval('(long)&shared')):#x} 8")
     check(f"icount {wrote} " in text and "in race, process" in text and icount() == end,
           "last-write finds the same and moves nothing", text)
+
+
+def reads():
+    """rwatch and awatch around the race, back and forward."""
+    end = icount()
+    read, write = ("look", LINES("if (shared)")), ("replace", LINES("the racing write"))
+    last = ("look", LINES("the crash"))
+    for command, before in (("rwatch", read), ("awatch", write)):
+        execute(f"{command} shared")
+        execute("reverse-continue")
+        check(place() == last and icount() < end, f"{command}: the last read", place())
+        execute("reverse-continue")
+        check(place() == before, f"{command}: the access before", place(), before)
+        here = icount()
+        execute("continue")
+        check(place()[0] == before[0] and icount() == here + 1, f"{command}: forward over it", place(), icount(), here)
+        execute("continue")
+        check(place() == last and here + 1 < icount() <= end, f"{command}: and over the last", place(), icount())
+        execute("delete")
+        execute("continue")
+        check(icount() == end, "to the crash", place())
 
 
 def beginning():
@@ -181,14 +215,22 @@ def refusals():
 
 
 def values():
-    for name in ("st0", "mxcsr", "fs_base", "eflags", "orig_rax"):
-        check(execute(f"p ${name}").startswith("$"), f"p ${name}")
-    check("v4_int32" in execute("p $xmm0"), "p $xmm0")
+    has_registers("st0", "mxcsr", "fs_base", "eflags", "orig_rax", "xmm0")
     check("look" in execute("p $rip"), "p $rip", execute("p $rip"))
     check(execute("x/20i $rip").count("\n") == 20, "x/20i", execute("x/20i $rip"))
     text = execute("info registers")
     check(all(f"\n{name} " in "\n" + text for name in ("rax", "rsp", "rip", "eflags", "cs")),
           "info registers", text)
+
+
+def live_values():
+    """The registers of the thread that runs, at the place where it has just loaded them."""
+    seek("start")
+    execute("watch held")
+    execute("continue")
+    check(place()[0] == "hold" and "syscall" in execute("x/i $pc"), "in front of the system call", place())
+    held_registers("of the thread that runs")
+    execute("delete")
 
 
 def main():
@@ -201,10 +243,12 @@ def main():
     values()
     absent()
     back_to_the_write()
+    reads()
     beginning()
     breakpoints()
     lines()
     system_call()
+    live_values()
     refusals()
     print("check done", flush=True)
 

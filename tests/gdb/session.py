@@ -7,7 +7,7 @@ import threading
 
 import gdb
 
-from checks import begin, check, end, execute, icount, refused, register, seek
+from checks import begin, check, end, execute, has_registers, icount, refused, register, seek
 
 STEPS = 100
 
@@ -118,9 +118,8 @@ def interrupts():
 
 def views():
     check("vCPU 0" in execute("info threads"), "vCPUs are threads")
-    for name in ("st0", "mxcsr", "fs_base", "gs_base", "cr3", "efer", "eflags"):
-        check(execute(f"p ${name}").startswith("$"), f"p ${name}")
-    check("v4_int32" in execute("p $xmm0"), "p $xmm0")
+    has_registers("st0", "mxcsr", "fs_base", "gs_base", "cr0", "cr2", "cr3", "cr4", "efer", "eflags", "xmm0")
+    check(register("cr0") >> 31 & 1 and register("cr4") >> 5 & 1, "paging, with PAE", execute("info registers cr0 cr4"))
     check("=>" in execute("x/20i $rip"), "x/20i $rip")
     refused("set var $rax = 1", "recording")
     refused("set var *(char *)$rsp = 1", "Cannot access memory")

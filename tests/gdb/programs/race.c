@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct item {
@@ -16,6 +17,7 @@ static struct item only = {.value = 7, .name = "only"};
 static struct item *volatile shared = &only;
 static volatile long rounds;
 static __thread int mine;
+static volatile int held;
 /* Nothing reads so far into the file: these pages get into no RAM. */
 const char far[8 << 20] = {[6 << 20] = 'f', 'a', 'r'};
 
@@ -35,6 +37,34 @@ static void *replace(void *argument)
 		wait_a_little(50);
 	}
 	return NULL;
+}
+
+/* Blocks with known values in its registers: nothing of the C library comes in between. */
+static void *hold(void *argument)
+{
+	static const double low[2] = {1.5, -2.25};
+	static const unsigned long high[2] = {0x0123456789abcdef, 0x1122334455667788};
+	long call = SYS_pause;
+
+	__asm__ volatile("movupd %[low], %%xmm0\n\t"
+			 "movdqu %[high], %%xmm8\n\t"
+			 "fldpi\n\t"
+			 "movl $1, %[held]\n\t"
+			 "syscall\n\t"
+			 "fstp %%st(0)"
+			 : "+a"(call), [held] "=m"(held)
+			 : [low] "m"(low), [high] "m"(high)
+			 : "rcx", "r11", "memory", "xmm0", "xmm8", "st");
+	return argument;
+}
+
+static void start_hold(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, hold, NULL);
+	while (!held)
+		usleep(1000);
 }
 
 static int look(void)
@@ -58,6 +88,7 @@ int main(void)
 	printf("%zd bytes: %s\n", n, text);
 	fflush(stdout);
 	mine = 1;
+	start_hold();
 	pthread_create(&thread, NULL, replace, &number);
 	for (;;) {
 		look();
