@@ -183,8 +183,9 @@ def first_stops(client, limit):
 
 
 def choose(stops):
-    """A condition in the agent's code that holds at some of the stops, and their positions."""
-    for number in range(16):
+    """A condition in the agent's code that holds at some of the stops, and their positions. The stack pointer is
+    preferred: what pushes changes it too."""
+    for number in (7, *range(16)):
         values = [registers[number] for _, registers in stops]
         wanted = values[len(values) // 2]
         if values.count(wanted) <= len(values) // 2:
@@ -212,6 +213,7 @@ def test_conditions(client, point, ahead):
     client.ask(f"Z{point};X{len(RSP_IS_0) // 2:x},{RSP_IS_0}")
     client.monitor("seek 0")
     same(client.ask("c"), "T05replaylog:end;thread:p1.1;", f"Z{point}, never true: c")
+    client.monitor("seek end")
     same(client.ask("bc"), "T05replaylog:begin;thread:p1.1;", f"Z{point}, never true: bc")
     client.ask("z" + point)
 
