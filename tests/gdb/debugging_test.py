@@ -13,10 +13,11 @@ PAGE = HERE.parents[1] / "docs" / "debugging.md"
 PROGRAM = HERE / "programs" / "stock.c"
 COMMAND = re.compile(r"(\$|\(gdb\)) (.*)")
 
-# What the C library's own functions are called, where they stand and how many there are depends on
-# its version and on its debug files.
-LIBRARY = re.compile(r"#\d+ .*|0x[0-9a-f]+ in .*|\w+ \(.*\) at .*|\d+\s+(in )?\.{1,2}/.*")
-OURS = re.compile(r".* at stock\.c:\d+$")
+# A place in the C library: its function and file are compared, not arguments, address and line, which
+# depend on the version.
+PLACE = re.compile(r"(#\d+ +)?(?:0x[0-9a-f]+ in )?(\w+) \(.*\) at (\S+):\d+")
+OURS = "stock.c"
+NO_SOURCE = re.compile(r"\d+\s+(in )?\.{1,2}/.*")  # that the host has no source of it
 
 
 def read_page():
@@ -35,11 +36,12 @@ def normal(lines):
     """Without what differs from run to run."""
     kept = []
     for line in lines:
-        if line.startswith(("Reading ", "warning: ", "[Inferior ")) or \
-                (LIBRARY.fullmatch(line) and not OURS.fullmatch(line)):
+        if line.startswith(("Reading ", "warning: ", "[Inferior ")) or NO_SOURCE.fullmatch(line):
             continue
-        line = re.sub(r"0x[0-9a-f]{5,}", "0x…", line)
-        kept.append(re.sub(r"#\d+ ", "#N ", line).rstrip())
+        match = PLACE.fullmatch(line)
+        if match and match[3] != OURS:
+            line = f"{match[1] or ''}{match[2]} at {match[3]}"
+        kept.append(re.sub(r"0x[0-9a-f]{5,}", "0x…", line).rstrip())
     while kept and not kept[-1]:
         kept.pop()
     return kept
