@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "gdbstub/hits.h"
+#include "gdbstub/last_step.h"
 #include "gdbstub/linux/tasks.h"
 #include "gdbstub/state.h"
 
@@ -106,9 +107,47 @@ static enum timeline_status step(struct gdbstub *stub, uint32_t thread, struct v
 	return stopped(stub, stub->interrupted ? TIMELINE_INTERRUPTED : status, ret);
 }
 
+/* Back to a count, unless something is hit on the way there. */
+static enum timeline_status go_back_to(struct gdbstub *stub, uint64_t icount)
+{
+	uint64_t start = timeline_start(stub->timeline), end = timeline_end(stub->timeline);
+
+	timeline_limit(stub->timeline, icount, end);
+	enum timeline_status status = timeline_continue_back(stub->timeline);
+	timeline_limit(stub->timeline, start, end);
+	return status == TIMELINE_START ? TIMELINE_ARRIVED : status;
+}
+
+/* Undoes the vCPU's last step, which others have made steps behind. */
+static enum timeline_status step_back_past_others(struct gdbstub *stub, uint32_t thread)
+{
+	uint64_t position = timeline_position(stub->timeline), icount;
+
+	bool found = last_step_find(stub, thread - 1, position, &icount);
+	enum timeline_status status =
+		timeline_seek(stub->timeline, found ? position : timeline_start(stub->timeline));
+	if (status != TIMELINE_ARRIVED)
+		return status;
+	return found ? go_back_to(stub, icount) : TIMELINE_START;
+}
+
+/* What has run up to a position made the step that led there. */
 static enum timeline_status step_back(struct gdbstub *stub, uint32_t thread, struct view_stop *ret)
 {
-	return stopped(stub, timeline_step_back(stub->timeline), ret);
+	enum timeline_status status =
+		timeline_seek(stub->timeline, timeline_position(stub->timeline));
+	uint32_t undone = thread_here(stub);
+
+	if (status == TIMELINE_ARRIVED && thread && undone != thread) {
+		undone = thread;
+		status = step_back_past_others(stub, thread);
+	} else if (status == TIMELINE_ARRIVED) {
+		status = timeline_step_back(stub->timeline);
+	}
+	stopped(stub, status, ret);
+	if (status == TIMELINE_ARRIVED)
+		ret->thread = undone;
+	return status;
 }
 
 static enum timeline_status go_on(struct gdbstub *stub, struct view_stop *ret)

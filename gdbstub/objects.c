@@ -37,7 +37,11 @@ bool packet_thread_lives(struct gdbstub *stub, struct cursor *cursor)
 {
 	uint32_t thread;
 
-	return target_take_thread(stub, cursor, &thread) ? ok(stub) : wrong(stub);
+	if (!target_take_thread(stub, cursor, &thread))
+		return wrong(stub);
+	if (thread)
+		stub->chosen = thread;
+	return ok(stub);
 }
 
 bool packet_current_thread(struct gdbstub *stub, struct cursor *cursor)

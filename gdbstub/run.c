@@ -85,7 +85,7 @@ static void stop(struct gdbstub *stub, enum timeline_status status, const struct
 	reply_print(&stub->stop, "thread:");
 	target_print_thread(stub, &stub->stop, what->thread);
 	reply_print(&stub->stop, ";");
-	stub->g_thread = what->thread;
+	stub->g_thread = stub->chosen = what->thread;
 }
 
 static bool finish(struct gdbstub *stub, enum timeline_status status, const struct view_stop *what)
@@ -112,8 +112,12 @@ bool run_why(struct gdbstub *stub, struct cursor *cursor)
 void run_forget_stop(struct gdbstub *stub)
 {
 	reply_clear(&stub->stop);
-	stub->g_thread = stub->view->thread_here(stub);
-	stub->c_thread = 0;
+	if (!stub->view->has_thread(stub, stub->g_thread))
+		stub->g_thread = stub->view->thread_here(stub);
+	if (!stub->view->has_thread(stub, stub->c_thread))
+		stub->c_thread = 0;
+	if (!stub->view->has_thread(stub, stub->chosen))
+		stub->chosen = stub->g_thread;
 }
 
 /* ---- the packets ---- */
@@ -174,7 +178,10 @@ bool run_step_back(struct gdbstub *stub, struct cursor *cursor)
 
 	if (!prepare(stub))
 		return true;
-	enum timeline_status status = stub->view->step_back(stub, stub->c_thread, &what);
+	/* gdb names the thread of a step forwards; backwards it says any and means the one chosen.
+	 */
+	uint32_t thread = stub->c_thread ? stub->c_thread : stub->chosen;
+	enum timeline_status status = stub->view->step_back(stub, thread, &what);
 	return finish(stub, status, &what);
 }
 

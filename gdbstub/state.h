@@ -51,6 +51,7 @@ struct gdbstub {
 	void *progress_ctx;
 	uint32_t g_thread; /* whose registers and memory are asked for */
 	uint32_t c_thread; /* which steps and goes back; 0: any */
+	uint32_t chosen;   /* by gdb's user: whose life was asked for, or who stopped last */
 	bool refused;      /* a write to memory, and gdb has said only that it failed */
 	uint64_t refused_address;
 	bool tells_breaks; /* gdb understands swbreak and hwbreak */
