@@ -8,6 +8,7 @@
 #include "tests/cpu/interp_guest.h"
 #include "tests/tap.h"
 #include "vmm/jit/jit.h"
+#include "vmm/mmu/mmu.h"
 
 static void start(struct rig *rig, const void *code, uint32_t n)
 {
@@ -150,6 +151,31 @@ static void test_special_places(void)
 	rig_destroy(&rig);
 }
 
+static void start_elsewhere(struct rig *rig)
+{
+	/* jmp rax; there: L: nop; jmp L */
+	START(rig, "\xff\xe0\x90\xeb\xfd");
+	rig_store64(rig, RIG_ALIAS_PT, RIG_CODE | 7); /* present, writable, user: not accessed */
+	rig->cpu->gpr[RAX] = RIG_ALIAS_CODE + 2;
+}
+
+/* A stop in front of an instruction comes before that is fetched. */
+static void test_fetch_behind_breakpoint(void)
+{
+	struct rig stopped, other;
+	const uint64_t there = RIG_ALIAS_CODE + 2;
+
+	start_elsewhere(&stopped);
+	start_elsewhere(&other);
+	set_breakpoints(&stopped, 1, &there);
+	tap_ok(stopped_at(&stopped, run(&stopped, 100, false), ENGINE_BREAKPOINT, there, 1),
+	       "a breakpoint in another page");
+	run(&other, 1, false);
+	tap_ok(rig_digest(&stopped) == rig_digest(&other), "its accessed bits are still clear");
+	rig_destroy(&stopped);
+	rig_destroy(&other);
+}
+
 /* ---- watchpoints ---- */
 
 static bool hit_is(struct rig *rig, uint64_t gpa, uint32_t bytes, bool write)
@@ -238,6 +264,44 @@ static void test_approach(bool reads, bool writes, const char *what)
 	       "%s: the first that overlaps is a hit, none before", what);
 	tap_ok(translated(&rig) >= 90, "%u %% of that by the engine's fastest means",
 	       translated(&rig));
+	rig_destroy(&rig);
+}
+
+/* Reads of a page that is watched for writes alone are as fast as others. */
+static void test_reads_of_written(void)
+{
+	struct rig rig;
+	const struct memory_watch watch = {RIG_DATA + 0x1800, 8, false, true};
+
+	/* L: mov eax, [rbx]; jmp L */
+	START(&rig, "\x8b\x03\xeb\xfc");
+	rig.cpu->gpr[RBX] = RIG_DATA + 0x1000;
+	set_watches(&rig, 1, &watch);
+	run(&rig, 500, false);
+	*tlb_slot(rig.cpu->tlb->read, RIG_DATA + 0x1000) =
+		(struct tlb_entry){.tag = 1}; /* as another page's does */
+	run(&rig, 1000, false);
+	tap_ok(tlb_lookup(rig.cpu->tlb->read, RIG_DATA + 0x1000, 4),
+	       "a page that is watched for writes alone is found again for reading");
+	rig_destroy(&rig);
+}
+
+/* Two pages that share a place among the watched ones. */
+static void test_colliding_pages(void)
+{
+	struct rig rig;
+	const uint64_t other = RIG_DATA + TLB_WATCHED_ENTRIES * PAGE_BYTES;
+	const struct memory_watch watches[] = {{RIG_DATA + 0x800, 8, true, true},
+					       {other + 0x800, 8, true, true}};
+
+	/* L: mov eax, [rbx]; mov ecx, [rdx]; jmp L */
+	START(&rig, "\x8b\x03\x8b\x0a\xeb\xfa");
+	rig.cpu->gpr[RBX] = RIG_DATA;
+	rig.cpu->gpr[RDX] = other;
+	set_watches(&rig, 2, watches);
+	run(&rig, 5000, false);
+	tap_ok(rig.machine->icount == 5000 && translated(&rig) >= 90,
+	       "reads of two pages in turn: %u %% by the engine's fastest means", translated(&rig));
 	rig_destroy(&rig);
 }
 
@@ -393,7 +457,10 @@ int main(int argc, char **argv)
 	test_approach(true, false, "reads");
 	test_approach(false, true, "writes");
 	test_approach(true, true, "both");
+	test_reads_of_written();
+	test_colliding_pages();
 	test_repeats();
+	test_fetch_behind_breakpoint();
 	test_other_writers();
 	test_faulting_store();
 	test_nothing_changes();

@@ -99,6 +99,8 @@ static uint64_t fill(void *ctx, uint64_t linear)
 	const struct tlb_entry *entry = find_beside(jit, cpu, linear, &miss);
 	if (!entry)
 		entry = find_filled(jit, cpu, linear, &miss);
+	if (!entry && !jit->protected) /* the page is known now */
+		entry = find_beside(jit, cpu, linear, &miss);
 	return (uint64_t)(uintptr_t)entry;
 }
 

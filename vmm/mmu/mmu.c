@@ -735,6 +735,7 @@ uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 	uint32_t offset = linear % PAGE_BYTES;
 
 	if (watched->tag != (linear & PAGE_MASK) || offset + n > PAGE_BYTES ||
+	    (kind == ACCESS_READ && !memory_reads_are_watched(memory, watched->gpa, PAGE_WATCH)) ||
 	    !memory_is_beside_watches(memory, watched->gpa + offset, n, kind == ACCESS_WRITE))
 		return NULL;
 	if (kind == ACCESS_WRITE &&

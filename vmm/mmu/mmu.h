@@ -149,8 +149,8 @@ static inline bool mmu_alignment_checked(const struct cpu *cpu)
 
 /*
  * Host address of n bytes at a linear address in a page that is known to have watchpoints, for an
- * access that is beside them all and needs nothing else; NULL for any other. Only while memory is
- * watched.
+ * access that is beside them all and needs nothing else; NULL for any other, and where the arrays
+ * may hold the page for it. Only while memory is watched.
  */
 uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
 			    enum access_kind kind);

@@ -226,6 +226,23 @@ static bool watch_is_hit(const struct interp *interp)
 	return !interp->unfinished && memory_watch_hit(interp->engine.machine->memory, NULL);
 }
 
+/* Fetching sets accessed bits unless it is known where all bytes that an instruction may have are.
+ */
+static bool is_fetched(const struct cpu *cpu)
+{
+	uint64_t linear = cpu_linear_rip(cpu);
+
+	return tlb_exec_slot(cpu->tlb, linear)->tag == (linear & PAGE_MASK) &&
+	       linear % PAGE_BYTES <= PAGE_BYTES - INSN_MAX_BYTES;
+}
+
+/* What ends the run before the next block is even fetched: that may be seen, and be a hit. */
+static bool stops_in_front(const struct interp *interp, const struct cpu *cpu)
+{
+	return watch_is_hit(interp) ||
+	       (interp->breakpoints.n && !is_fetched(cpu) && at_breakpoint(interp, cpu));
+}
+
 /* Runs whole blocks while nothing asks for attention; the hot loop. Returns false for a crossing.
  */
 static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_control *control)
@@ -241,9 +258,8 @@ static bool run_blocks(struct interp *interp, struct cpu *cpu, const struct run_
 		if (UNLIKELY(windows) && window_open(cpu, control))
 			return true;
 		bool later = machine->icount != first;
-		/* Fetching what comes next may be a hit of its own. */
-		if (UNLIKELY(watching) && later &&
-		    (watch_is_hit(interp) || at_breakpoint(interp, cpu)))
+		if (UNLIKELY(watching || interp->breakpoints.n) && later &&
+		    stops_in_front(interp, cpu))
 			return true;
 		block = next_block(interp, cpu, block, generation);
 		generation = block_cache_generation(interp->cache);
