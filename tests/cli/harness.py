@@ -24,6 +24,7 @@ TOOL = os.path.abspath(sys.argv[1])
 os.environ["XDG_CACHE_HOME"] = str(Path(TOOL).parents[1] / "cache")
 
 # Built beside the command: tests/roundtrip/twice.h.
+SIGNATURE = b"\x89RPZ\r\n\x1a\n"
 REPLAY_TWICE = Path(TOOL).parents[1] / "tests" / "roundtrip" / "replay_twice"
 
 # How often what takes long is done.
@@ -69,8 +70,17 @@ def check_twice(path, name):
        result.returncode, result.stdout, result.stderr)
 
 
+def is_recording(path):
+    """By its first bytes."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
+
+
 class Directory:
-    """A temporary directory; TMPDIR says where. Every recording that is left in it is replayed twice."""
+    """A temporary directory; TMPDIR says where. Every recording that is left in it, whatever its name, is
+    replayed twice."""
 
     def __enter__(self):
         self.path = Path(tempfile.mkdtemp(prefix="reprise-cli-"))
@@ -82,7 +92,7 @@ class Directory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _check_recordings(self):
-        for path in sorted(self.path.rglob("*.rpz")):
+        for path in sorted(filter(is_recording, self.path.rglob("*"))):
             told = reprise("info", "--json", path)
             # One that was cut off before the guest's first instruction holds nothing to replay.
             if told.returncode == 0 and json.loads(told.stdout)["end_icount"]:

@@ -33,7 +33,7 @@ def test_user():
 
 
 def test_warm():
-    reprise("run", "-o", "w.rpz", "--", "true")
+    reprise("run", "-o", "true.rpz", "--", "true")
     cache = Path(os.environ["XDG_CACHE_HOME"]) / "reprise"
     os.environ["XDG_CACHE_HOME"] = os.getcwd() + "/cache"
     os.makedirs("cache/reprise")
@@ -43,19 +43,19 @@ def test_warm():
         data[len(data) // 2] ^= 1
         Path("cache/reprise", state.name).write_bytes(data)
         shutil.copy(f"{state}.disk", "cache/reprise")
-    result = reprise("run", "-o", "w.rpz", "--", "echo", "first")
+    result = reprise("run", "-o", "first.rpz", "--", "echo", "first")
     ok(result.returncode == 125 and re.search(rb"saved state.*\n.*removed", result.stderr),
        "a damaged state is told", result)
-    result = reprise("run", "-o", "w.rpz", "--", "echo", "second")
+    result = reprise("run", "-o", "second.rpz", "--", "echo", "second")
     same((result.returncode, result.stdout), (0, b"second\n"), "and made again")
     for disk in Path("cache/reprise").glob("*.disk"):
         disk.unlink()
-    result = reprise("run", "-o", "w.rpz", "--", "sh", "-c", "echo third >/var/tmp/t; cat /var/tmp/t")
+    result = reprise("run", "-o", "third.rpz", "--", "sh", "-c", "echo third >/var/tmp/t; cat /var/tmp/t")
     same((result.returncode, result.stdout), (0, b"third\n"), "a state without its disk is made again")
     # Saved states are no recordings: nothing is there to be replayed.
     shutil.rmtree("cache")
     os.environ["XDG_CACHE_HOME"] = "/proc/nowhere"
-    result = reprise("run", "-o", "w.rpz", "--", "echo", "fourth")
+    result = reprise("run", "-o", "fourth.rpz", "--", "echo", "fourth")
     same((result.returncode, result.stdout), (0, b"fourth\n"), "without a cache the guest boots")
 
 
@@ -66,7 +66,7 @@ def test_full():
     environment = os.environ | {"XDG_CACHE_HOME": os.getcwd() + "/full"}
     command = ["unshare", *user, "-m", "sh", "-c", 'mount -t tmpfs -o size=1m none full && "$@"; status=$?; '
                "ls full/reprise >left; exit $status", "sh", TOOL, "run", "--verbose",
-               "-o", "w.rpz", "--"]
+               "-o", "fifth.rpz", "--"]
     result = subprocess.run([*command, "sh", "-c", "echo fifth >/var/tmp/t; cat /var/tmp/t; exit 5"],
                             capture_output=True, env=environment, stdin=subprocess.DEVNULL, check=False)
     same((result.returncode, result.stdout), (5, b"fifth\n"), "without room in the cache the guest boots")

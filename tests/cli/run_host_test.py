@@ -84,7 +84,7 @@ def test_files():
     os.environ["HOME"] = here
     Path(".ssh").mkdir()
     Path(".ssh/id").write_text("id\n")
-    result = reprise("run", "-o", "s.rpz", "--", "cat", ".ssh/id")
+    result = reprise("run", "-o", "denied.rpz", "--", "cat", ".ssh/id")
     ok(result.returncode == 1 and not result.stdout, "~/.ssh is denied", result)
     result = reprise("run", "-o", "s.rpz", "--allow", ".ssh", "--", "cat", ".ssh/id")
     same((result.returncode, result.stdout), (0, b"id\n"), "--allow")
@@ -174,12 +174,11 @@ def test_half_removed():
     environment = os.environ | {"PATH": f"{os.getcwd()}/half:{os.environ['PATH']}"}
     for number in range(4):
         subprocess.run(["cp", "root.tar.gz", f"root{number}.tar.gz"], check=True)
-        result = reprise("run", "-o", "t.rpz", "--rootfs", f"root{number}.tar.gz", "--", "sh", "-c", ":",
+        result = reprise("run", "-o", f"root{number}.rpz", "--rootfs", f"root{number}.tar.gz", "--", "sh", "-c", ":",
                          env=environment)
         same(result.returncode, 0, f"another archive: {number}")
-    result = reprise("run", "-o", "t.rpz", "--rootfs", "root.tar.gz", "--", "sh", "-c", "cat /note")
+    result = reprise("run", "-o", "root.rpz", "--rootfs", "root.tar.gz", "--", "sh", "-c", "cat /note")
     same((result.returncode, result.stdout), (0, b"note\n"), "what was removed in part is unpacked again")
-    os.remove("t.rpz")
 
 
 def test_rootfs():

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 from corpus import CASES, GUEST_TIMEOUT, find  # pylint: disable=wrong-import-position
-from harness import TOOL, done, note, ok, require_kernel, same  # pylint: disable=wrong-import-position
+from harness import TOOL, check_twice, done, note, ok, require_kernel, same  # pylint: disable=wrong-import-position
 
 # A failure that takes more runs to find is none that hunt --chaos finds. Runs, not seconds: they are the same
 # ones on a busy machine.
@@ -92,6 +92,8 @@ def in_folder(function, *arguments):
     with tempfile.TemporaryDirectory(prefix="reprise-corpus-") as folder:
         os.chdir(folder)
         function(*arguments, folder)
+        for path in sorted(Path(folder).glob("*.rpz")):
+            check_twice(path, f"{arguments[-1].name}, {path.name}")
         os.chdir("/")
 
 

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/roundtrip/harness.h"
+#include "tests/roundtrip/check_twice.h"
 #include "tests/tap.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/runner.h"
@@ -50,6 +50,7 @@ static void check_replay(const struct recording *recording, const char *what)
 	tap_ok(replaying.status == REPLAY_AT_END && replaying.icount == recording->result.icount,
 	       "%s: interp replays it to its end, %llu", what,
 	       (unsigned long long)replaying.icount);
+	check_twice(what, recording->path);
 }
 
 static void test_none(struct recording *recording)

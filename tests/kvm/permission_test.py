@@ -24,9 +24,9 @@ CASES = [
 ]
 
 
-def record(under, engine):
+def record(under, engine, name="refused"):
     return subprocess.run([*under, "./reprise", "record", "--engine", engine, "--kernel", "./guest", "--clock",
-                           "virtual", "-o", "p.rpz"], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                           "virtual", "-o", f"{name}.rpz"], stdin=subprocess.DEVNULL, capture_output=True, check=False,
                           timeout=300)
 
 
@@ -35,7 +35,7 @@ def test_case(name, under, said):
     lines = result.stderr.splitlines()
     ok(result.returncode == 2 and len(lines) == 1 and said in lines[0], f"{name}: --engine kvm fails and says why",
        result.returncode, result.stderr.decode(errors="replace"))
-    result = record(under, "auto")
+    result = record(under, "auto", name)
     lines = [line for line in result.stderr.splitlines() if b"/dev/kvm" in line]
     ok(result.returncode == 0 and len(lines) == 1 and said in lines[0], f"{name}: auto says so and goes on",
        result.returncode, result.stderr.decode(errors="replace"))
@@ -55,7 +55,6 @@ def main():
         Path("other").touch()
         for case in CASES:
             test_case(*case)
-            Path("p.rpz").unlink(missing_ok=True)
     done()
 
 

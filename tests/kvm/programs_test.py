@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import Directory, done, note, ok, reprise, require_kernel, same
+from harness import Directory, check_twice, done, note, ok, reprise, require_kernel, same
 
 SIGNALS, TOUCH = map(os.path.abspath, sys.argv[2:4])
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -46,6 +46,7 @@ def test_case(name, command, options, recorders, replayers):
             replay = reprise("replay", "--engine", other, "p.rpz", timeout=3000)
             same((replay.returncode, replay.stdout), (native.returncode, native.stdout),
                  f"{label}, replayed by {other}")
+        check_twice("p.rpz", label)
         os.unlink("p.rpz")
 
 

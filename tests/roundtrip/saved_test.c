@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/roundtrip/harness.h"
+#include "tests/roundtrip/check_twice.h"
 #include "tests/tap.h"
 
 static struct recording whole, saved, went_on, again;
@@ -55,9 +55,12 @@ static void test_digests(void)
 	       "both replay");
 	tap_ok(replay_on.digest.memory == replay_whole.digest.memory, "to the same memory");
 	tap_ok(!strcmp(replay_on.console.text, went_on.console.text), "and the same console");
+	check_twice("up to the saved state", saved.path);
+	check_twice("without a break", whole.path);
 	unlink(state_path);
 	harness_replay(went_on.path, UINT64_MAX, &replay_on);
 	tap_ok(replay_on.status == REPLAY_AT_END, "without the saved state too");
+	check_twice("from the saved state on", went_on.path);
 	record(&(struct recording_request){.plan = "p", .saved = state_path}, "again.rpz", &again);
 	tap_ok(again.code == -ENOENT, "what is not there cannot be gone on from");
 }
@@ -69,6 +72,7 @@ static void test_end_of_saved(void)
 	tap_ok(!again.code && !strcmp(again.result.end_reason, "reset"), "a reset is its end");
 	harness_replay(again.path, UINT64_MAX, &replay_on);
 	tap_ok(replay_on.status == REPLAY_AT_END, "which replays");
+	check_twice("a reset", again.path);
 	record(&(struct recording_request){.plan = "p", .saved = state_path, .n_vcpus = 2},
 	       "other.rpz", &again);
 	tap_ok(again.code == -EINVAL && strstr(again.error.text, "another machine"),

@@ -289,7 +289,7 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* Stops at random counts up to the end, which is one of them. */
+/* Stops at random counts in front of the end, and there. */
 static bool choose_stops(struct twice *twice)
 {
 	struct pass pass = {.engine = twice->request->engine, .console.fd = -1};
@@ -301,7 +301,7 @@ static bool choose_stops(struct twice *twice)
 	twice->whole = log_reader_trailer(pass.reader);
 	close_pass(&pass);
 	for (unsigned i = 0; i + 1 < twice->n_stops; i++)
-		twice->stop[i].icount = next_random(&seed) % (end + 1);
+		twice->stop[i].icount = next_random(&seed) % (end ? end : 1);
 	twice->stop[twice->n_stops - 1].icount = end;
 	qsort(twice->stop, twice->n_stops, sizeof(twice->stop[0]), by_icount);
 	return true;
