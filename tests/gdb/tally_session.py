@@ -35,50 +35,46 @@ def over_interrupts():
     execute("reverse-next")
     same((place(), icount()), (("main", LINES("wait_a_little(4000000)")), before), "reverse-next over it")
     check(interrupts(before, after), "interrupts lie in between", before, after)
-    return after
 
 
-def preemption(first, last):
-    """The first instruction of the main thread before which the other thread has run for a while: its place before
-    the interrupt and behind the step."""
-    places = []
-    for at in interrupts(first, last):
-        seek(at)
-        who = re.search(r"^in tally, process (\d+), thread (\d+)", execute("monitor when"), re.M)
-        places.append((at, who and who[1] == who[2], who and who[1] != who[2]))
-    for (at, main_runs, _), (later, _, other_runs) in zip(places, places[1:]):
-        if main_runs and other_runs:
-            seek(at)
-            execute("stepi")
-            if icount() > later:
-                return at, icount()
-    return None
-
-
-def over_preemption(at, behind):
-    """Lines and instructions of the thread that was preempted, forwards and backwards."""
-    seek(at)
-    execute("tbreak tally.c:%d" % LINES("count();"))
+def over_preemption():
+    """A thread that waits in user mode for the other one: lines and instructions, forwards and backwards."""
+    lines = [("main", LINES(text)) for text in ("be_preempted();", "both have run")]
+    execute(f"tbreak tally.c:{lines[0][1]}")
+    execute("continue")
+    same(place(), lines[0], "before a call in which a preemption is sure")
+    before, main_thread = icount(), gdb.selected_thread().ptid
+    execute("next")
+    same((place(), gdb.selected_thread().ptid), (lines[1], main_thread), "next over it")
+    behind = icount()
+    execute("reverse-next")
+    same((place(), icount()), (lines[0], before), "reverse-next over it")
+    execute("next")
+    same(icount(), behind, "and next again")
+    execute("watch turns")
     execute("reverse-continue")
-    same(place(), ("main", LINES("count();")), "before the preemption")
-    lines = [place()]
-    while icount() < behind:
-        execute("next")
-        lines.append(place())
-    rounds = [LINES("count();"), LINES("rounds++")] * 2
-    same([line for _, line in lines], rounds[:len(lines)], "next over a preemption")
-    back = []
-    for _ in lines[1:]:
-        execute("reverse-next")
-        back.append(place())
-    check(icount() < at, "back before it", icount(), at)
-    same(back, lines[-2::-1], "reverse-next over it")
-    seek(at)
-    execute("stepi")
+    check(gdb.selected_thread().ptid != main_thread and before < icount() < behind, "meanwhile the other has run",
+          before, icount(), behind)
+    turn = icount()
+    execute("delete")
+    execute(f"tbreak tally.c:{lines[1][1]}")
+    execute("continue")
+    same((icount(), gdb.selected_thread().ptid), (behind, main_thread), "back in the thread")
+    across(turn)
+
+
+def across(turn):
+    """Not far back, at one step, the count goes over the other thread's turn."""
+    for _ in range(20):
+        execute("reverse-stepi")
+        if icount() < turn:
+            break
+    at = icount()
     steps("reverse-stepi", 6)
     here, first = register("rip"), icount()
+    check(first < at < turn, "reverse-stepi to before the other's turn", first, at, turn)
     forward = steps("stepi", 12)
-    check(first + 5 <= at and icount() > behind, "stepi over a preemption", first, at, behind, icount())
+    check(icount() > turn, "stepi over it", icount(), turn)
     same(steps("reverse-stepi", 12), forward[-2::-1] + [here], "reverse-stepi, the same way back")
     same(icount(), first, "to where it began")
 
@@ -107,9 +103,8 @@ def main():
     execute("delete")
     execute("continue")  # gdb prints the signal on its own stdout
     same(icount(), last, "and forward to the signal")
-    found = preemption(over_interrupts(), last)
-    if check(found, "the other thread has run where this one was interrupted"):
-        over_preemption(*found)
+    over_interrupts()
+    over_preemption()
     end()
 
 

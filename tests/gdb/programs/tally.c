@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 static volatile int till = 100;
-static volatile long rounds;
+static volatile long rounds, turns;
 
 static void wait_a_little(int n)
 {
@@ -21,17 +21,26 @@ static void *borrow(void *argument)
 		till -= 10; /* the racing write */
 		wait_a_little(40);
 		till += 10; /* and back */
+		turns++;
 		wait_a_little(60);
 	}
 	return argument;
 }
 
-/* Wrong counts at the beginning are overlooked: threads take turns a few times. */
+/* The other thread runs when this one, always in user mode, is preempted. */
+static void be_preempted(void)
+{
+	long seen = turns;
+
+	while (turns == seen)
+		;
+}
+
 static void count(void)
 {
 	int counted = till;
 
-	assert(counted == 100 || rounds < 1000000); /* the assertion */
+	assert(counted == 100); /* the assertion */
 }
 
 int main(void)
@@ -40,6 +49,8 @@ int main(void)
 
 	wait_a_little(4000000); /* long enough for a ^C to come in between */
 	pthread_create(&thread, NULL, borrow, NULL);
+	be_preempted();
+	rounds = 0; /* both have run */
 	for (;;) {
 		count();
 		rounds++;
