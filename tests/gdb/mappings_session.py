@@ -1,6 +1,7 @@
 """Runs inside gdb, at the end of the program mappings in the process view."""
 
 import os
+import re
 import sys
 
 import gdb
@@ -42,6 +43,7 @@ def by_others():
     check(int(gdb.parse_and_eval(f"*(int *){address:#x}")) == 1, "before the other process's write",
           text)
     check("process" in execute("monitor when"), "who it was", execute("monitor when"))
+    print(f"# its child is process {re.search('by process ([0-9]+)', text)[1]}", flush=True)
     last_write(address, 4, "written from outside: by process", "by another process")
     execute("reverse-continue")
     check(named("the parent's write"), "and before that its own", list(frame_lines()))
@@ -124,6 +126,28 @@ def by_remapping():
     execute("delete")
 
 
+def breakpoints_of_others():
+    """What a child of it executes at the same addresses is nothing to this process."""
+    execute("break child")
+    execute("break map_file")
+    callers = [LINES("file = map_file()"), LINES("alias = map_file()")]
+    seek("start")
+    hits = []
+    for line in callers:
+        execute("continue")
+        check((gdb.selected_frame().name(), gdb.selected_frame().older().find_sal().line) == ("map_file", line) and
+              f"process {gdb.selected_inferior().pid}," in execute("monitor when"),
+              "a function that both run stops in this process", list(frame_lines()), execute("monitor when"))
+        hits.append(icount())
+    execute("continue")
+    check("_exit" in execute("bt 1"), "and where the child alone runs on, nothing stops to the end", execute("bt"))
+    end = icount()
+    for hit in hits[::-1]:
+        execute("reverse-continue")
+        check(icount() == hit, "nor on the way back", icount(), hit, end)
+    execute("delete")
+
+
 def main():
     execute("set pagination off")
     execute("set confirm off")
@@ -131,6 +155,7 @@ def main():
     end = icount()
     execute("continue")
     check(icount() == end, "beyond which nothing lies")
+    breakpoints_of_others()
     by_others()
     by_the_kernel()
     by_the_disk()

@@ -1,13 +1,15 @@
 """A real gdb in the process view of recorded programs. Usage: process_test.py REPRISE [RECORDING…]"""
 
+import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from remote import Client, Server, check_twice, done, ok, same
-from run_gdb import gdb_command, run, run_session
+from run_gdb import gdb_command, kill_gdb_in, run, run_session
 
 HERE = Path(__file__).resolve().parent
 FAR = "p (char *)&far[6 << 20]"
@@ -98,15 +100,42 @@ def test_interrupts(server):
 
 
 def test_killed_gdb(server):
-    with subprocess.Popen([*gdb_command(server.socket), "-ex", "monitor seek end", "-ex", "echo running\\n",
-                           "-ex", "reverse-continue"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True) as gdb:
-        while "running" not in gdb.stdout.readline():
-            pass
-        gdb.kill()
+    gdb = run_gdb(server, "-ex", "monitor seek start", "-ex", "tbreak main", "-ex", "continue", "-ex", "monitor when")
+    begin = int(re.findall(r"icount (\d+) of", gdb.stdout + gdb.stderr)[-1])
+    kill_gdb_in(server, "reverse-continue", f"monitor seek {begin + 5000000}", "maintenance flush register-cache",
+                "break *$pc if $rsp == 1", "monitor seek end", "maintenance flush register-cache")
     client = Client(server.socket)
     ok(client.ask("qC").startswith("QCp"), "a gdb that is killed leaves a server that serves on")
+    here = position(client)
+    ok(here > begin, "from where it was on its way", here, begin)
     client.close()
+
+
+def test_child(file, number, parent):
+    """By its number: another process of the same name, in which the breakpoint is met that the parent runs past."""
+    with Server(sys.argv[1], file, "--process", number) as server:
+        gdb = run_gdb(server, "-ex", "p child", "-ex", "break child", "-ex", "reverse-continue", "-ex", "monitor when",
+                      "-ex", "reverse-continue")
+    same(re.search(r"\} (0x\w+) <child>", gdb.stdout)[1], re.search(r"\} (0x\w+) <child>", parent)[1],
+         "--process PID: at the same address in the child")
+    ok("Breakpoint 1, child ()" in gdb.stdout and f"process {number}, thread {number}" in gdb.stdout + gdb.stderr,
+       "its breakpoint is met there", gdb.stdout, gdb.stderr)
+    ok("No more reverse-execution history" in gdb.stdout, "once", gdb.stdout)
+
+
+def test_machine(file, last):
+    """The machine view at the process's end, with next to no memory for checkpoints."""
+    end, address = re.search(r"icount (\d+) of", last)[1], re.search(r"(0x\w+) <copied>", last)[1]
+    with Server(sys.argv[1], file, "--at", end, "--checkpoint-memory", "1M") as server:
+        same(stat.S_IMODE(os.stat(server.socket).st_mode) & 0o077, 0, "the socket is only its owner's")
+        client = Client(server.socket, timeout=1200)
+        text = client.monitor(f"last-write {address} 4")[0]
+        ok(re.search(r"\bin mappings, process \d+", text), "last-write in the machine view: the process", text)
+        same(position(client), int(end), "it goes where it is told without checkpoints")
+        text = client.monitor("checkpoint")[0]
+        size = re.search(r" (\d+) MiB", text)
+        ok(size and int(size[1]) <= 1, "--checkpoint-memory: no more than that", text)
+        client.close()
 
 
 def test_mappings(folder):
@@ -114,10 +143,13 @@ def test_mappings(folder):
     program = build(folder, "mappings")
     mappings = record(folder, program, 0, "--no-attachments")
     with Server(sys.argv[1], mappings, "--process", "mappings") as server:
-        run_session(server, "mappings_session.py")
+        session = run_session(server, "mappings_session.py").stdout
+        last = run_gdb(server, "-ex", "monitor seek end", "-ex", "monitor when", "-ex", "p &copied", "-ex", "p child")
         far = re.search(r"0x[0-9a-f]+", run_gdb(server, "-ex", FAR).stdout.split("$1 = ")[-1])[0]
         gdb = run_gdb(server, "-ex", f"x/s {far}")
         ok('"far"' in gdb.stdout, "a page that nothing has read, from the host by build-id", gdb.stdout, gdb.stderr)
+    test_child(mappings, re.search(r"its child is process (\d+)", session)[1], last.stdout)
+    test_machine(mappings, last.stdout + last.stderr)
     refused(mappings, ["--process", "mappings", "--at", "crash"], "no signal ended the process")
     sysroot = Path(folder) / "sysroot"
     moved = sysroot / str(program)[1:]

@@ -1,9 +1,12 @@
 """Runs a real gdb on a server, or a script inside one, and takes over the script's checks."""
 
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
-from remote import ok
+from remote import ok, same
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,6 +25,35 @@ def run(command, timeout=1200):
 
 def run_script(socket, script, program=None):
     return run([*gdb_command(socket, program), "-x", HERE / script])
+
+
+def cpu_ticks(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])  # user and system: proc(5)
+
+
+def is_at_work(server, ticks):
+    """Waits until the server has used that much of a processor from now on, for a minute's tries."""
+    start = cpu_ticks(server.process.pid)
+    for _ in range(6000):
+        if cpu_ticks(server.process.pid) >= start + ticks:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def kill_gdb_in(server, command, *commands):
+    """Kills gdb when the server is in the midst of the command, which has to last."""
+    given = [word for line in (*commands, "echo running\\n", command) for word in ("-ex", line)]
+    with subprocess.Popen([*gdb_command(server.socket), *given], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as gdb:
+        while (line := gdb.stdout.readline()) and "running" not in line:
+            pass
+        # What gdb asks before it lets the target run costs next to nothing beside this.
+        ok(is_at_work(server, os.sysconf("SC_CLK_TCK") // 5), f"the server is in the {command}")
+        gdb.kill()
+        same(gdb.stdout.read(), "", "nothing has stopped it before gdb is killed")
+    same(gdb.wait(), -signal.SIGKILL, f"gdb is killed in a {command}")
 
 
 def take_checks(gdb, name=None):
