@@ -1,4 +1,5 @@
-"""What VS Code's C/C++ extension sends to gdb, with the configuration of docs/gdb.md.
+"""What VS Code's C/C++ extension sends to gdb, with the configurations of docs/gdb.md, in both views. The
+extension itself is not run.
 Usage: ide_test.py REPRISE PROGRAM"""
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from remote import check_twice, done, ok, same
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/gdb.md"
+PROGRAM = Path(__file__).resolve().parent / "programs" / "stock.c"
 
 
 class MachineInterface:
@@ -50,9 +52,9 @@ class MachineInterface:
         self.process.stdout.close()
 
 
-def configuration():
+def configurations():
     block = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)[1]
-    return json.loads(block)["configurations"][0]
+    return json.loads(block)["configurations"]
 
 
 def line_of(stop):
@@ -61,53 +63,94 @@ def line_of(stop):
     return (found[1], int(found[2])) if found else stop
 
 
-def session(config, address):
+def begin(config, address, program):
+    """gdb, set up and connected."""
     gdb = MachineInterface(config["miDebuggerPath"])
     for command in config["setupCommands"]:
         answer = gdb.console(command["text"])
         ok("^done" in answer or command.get("ignoreFailures"), command["text"], answer)
-    ok("^done" in gdb.send(f"-file-exec-and-symbols {sys.argv[2]}"), "the program's symbols")
+    ok("^done" in gdb.send(f"-file-exec-and-symbols {program}"), "the program's symbols")
     ok("^connected" in gdb.send(f"-target-select remote {address}"), "connects")
     ok('"reverse"' in gdb.send("-list-target-features"), "going back is among the target's features")
-    ok('name="vCPU 0"' in gdb.send("-thread-info"), "threads")
-    ok("^done,bkpt" in gdb.send("-break-insert -f deposit"), "a breakpoint")
+    return gdb
+
+
+def look_around(gdb, function, callers, variable):
+    """From the start to a function, a line on and back, and back to the start."""
+    ok("^done,bkpt" in gdb.send(f"-break-insert -f {function}"), "a breakpoint")
     first = line_of(gdb.run("-exec-continue"))
-    same(first[0], "deposit", "continue")
+    same(first[0], function, "continue")
     frames = gdb.send("-stack-list-frames")
-    ok(all(f'func="{name}"' in frames for name in ("deposit", "deposit_all", "measure")), "frames", frames)
+    ok(all(f'func="{name}"' in frames for name in (function, *callers)), "frames", frames)
     variables = gdb.send("-stack-list-variables --simple-values")
-    ok(re.search(r'name="amount",arg="1",type="long",value="10"', variables), "variables", variables)
+    ok(variable in variables, "variables", variables)
     second = line_of(gdb.run("-exec-next"))
-    same(second, ("deposit", first[1] + 1), "the button Step Over")
+    ok(second[0] == function and second[1] > first[1], "the button Step Over", first, second)
     same(line_of(gdb.console("reverse-next", running=True)), first, "reverse-next in the debug console")
     gdb.console("set exec-direction reverse")
     gdb.send("-break-delete 1")
     stop = gdb.run("-exec-continue")
     ok("No more reverse-execution history" in stop, "the button Continue, backwards to the start", stop)
     gdb.console("set exec-direction forward")
-    ok("icount 0 of" in gdb.console("monitor when"), "monitor when")
     ok("not allowed" in gdb.console("set var *(char *)$sp = 1"), "memory cannot be written")
+
+
+def machine_session(config, address):
+    gdb = begin(config, address, sys.argv[2])
+    ok('name="vCPU 0"' in gdb.send("-thread-info"), "threads")
+    look_around(gdb, "deposit", ("deposit_all", "measure"), 'name="amount",arg="1",type="long",value="10"')
+    ok("icount 0 of" in gdb.console("monitor when"), "monitor when")
     gdb.send("-target-disconnect")
     gdb.close()
 
 
+def process_session(config, address, program):
+    gdb = begin(config, address, program)
+    threads = gdb.send("-thread-info")
+    ok(re.search(r'target-id="Thread (\d+)\.\1".*,name="stock"', threads), "threads", threads)
+    look_around(gdb, "add", ("main",), 'name="number",arg="1",type="int",value="0"')
+    ok("in stock, process " in gdb.console("monitor when"), "monitor when")
+    gdb.send("-break-insert -t main")
+    same(line_of(gdb.run("-exec-continue"))[0], "main", "and forward again")
+    libraries = gdb.console("info sharedlibrary")
+    ok("libc.so.6" in libraries, "libraries", libraries)
+    gdb.send("-target-disconnect")
+    gdb.close()
+
+
+def with_server(file, config, options, session, *arguments):
+    """A session with a server at the configuration's host."""
+    same((config["type"], config["stopAtConnect"]), ("cppdbg", True), "the configuration stops at first")
+    host = config["miDebuggerServerAddress"].split(":", 1)[0]
+    server = subprocess.Popen([sys.argv[1], "serve", file, "--listen", f"{host}:0", "--at", "start",
+                               "--once", "--quiet", *options], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True)
+    address = re.match(r"listening at (\S+)", server.stdout.readline())[1]
+    ok(re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address), "any free port, which is told", address)
+    session(config, address, *arguments)
+    same(server.wait(timeout=60), 0, "--once: the server ends with the connection")
+    server.stdout.close()
+
+
+def record_process(folder):
+    program, file = f"{folder}/stock", f"{folder}/stock.rpz"
+    subprocess.run(["cc", "-g", "-O0", "-o", program, PROGRAM], check=True)
+    result = subprocess.run([sys.argv[1], "run", "-q", "-o", file, "--", program], stdin=subprocess.DEVNULL,
+                            capture_output=True, check=False)
+    same(result.returncode, 128 + 6, "a program is recorded")
+    return program, file
+
+
 def main():
+    machine, process = configurations()
     with tempfile.TemporaryDirectory() as folder:
         file = folder + "/source.rpz"
         subprocess.run([sys.argv[1], "record", "--kernel", sys.argv[2], "--mem", "16M", "--clock", "virtual",
                         "-o", file], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, check=True)
-        config = configuration()
-        same((config["type"], config["stopAtConnect"]), ("cppdbg", True), "the configuration stops at first")
-        host = config["miDebuggerServerAddress"].split(":", 1)[0]
-        server = subprocess.Popen([sys.argv[1], "serve", file, "--listen", f"{host}:0", "--at", "start",
-                                   "--once", "--quiet"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  text=True)
-        address = re.match(r"listening at (\S+)", server.stdout.readline())[1]
-        ok(re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address), "any free port, which is told", address)
-        session(config, address)
-        same(server.wait(timeout=60), 0, "--once: the server ends with the connection")
-        server.stdout.close()
+        with_server(file, machine, [], machine_session)
+        program, file = record_process(folder)
+        with_server(file, process, ["--process", "stock"], process_session, program)
         check_twice(sys.argv[1], folder)
     done()
 
