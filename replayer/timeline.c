@@ -59,13 +59,12 @@ struct timeline {
 static bool is_inside_repeat(const struct machine *machine)
 {
 	const struct cpu *cpu = &machine->vcpu[machine->current];
-	uint8_t code[INSN_MAX_BYTES];
+	uint8_t code[INSN_MAX_BYTES] = {0};
 	struct insn insn;
-	uint64_t gpa;
 
-	if (!(cpu->rflags_rest & FLAG_RF) || !mmu_peek(cpu, cpu_linear_rip(cpu), &gpa))
+	if (!(cpu->rflags_rest & FLAG_RF))
 		return false;
-	memory_read(machine->memory, gpa, code, sizeof(code));
+	mmu_peek_read(cpu, cpu_linear_rip(cpu), code, sizeof(code)); /* as many as there are */
 	return insn_decode(code, sizeof(code), cpu->mode, &insn) == INSN_OK &&
 	       (insn_row(insn.mnemonic)->flags & ROW_REP) &&
 	       (insn.prefixes & (PREFIX_REP | PREFIX_REPNE));
@@ -90,6 +89,8 @@ static bool on_hit(void *ctx, enum replay_hit kind, uint64_t icount)
 
 	if (timeline->mode == HITS_IGNORED)
 		return false;
+	if (timeline->mode == HITS_STOP && timeline->has_hit)
+		return true;
 	if (!watch && !breakpoint_counts(timeline, &hit))
 		return false;
 	if (watch)

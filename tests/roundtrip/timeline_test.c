@@ -528,6 +528,96 @@ static void test_file(const char *name, const char *path)
 	test_steps(name, path);
 }
 
+/* Where the guest has its repeat. */
+#define ACROSS_LINEAR UINT64_C(0x400fff)
+
+/* A breakpoint on a repeat counts before its first iteration, though it lies across two pages. */
+static void test_across(const char *name, const char *path)
+{
+	static struct found found;
+	const uint64_t linear = ACROSS_LINEAR;
+	struct log_reader *reader = open_file(path);
+	struct timeline *timeline = open_timeline(reader, 0);
+
+	timeline_set_breakpoints(timeline, &linear, 1);
+	find_forward(timeline, &found);
+	tap_ok(found.n == 1 && find_backward(timeline, &found), "%s: %u hit, the same backwards",
+	       name, found.n);
+	timeline_destroy(timeline);
+	log_reader_close(reader);
+}
+
+/* Copies a recording, with one event more. */
+static bool copy_with(const char *path, const char *copy, const struct event *more)
+{
+	struct log_reader *reader = open_file(path);
+	struct log_writer *writer;
+	struct log_error error;
+	struct event event;
+	bool put = false, good;
+
+	if (log_writer_create(copy, log_reader_header(reader), false, &writer, &error))
+		return false;
+	good = !log_writer_copy_image(writer, reader);
+	while (good && log_reader_next(reader, &event, &error) > 0) {
+		if (!put && event.icount >= more->icount) {
+			good = !log_writer_append(writer, more);
+			put = true;
+		}
+		good &= !log_writer_append(writer, &event);
+	}
+	good &= put && !log_writer_finish(writer, log_reader_trailer(reader));
+	log_writer_destroy(writer);
+	log_reader_close(reader);
+	return good;
+}
+
+/* Right behind an instruction's write a device writes the same byte again: the first counts. */
+static void test_device_behind(const char *name, const char *path)
+{
+	char copy[HARNESS_PATH_BYTES];
+	const uint64_t linear = ACROSS_LINEAR;
+	struct log_reader *reader = open_file(path);
+	struct timeline *timeline = open_timeline(reader, 0);
+
+	timeline_set_breakpoints(timeline, &linear, 1);
+	timeline_continue(timeline);
+	const struct cpu *cpu = machine_current(timeline_machine(timeline));
+	uint64_t before = timeline_position(timeline);
+	struct memory_watch watch = {cpu->gpr[RDI], 1, false, true};
+	uint8_t byte;
+	memory_read(timeline_machine(timeline)->memory, cpu->gpr[RSI], &byte, 1);
+	struct event again = {.kind = EVENT_MEMORY, .icount = before + 1};
+	again.memory.gpa = watch.gpa;
+	again.memory.bytes = 1;
+	again.memory.data = &byte;
+	timeline_destroy(timeline);
+	log_reader_close(reader);
+
+	harness_path("behind.rpz", copy);
+	tap_ok(copy_with(path, copy, &again), "%s: a device writes, too", name);
+	reader = open_file(copy);
+	timeline = open_timeline(reader, 0);
+	timeline_set_watches(timeline, &watch, 1);
+	enum timeline_status status = timeline_continue(timeline);
+	tap_ok(status == TIMELINE_HIT && !timeline_hit(timeline)->device &&
+		       timeline_hit(timeline)->icount == before,
+	       "%s: the instruction's write is the hit", name);
+	timeline_destroy(timeline);
+	log_reader_close(reader);
+	check_twice("a device behind an instruction", copy);
+}
+
+static void test_repeat(const char *name, const char *path)
+{
+	test_across(name, path);
+	test_device_behind(name, path);
+}
+
+static const struct recording_request across_requests[] = {
+	{.guest = "across"},
+};
+
 static const struct recording_request long_requests[] = {
 	{.guest = "work", .limit_icount = LONG_ICOUNT},
 };
@@ -566,6 +656,7 @@ static const struct recording_request requests[] = {
 	{.guest = "work", .limit_icount = 3000000},
 	{.guest = "smp", .n_vcpus = 2},
 	{.guest = "disk", .disk = "disk.img"},
+	{.guest = "across"},
 };
 
 /* Those of the fidelity suite: every mode, shadows, repeats, single steps, nested faults. */
@@ -635,6 +726,7 @@ int main(int argc, char **argv)
 		for (int i = 3; i < argc; i++)
 			test_given(argv[i], (unsigned)atoi(argv[2]));
 	} else if (argc == 3) {
+		test_guests(argv[1], across_requests, COUNT_OF(across_requests), test_repeat);
 		test_guests(argv[1], long_requests, COUNT_OF(long_requests), test_long_way);
 		test_guests(argv[1], requests, COUNT_OF(requests), test_file);
 		test_guests(argv[2], fidelity_requests, COUNT_OF(fidelity_requests),
