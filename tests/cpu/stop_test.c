@@ -286,6 +286,28 @@ static void test_reads_of_written(void)
 	rig_destroy(&rig);
 }
 
+/* A repeat that no translation does, beside what is watched, with a limit in its middle. */
+static void test_long_repeat(void)
+{
+	struct rig rig, plain;
+	struct engine_use uses[ENGINE_MAX_USES];
+	const struct memory_watch watch = {RIG_STACK - 8, 8, true, true};
+
+	/* mov ecx, 0x2800; rep stosb; L: jmp L */
+	START(&plain, "\xb9\x00\x28\x00\x00\xf3\xaa\xeb\xfe");
+	START(&rig, "\xb9\x00\x28\x00\x00\xf3\xaa\xeb\xfe");
+	plain.cpu->gpr[RDI] = rig.cpu->gpr[RDI] = RIG_DATA + 0x80;
+	set_watches(&rig, 1, &watch);
+	run(&rig, 0x1234, false);
+	run(&rig, 0x2900, false);
+	run(&plain, 0x2900, false);
+	tap_ok(rig_digest(&rig) == rig_digest(&plain), "a long repeat where memory is watched");
+	unsigned n = rig.engine->ops->uses ? rig.engine->ops->uses(rig.engine, uses) : 0;
+	tap_ok(n < 2 || uses[1].entries < 20, "without going in and out at every turn");
+	rig_destroy(&rig);
+	rig_destroy(&plain);
+}
+
 /* Two pages that share a place among the watched ones. */
 static void test_colliding_pages(void)
 {
@@ -459,6 +481,7 @@ int main(int argc, char **argv)
 	test_approach(true, true, "both");
 	test_reads_of_written();
 	test_colliding_pages();
+	test_long_repeat();
 	test_repeats();
 	test_fetch_behind_breakpoint();
 	test_other_writers();

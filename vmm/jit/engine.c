@@ -220,9 +220,10 @@ static uint64_t step(struct jit_engine *jit, struct cpu *cpu, uint64_t until)
 	const struct machine *machine = jit->engine.machine;
 	uint64_t before = machine->icount;
 
-	if (translator_has_breakpoint(jit->translator, cpu_linear_rip(cpu)) ||
-	    memory_is_watched(machine->memory))
+	if (translator_has_breakpoint(jit->translator, cpu_linear_rip(cpu)))
 		return 1;
+	if (memory_is_watched(machine->memory))
+		return jit_step_count(jit->stepper, cpu);
 	uint64_t steps = jit_step(jit->stepper, cpu, until);
 	jit->in_jit.instructions += machine->icount - before;
 	return steps;
@@ -252,7 +253,7 @@ void jit_drop_resume_flag(const struct jit_engine *jit, struct cpu *cpu,
 	const struct machine *machine = cpu->machine;
 
 	if (!(cpu->rflags_rest & FLAG_RF) || (cpu->rflags_rest & FLAG_TF) || (cpu->dr7 & 0xff) ||
-	    cpu->pending_db || memory_is_watched(machine->memory) ||
+	    cpu->pending_db || memory_watch_hit(machine->memory, NULL) ||
 	    cpu->activity != ACTIVITY_RUNNING || machine->icount >= control->until_icount ||
 	    machine->crossing.n_answers || jit_window_is_open(cpu, control) ||
 	    translator_has_breakpoint(jit->translator, cpu_linear_rip(cpu)))

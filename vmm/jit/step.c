@@ -208,6 +208,15 @@ static uint64_t run_repeat(struct cpu *cpu, const struct insn *insn, uint64_t un
 	return 0;
 }
 
+uint64_t jit_step_count(struct jit_stepper *stepper, struct cpu *cpu)
+{
+	const struct decoded *decoded = decode(stepper, cpu, false);
+
+	return decoded && (decoded->insn.prefixes & (PREFIX_REP | PREFIX_REPNE))
+		       ? repeats(cpu, &decoded->insn)
+		       : 1;
+}
+
 /* What holds for one instruction ends with it. */
 static void end_shadow(struct cpu *cpu, uint8_t shadow)
 {

@@ -22,4 +22,7 @@ bool jit_step_is_due(struct jit_stepper *stepper, struct cpu *cpu);
  */
 uint64_t jit_step(struct jit_stepper *stepper, struct cpu *cpu, uint64_t until);
 
+/* How many steps of interp the instruction at RIP asks for: more than one if it repeats. */
+uint64_t jit_step_count(struct jit_stepper *stepper, struct cpu *cpu);
+
 #endif
