@@ -149,6 +149,7 @@ def main():
         if chosen("forged"):
             test_forged("tiny", 100, 10000)
             test_forged("beat", 50, 3000)
+        Path("D").unlink(missing_ok=True)  # damaged as it is, it is none that replays
     done()
 
 

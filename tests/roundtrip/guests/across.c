@@ -1,4 +1,5 @@
-/* A repeated instruction that lies across two pages, which are neighbours in linear memory alone. */
+/* A repeated instruction that lies across two pages, which are neighbours in linear memory alone.
+ */
 #include "guest.h"
 
 #define LINEAR  0x400000u
