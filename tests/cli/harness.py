@@ -23,8 +23,10 @@ TOOL = os.path.abspath(sys.argv[1])
 # Booted guests are kept beside the tool, so that the tests share them.
 os.environ["XDG_CACHE_HOME"] = str(Path(TOOL).parents[1] / "cache")
 
-# Built beside the command: tests/roundtrip/twice.h.
+# A recording begins with it: docs/file-format.md.
 SIGNATURE = b"\x89RPZ\r\n\x1a\n"
+
+# Built beside the command: tests/roundtrip/twice.h.
 REPLAY_TWICE = Path(TOOL).parents[1] / "tests" / "roundtrip" / "replay_twice"
 
 # How often what takes long is done.

@@ -626,11 +626,6 @@ static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum t
 		fill_data(mmu, tlb, page, walk, kind == ACCESS_WRITE);
 }
 
-static uint64_t linear_width(const struct cpu *cpu, uint64_t linear)
-{
-	return cpu_long_mode(cpu) ? linear : (uint32_t)linear;
-}
-
 bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum privilege priv,
 		   uint64_t *ret_gpa)
 {
@@ -639,7 +634,7 @@ bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum
 	struct walk walk;
 	uint32_t error = 0;
 
-	linear = linear_width(cpu, linear);
+	linear = walk_linear(cpu, linear);
 	if (!walk_tables(cpu, linear, kind, variant == TLB_USER, smap, &walk, &error))
 		return raise_page_fault(cpu, linear, error);
 	walk_commit(cpu, &walk, kind);
@@ -752,51 +747,4 @@ struct tlb *mmu_system_tlb(struct mmu *mmu)
 struct tlb *mmu_lifted_tlb(struct mmu *mmu)
 {
 	return &mmu->current->tlb[TLB_SUPERVISOR_AC];
-}
-
-bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
-{
-	struct walk walk;
-	uint32_t error;
-
-	/* A refused access has walked all the way too; only missing entries have no address. */
-	if (!walk_tables(cpu, linear_width(cpu, linear), ACCESS_READ, false, false, &walk, &error))
-		return false;
-	*ret_gpa = walk.gpa;
-	return true;
-}
-
-bool mmu_peek_read(const struct cpu *cpu, uint64_t linear, void *buffer, size_t n)
-{
-	const struct memory *memory = cpu->machine->memory;
-	uint8_t *out = buffer;
-
-	while (n) {
-		uint64_t gpa;
-		size_t here = PAGE_BYTES - linear % PAGE_BYTES;
-		if (here > n)
-			here = n;
-		if (!mmu_peek(cpu, linear, &gpa) || !memory_page(memory, gpa))
-			return false;
-		memory_read(memory, gpa, out, here);
-		out += here;
-		linear += here;
-		n -= here;
-	}
-	return true;
-}
-
-bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3)
-{
-	const uint8_t *page = memory_page(cpu->machine->memory, cr3 & UINT64_C(0xffffffe0));
-	uint64_t pdpte[4] = {0}; /* entries outside RAM and ROM read as 0 */
-	uint64_t reserved = ~(((UINT64_C(1) << GPA_BITS) - 1) & PAGE_MASK) & ~UINT64_C(0xe19);
-
-	if (page)
-		memcpy(pdpte, page + (cr3 & UINT64_C(0xfe0)), sizeof(pdpte));
-	for (unsigned i = 0; i < 4; i++)
-		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
-			return false;
-	memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
-	return true;
 }

@@ -38,6 +38,12 @@ struct walk {
 	bool dirty;                      /* D is set in the last entry (true when paging is off) */
 };
 
+/* What is translated: outside long mode 32 bits of the address. */
+static inline uint64_t walk_linear(const struct cpu *cpu, uint64_t linear)
+{
+	return cpu_long_mode(cpu) ? linear : (uint32_t)linear;
+}
+
 /*
  * Walks for an access; user: made with user privilege; smap: SMAP applies if the page is a user
  * page. Returns true when it is allowed. Otherwise *ret_error is the page fault's error code. Reads

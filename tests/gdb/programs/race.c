@@ -3,6 +3,7 @@
  * in SIGSEGV as soon as the scheduler comes in between.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -64,7 +65,7 @@ static void start_hold(void)
 
 	pthread_create(&thread, NULL, hold, NULL);
 	while (!held)
-		usleep(1000);
+		sched_yield();
 }
 
 static int look(void)
