@@ -358,7 +358,7 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 	emit_encoding(g->e, &c);
 	flags_changed(g, &planned->effect);
 	store_places(g, &places);
-	fix_after(g, &moved);
+	fix_after(g, &moved, &c);
 }
 
 /* ---- division ---- */

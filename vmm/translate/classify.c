@@ -48,17 +48,21 @@ static int shift_count(const struct insn *insn)
 	return last->kind == OPERAND_IMM ? (int)(insn->imm & mask) : -1;
 }
 
-static void apply_shift(const struct insn *insn, bool exact, struct insn_effect *effect)
+/* A shift or rotate. affected: the flags that it writes; af: the host's AF agrees, where it is one.
+ */
+static void apply_shift(const struct insn *insn, const struct host_flags *host, uint32_t affected,
+			bool af, struct insn_effect *effect)
 {
+	bool of = insn->mnemonic == ZYDIS_MNEMONIC_SAR ? host->sar_overflow : host->overflow;
 	int count = shift_count(insn);
 
 	if (count == 0)
 		return;
-	if (count > 0)
-		effect->writes = exact ? FLAGS_ARITH : FLAGS_ARITH & ~FLAG_AF;
-	else
-		effect->reads = exact ? 0 : FLAG_AF; /* a count of 0 keeps it */
-	effect->inexact = exact ? 0 : FLAG_AF;
+	if (count == 1) /* OF is defined */
+		of = true;
+	effect->inexact = affected & ((af ? 0 : FLAG_AF) | (of ? 0 : FLAG_OF));
+	if (count > 0) /* one of 0 keeps them all */
+		effect->writes = affected & ~effect->inexact;
 }
 
 /* An instruction of the row is not what it seems to be for all operands. */
@@ -110,17 +114,21 @@ static void apply_rule(const struct insn *insn, const struct host_flags *host,
 		effect->reads = condition_flags(insn->opcode & 15);
 		break;
 	case RULE_SHIFT:
-		apply_shift(insn, host->shift, effect);
+		apply_shift(insn, host, FLAGS_ARITH, host->shift, effect);
 		break;
 	case RULE_DOUBLE_SHIFT:
-		apply_shift(insn, host->double_shift, effect);
+		apply_shift(insn, host, FLAGS_ARITH, host->double_shift, effect);
 		break;
 	case RULE_ROTATE:
+		apply_shift(insn, host, FLAG_CF | FLAG_OF, true, effect);
 		break;
 	case RULE_X87_CONDITION:
 		effect->reads = FLAG_CF | FLAG_ZF | FLAG_PF;
 		break;
 	case RULE_ROTATE_CARRY:
+		apply_shift(insn, host, FLAG_CF | FLAG_OF, true, effect);
+		effect->reads = FLAG_CF;
+		break;
 	case RULE_COMPLEMENT:
 		effect->reads = FLAG_CF;
 		break;

@@ -35,13 +35,13 @@ enum insn_class {
 /* Which flags an instruction reads and writes. */
 enum flag_rule {
 	RULE_NONE,
-	RULE_ALL,           /* writes all six */
-	RULE_CARRY,         /* reads CF, writes all six */
-	RULE_INC,           /* writes all but CF */
-	RULE_CONDITION,     /* reads what its condition code names */
-	RULE_SHIFT,         /* writes all six unless the count is 0; AF is undefined */
+	RULE_ALL,       /* writes all six */
+	RULE_CARRY,     /* reads CF, writes all six */
+	RULE_INC,       /* writes all but CF */
+	RULE_CONDITION, /* reads what its condition code names */
+	RULE_SHIFT, /* writes all six unless the count is 0; AF is undefined, OF by more than 1 */
 	RULE_DOUBLE_SHIFT,  /* likewise */
-	RULE_ROTATE,        /* writes CF and OF unless the count is 0 */
+	RULE_ROTATE,        /* writes CF and OF, undefined by more than 1, unless the count is 0 */
 	RULE_ROTATE_CARRY,  /* reads CF too */
 	RULE_MULTIPLY,      /* writes CF and OF; the others are undefined */
 	RULE_DIVIDE,        /* all are undefined */

@@ -267,7 +267,9 @@ static void prepare_r11(struct generator *g, const struct insn *insn)
 		generator_free_r11(g);
 }
 
-static void emit_with_registers(struct generator *g, const struct planned *planned)
+/* ret_encoding: what was emitted, apart from what brings registers into place. */
+static void emit_with_registers(struct generator *g, const struct planned *planned,
+				struct encoding *ret_encoding)
 {
 	const struct insn *insn = &planned->insn;
 	bool r11 = names_r11(insn), rsp = names_rsp(insn);
@@ -293,15 +295,18 @@ static void emit_with_registers(struct generator *g, const struct planned *plann
 	}
 	if (rsp && writes_gpr(insn, RSP))
 		store_unbiased_rsp(g, COUNT_REGISTER, 0);
+	*ret_encoding = c;
 }
 
 void copy_emit(struct generator *g, const struct planned *planned)
 {
+	struct encoding c;
+
 	if (emit_rsp_adjustment(g, planned) || emit_rsp_read(g, &planned->insn))
 		return;
 	fix_before(g, planned);
-	emit_with_registers(g, planned);
-	fix_after(g, planned);
+	emit_with_registers(g, planned, &c);
+	fix_after(g, planned, &c);
 }
 
 /* ---- LEA ---- */

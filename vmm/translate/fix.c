@@ -119,7 +119,7 @@ void flags_restore(struct generator *g)
 	restore_rax(g);
 }
 
-/* ---- shifts: AF 0, unless the count is 0 ---- */
+/* ---- shifts and rotates: AF 0, OF by the result, unless the count is 0 ---- */
 
 static bool count_is_constant(const struct insn *insn)
 {
@@ -135,6 +135,64 @@ static void emit_test_count(struct emitter *e, unsigned size)
 			     .n_imm = 1,
 			     .imm = {size == 8 ? 63 : 31}};
 	emit_encoding(e, &c);
+}
+
+static bool goes_left(const struct insn *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_SHL || insn->mnemonic == ZYDIS_MNEMONIC_SHLD ||
+	       insn->mnemonic == ZYDIS_MNEMONIC_ROL || insn->mnemonic == ZYDIS_MNEMONIC_RCL;
+}
+
+/* Rotates the destination by 1, to one side and back: it and CF are as before, OF as a last step by
+ * 1 leaves it. */
+static void rotate_and_back(struct emitter *e, const struct insn *insn,
+			    const struct encoding *encoding)
+{
+	bool left = goes_left(insn),
+	     carry = insn->mnemonic != ZYDIS_MNEMONIC_ROL && insn->mnemonic != ZYDIS_MNEMONIC_ROR;
+	struct encoding c = *encoding;
+
+	c.map = 0;
+	c.opcode = insn->operand[0].size == 1 ? 0xd0 : 0xd1;
+	c.n_imm = 0;
+	c.reg = (carry ? 2 : 0) + left; /* ROL, ROR, RCL, RCR: 0 to 3 */
+	emit_encoding(e, &c);
+	c.reg ^= 1;
+	emit_encoding(e, &c);
+}
+
+/* movzx ecx, (cl << shift): 0 when CL is, but for its upper bits. */
+static void emit_count_to_rcx(struct emitter *e, unsigned shift)
+{
+	struct encoding lea = {.opcode = 0x8d,
+			       .has_modrm = true,
+			       .memory = true,
+			       .reg = RCX,
+			       .base = GPR_ZERO,
+			       .index = RCX,
+			       .scale = (uint8_t)shift};
+	struct encoding movzx = {
+		.map = 1, .opcode = 0xb6, .has_modrm = true, .reg = RCX, .rm = RCX};
+
+	emit_encoding(e, &lea);
+	emit_encoding(e, &movzx);
+}
+
+/* encoding: of the instruction, as it was emitted. Nothing here changes flags but OF. */
+static void fix_overflow(struct generator *g, const struct insn *insn,
+			 const struct encoding *encoding)
+{
+	if (count_is_constant(insn)) {
+		rotate_and_back(g->e, insn, encoding);
+		return;
+	}
+	emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_RCX), RCX);
+	emit_count_to_rcx(g->e, insn->operand[0].size == 8 ? 2 : 3);
+	uint32_t over = emit_short(g->e, EMIT_JRCXZ);
+	emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX)); /* the operand's address may need it */
+	rotate_and_back(g->e, insn, encoding);
+	emit_patch_short(g->e, over);
+	emit_load(g->e, RCX, CONTEXT_SCRATCH(SCRATCH_RCX));
 }
 
 static void clear_af(struct generator *g, const struct insn *insn)
@@ -202,7 +260,9 @@ bool fix_possible(const struct planned *planned, bool any_register)
 	case RULE_SCAN: /* the source is tested afterwards */
 		return is_simple_register(&insn->operand[1], any_register);
 	case RULE_SHIFT:
-	case RULE_DOUBLE_SHIFT: /* the count is tested afterwards */
+	case RULE_DOUBLE_SHIFT:
+	case RULE_ROTATE:
+	case RULE_ROTATE_CARRY: /* the count is tested afterwards */
 		return count_is_constant(insn) || insn->operand[0].kind != OPERAND_REG ||
 		       (insn->operand[0].reg_class == REG_GPR && insn->operand[0].reg != RCX);
 	default:
@@ -210,14 +270,14 @@ bool fix_possible(const struct planned *planned, bool any_register)
 	}
 }
 
-static bool needs_fix(const struct planned *planned)
+static uint32_t to_fix(const struct planned *planned)
 {
-	return (planned->effect.inexact & planned->live) != 0;
+	return planned->effect.inexact & planned->live;
 }
 
 void fix_before(struct generator *g, const struct planned *planned)
 {
-	if (!needs_fix(planned))
+	if (!to_fix(planned))
 		return;
 	if (planned->effect.rule == RULE_DIVIDE)
 		flags_save(g);
@@ -225,9 +285,9 @@ void fix_before(struct generator *g, const struct planned *planned)
 		emit_store(g->e, CONTEXT_SCRATCH(SCRATCH_FLAGS), planned->insn.operand[1].reg);
 }
 
-void fix_after(struct generator *g, const struct planned *planned)
+void fix_after(struct generator *g, const struct planned *planned, const struct encoding *encoding)
 {
-	if (!needs_fix(planned))
+	if (!to_fix(planned))
 		return;
 	switch ((enum flag_rule)planned->effect.rule) {
 	case RULE_MULTIPLY:
@@ -243,6 +303,9 @@ void fix_after(struct generator *g, const struct planned *planned)
 			emit_test(g->e, &planned->insn.operand[1]);
 		break;
 	default:
-		clear_af(g, &planned->insn);
+		if (to_fix(planned) & FLAG_OF)
+			fix_overflow(g, &planned->insn, encoding);
+		if (to_fix(planned) & FLAG_AF)
+			clear_af(g, &planned->insn);
 	}
 }

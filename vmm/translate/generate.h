@@ -173,10 +173,10 @@ void flags_save(struct generator *g);
 void flags_restore(struct generator *g);
 
 /* Whether undefined flags that live can be put right; and the code around the instruction.
- * any_register: R11 and RSP can be tested too. */
+ * any_register: R11 and RSP can be tested too. encoding: the instruction's, as it was emitted. */
 bool fix_possible(const struct planned *planned, bool any_register);
 void fix_before(struct generator *g, const struct planned *planned);
-void fix_after(struct generator *g, const struct planned *planned);
+void fix_after(struct generator *g, const struct planned *planned, const struct encoding *encoding);
 
 /* ---- the whole block ---- */
 

@@ -80,6 +80,59 @@ static bool double_shifts_agree(struct operands *operands)
 	return !((seen | flags) & FLAG_AF);
 }
 
+/* Bit n of a value; OF is the XOR of two. */
+static unsigned bit(uint64_t value, unsigned n)
+{
+	return value >> n & 1;
+}
+
+/* OF as after a last step by 1, to the left or to the right. */
+static bool overflow_agrees(uint64_t value, uint64_t flags, unsigned width, bool left)
+{
+	unsigned other = left ? flags & FLAG_CF : bit(value, width - 2);
+
+	return !(flags & FLAG_OF) == (bit(value, width - 1) == other);
+}
+
+static bool overflows_agree(struct operands *operands)
+{
+	uint64_t count = 2 + next(operands) % 30, value, flags;
+	bool agree = true;
+
+#define SHIFT(instruction, width, left)                                                            \
+	value = next(operands);                                                                    \
+	flags = (next(operands) & FLAGS_ARITH) | FLAG_FIXED;                                       \
+	RUN(instruction, value, count, flags);                                                     \
+	agree &= overflow_agrees(value, flags, width, left)
+	SHIFT("shlb %%cl, %%al", 8, true);
+	SHIFT("shrw %%cl, %%ax", 16, false);
+	SHIFT("shll %%cl, %%eax", 32, true);
+	SHIFT("shrq %%cl, %%rax", 64, false);
+	SHIFT("shlq $9, %%rax", 64, true);
+	SHIFT("shrl $9, %%eax", 32, false);
+	SHIFT("rolw %%cl, %%ax", 16, true);
+	SHIFT("rorb %%cl, %%al", 8, false);
+	SHIFT("rolq $9, %%rax", 64, true);
+	SHIFT("rorl $9, %%eax", 32, false);
+	SHIFT("rcll %%cl, %%eax", 32, true);
+	SHIFT("rcrq %%cl, %%rax", 64, false);
+	SHIFT("shldq %%cl, %%rcx, %%rax", 64, true);
+	SHIFT("shrdl %%cl, %%ecx, %%eax", 32, false);
+#undef SHIFT
+	return agree;
+}
+
+static bool sar_overflow_agrees(struct operands *operands)
+{
+	uint64_t count = 2 + next(operands) % 30, value = next(operands);
+	uint64_t flags = (next(operands) & FLAGS_ARITH) | FLAG_FIXED, seen;
+
+	RUN("sarq %%cl, %%rax", value, count, flags);
+	seen = flags;
+	RUN("sarl $9, %%eax", value, count, flags);
+	return !((seen | flags) & FLAG_OF);
+}
+
 static bool products_agree(struct operands *operands)
 {
 	const uint32_t mask = FLAGS_ARITH & ~(FLAG_CF | FLAG_OF);
@@ -132,12 +185,14 @@ static bool scans_agree(struct operands *operands)
 
 void host_flags_probe(struct host_flags *ret_flags)
 {
-	struct host_flags flags = {true, true, true, true, true};
+	struct host_flags flags = {true, true, true, true, true, true, true};
 	struct operands operands = {1};
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		flags.shift &= shifts_agree(&operands);
 		flags.double_shift &= double_shifts_agree(&operands);
+		flags.overflow &= overflows_agree(&operands);
+		flags.sar_overflow &= sar_overflow_agrees(&operands);
 		flags.multiply &= products_agree(&operands);
 		flags.divide &= quotients_agree(&operands);
 		flags.scan &= scans_agree(&operands);

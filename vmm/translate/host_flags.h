@@ -11,6 +11,8 @@
 struct host_flags {
 	bool shift;        /* AF after SHL, SHR, SAR */
 	bool double_shift; /* AF after SHLD, SHRD */
+	bool overflow;     /* OF after SHL, SHR, SHLD, SHRD and rotates by more than 1 */
+	bool sar_overflow; /* OF after SAR by more than 1 */
 	bool multiply;     /* SF, ZF, AF, PF after MUL, IMUL */
 	bool divide;       /* all six after DIV, IDIV */
 	bool scan;         /* CF, OF, SF, AF, PF after BSF, BSR */

@@ -88,16 +88,21 @@ static bool dot_step(struct cpu *cpu, bool single, uint8_t opcode, struct xmm *v
 }
 
 /*
- * DPPS and DPPD step by step, as the SDM's pseudocode has them (SDM 2A): an exception of the
- * products that is unmasked keeps the sums from being made.
+ * DPPS (0F 3A 40), DPPD (41). Step by step, as the SDM's pseudocode has them (SDM 2A): an exception
+ * of the products that is unmasked keeps the sums from being made; and of several NaNs Intel's and
+ * AMD's own DPPS choose different ones.
  */
-static bool dot_product_by_steps(struct cpu *cpu, const struct insn *insn, bool single,
-				 const struct xmm *source)
+bool exec_sse_dot_product(struct cpu *cpu, const struct insn *insn)
 {
+	bool single = insn->opcode == 0x40;
 	struct xmm *destination = xmm_register(cpu, insn->operand[0].reg);
-	struct xmm value = *destination, other = *source, zero = {.qword = {0, 0}};
+	struct xmm value = *destination, other, buffer, zero = {.qword = {0, 0}};
 	unsigned elements = single ? 4 : 2, bytes = 16 / elements;
+	const struct xmm *source;
 
+	if (!xmm_source(cpu, insn, 1, &buffer, &source))
+		return false;
+	other = *source;
 	for (unsigned i = 0; i < elements; i++)
 		if (!(insn->imm & (0x10u << i))) {
 			memset(value.byte + i * bytes, 0, bytes);
@@ -119,23 +124,6 @@ static bool dot_product_by_steps(struct cpu *cpu, const struct insn *insn, bool 
 	for (unsigned i = 0; i < elements; i++)
 		memcpy(destination->byte + i * bytes, insn->imm & (1u << i) ? &value : &zero,
 		       bytes);
-	return true;
-}
-
-/* DPPS (0F 3A 40), DPPD (41). */
-bool exec_sse_dot_product(struct cpu *cpu, const struct insn *insn)
-{
-	bool single = insn->opcode == 0x40;
-	unsigned row = single ? NATIVE_DPPS : NATIVE_DPPD;
-	const struct xmm *source;
-	struct xmm buffer;
-
-	if (!xmm_source(cpu, insn, 1, &buffer, &source))
-		return false;
-	if (!mxcsr_all_masked(cpu))
-		return dot_product_by_steps(cpu, insn, single, source);
-	native_kernel(native_immediate[row][(uint8_t)insn->imm])(
-		xmm_register(cpu, insn->operand[0].reg), source);
 	return true;
 }
 
