@@ -181,5 +181,7 @@ void oracle_flag_use(const struct oracle_case *c, enum oracle_mode mode, uint32_
 		     uint32_t *ret_set);
 /* True when even the result is undefined. */
 bool oracle_undefined_result(const struct oracle_case *c);
+/* PUSH or POP of a selector by 4 bytes: Intel's processors touch only 2 of them. */
+bool oracle_stacks_selector(const struct oracle_case *c);
 
 #endif

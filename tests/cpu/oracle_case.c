@@ -219,6 +219,11 @@ static void choose_far(struct emitter *e)
 		choose_selector(e->random, e->mode),
 	};
 
+	/* What IRET loads checks the alignment of what it loads then. Linux takes that fault,
+	 * without AC in what it finds, for a locked access across cache lines, where the processor
+	 * reports those, and tries again for ever. */
+	if (e->c->in.gpr[RSP] % e->op_size)
+		frame[2] &= ~(uint64_t)FLAG_AC;
 	for (unsigned i = 0; i < 5; i++)
 		memcpy(e->c->poke + i * e->op_size, &frame[i], e->op_size);
 }

@@ -70,6 +70,17 @@ static bool would_single_step(const struct builder *b, const struct oracle_case 
 	return image & FLAG_TF;
 }
 
+/* A repeated string instruction that does nothing, but for the upper halves of its registers on
+ * Intel's processors (oracle.c, may_be_cut()). */
+static bool cuts_registers(const struct builder *b, const struct oracle_case *c)
+{
+	const uint64_t *gpr = c->in.gpr;
+
+	return b->mode == ORACLE_64 && (c->insn.prefixes & (PREFIX_REP | PREFIX_REPNE)) &&
+	       c->insn.addr_size == 4 && !(uint32_t)gpr[RCX] &&
+	       (gpr[RCX] | gpr[RSI] | gpr[RDI]) > UINT32_MAX;
+}
+
 /* Whether the result is known, and the same on every processor. */
 static bool is_defined(const struct builder *b, const struct oracle_case *c)
 {
@@ -78,7 +89,8 @@ static bool is_defined(const struct builder *b, const struct oracle_case *c)
 	if (!c->valid)
 		return true;
 	oracle_flag_use(c, b->mode, &read, &set);
-	return !(read & b->undefined) && !oracle_undefined_result(c) && !would_single_step(b, c);
+	return !(read & b->undefined) && !oracle_undefined_result(c) &&
+	       !oracle_stacks_selector(c) && !would_single_step(b, c) && !cuts_registers(b, c);
 }
 
 static bool overlaps(const struct builder *b, unsigned at, unsigned length)

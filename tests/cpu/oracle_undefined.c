@@ -123,3 +123,9 @@ bool oracle_undefined_result(const struct oracle_case *c)
 	return (mnemonic == ZYDIS_MNEMONIC_SHLD || mnemonic == ZYDIS_MNEMONIC_SHRD) &&
 	       shift_count(c) > 8u * c->insn.operand[0].size;
 }
+
+bool oracle_stacks_selector(const struct oracle_case *c)
+{
+	return c->valid && c->insn.operand[0].reg_class == REG_SEG && c->insn.op_size == 4 &&
+	       (c->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || c->insn.mnemonic == ZYDIS_MNEMONIC_POP);
+}

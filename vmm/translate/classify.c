@@ -82,6 +82,7 @@ static bool is_odd_one(const struct insn *insn, enum flag_rule rule)
 	case ZYDIS_MNEMONIC_FSTP:
 		return insn->operand[0].kind == OPERAND_MEM && insn->operand[0].size == 10;
 	case ZYDIS_MNEMONIC_BSWAP:
+	case ZYDIS_MNEMONIC_MOVSXD: /* Intel's processors read 2 bytes, the machine 4 */
 		return size == 2;
 	case ZYDIS_MNEMONIC_MOV: /* control, debug and segment registers; MOV with a 64-bit address
 				  */
