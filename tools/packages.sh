@@ -14,7 +14,7 @@ set -eu
 build='meson ninja-build pkg-config gcc libc6-dev libzydis-dev liblz4-dev libxxhash-dev
 libprotobuf-c-dev protobuf-c-compiler libelf-dev libdw-dev acpica-tools zlib1g-dev liblzma-dev libzstd-dev'
 demo='linux-image-cloud-amd64 busybox-static cpio e2fsprogs xz-utils zstd kmod gdb'
-test='python3 clang-format clang-tidy cppcheck git sqlite3 luajit strace libc6-dbg'
+test='python3 clang clang-format clang-tidy cppcheck git sqlite3 luajit strace libc6-dbg'
 bench='python3 qemu-system-x86 qemu-utils'
 
 strange_kernels='linux-image-amd64 linux-image-rt-amd64'

@@ -41,9 +41,18 @@ def guest_script():
              "mount -t tmpfs none /tmp", "mkdir -p /dev/shm", "mount -t tmpfs none /dev/shm",
              "cd /tmp"]
     for name, options in STRESSORS.items():
-        lines.append(f"stress-ng --verify --oomable --temp-path /tmp -t 600 {options} >log 2>&1")
-        lines.append(f'echo "{name}: status $?"; grep -E "fail|error" log')
+        lines.append("stress-ng --verify --oomable --metrics-brief --temp-path /tmp -t 600 "
+                     f"{options} >log 2>&1")
+        lines.append(f'echo "{name}: status $?"; grep -E "fail|error|metrc:" log')
     return "\n".join(lines)
+
+
+def check_stressor(name, options, text):
+    """It ended well, and neither was it skipped nor did its time run out."""
+    ok(f"\n{name}: status 0\n" in text, f"stress: {name}", text[-3000:])
+    wanted = int(re.search(r"-ops (\d+)", options)[1])
+    done_ops = re.search(rf"metrc:.*\] {name} +(\d+)", text)
+    ok(done_ops and int(done_ops[1]) >= wanted, f"stress: {name} did all it was told to", wanted, text[-3000:])
 
 
 def main():
@@ -55,8 +64,8 @@ def main():
         make_initramfs("stress.cpio", guest_script(), "-k", kernel, *files_of_program())
         recorded = record_linux("stress", kernel, "stress.cpio")
         text = recorded.stdout.decode(errors="replace").replace("\r", "")
-        for name in STRESSORS:
-            ok(f"\n{name}: status 0\n" in text, f"stress: {name}", text[-3000:])
+        for name, options in STRESSORS.items():
+            check_stressor(name, options, text)
         ok(not re.search(r"(?i)stress-ng: (fail|error)", text), "stress: no complaint", text[-3000:])
         verify("stress", recorded, stops=8, saves=2)
     done()
