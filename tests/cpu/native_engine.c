@@ -194,6 +194,7 @@ static int map_runtime(struct native_engine *native)
 		int protection;
 	} parts[] = {
 		{0, 0, PAGE_BYTES, PROT_READ | PROT_WRITE},
+		{RUNTIME_INPUT, RUNTIME_INPUT, PAGE_BYTES, PROT_READ},
 		{RUNTIME_SPACE, RUNTIME_SPACE_FILE(0), RUNTIME_SPACE_BYTES, PROT_READ},
 		{RUNTIME_CODE, RUNTIME_CODE, RUNTIME_CODE_BYTES, PROT_READ | PROT_EXEC},
 	};
@@ -333,6 +334,8 @@ static void show_code(bool visible)
 		 visible ? PROT_READ : PROT_NONE);
 	mprotect((void *)(uintptr_t)RUNTIME_BASE, PAGE_BYTES,
 		 visible ? PROT_READ | PROT_WRITE : PROT_NONE);
+	mprotect((void *)(uintptr_t)(RUNTIME_BASE + RUNTIME_INPUT), PAGE_BYTES,
+		 visible ? PROT_READ : PROT_NONE);
 }
 
 /* Leaves with state where it belongs. Returns false when what came is not explained. */

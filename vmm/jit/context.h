@@ -1,6 +1,6 @@
 /*
- * What translated code of the jit engine finds beside struct runtime_context: in the next page of
- * the run-time area.
+ * What translated code of the jit engine finds beside struct runtime_context: in the page behind it
+ * in the run-time area.
  *
  * Registers between two guest instructions:
  *
@@ -48,7 +48,7 @@ struct jit_context {
 	uint64_t slots[JIT_SLOTS];
 };
 
-#define JIT_CONTEXT_OFFSET 4096u
+#define JIT_CONTEXT_OFFSET RUNTIME_CONTEXT
 
 /* What stands in translated code in front of the address that is in the context's slow. */
 struct jit_miss {

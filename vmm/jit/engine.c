@@ -405,7 +405,7 @@ static int map_area(struct jit_engine *jit)
 		uint32_t offset, bytes;
 		int protection;
 	} parts[] = {
-		{0, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE},
+		{0, JIT_CONTEXT_OFFSET + PAGE_BYTES, PROT_READ | PROT_WRITE},
 		{RUNTIME_CODE, RUNTIME_CODE_BYTES, PROT_READ | PROT_EXEC},
 	};
 

@@ -73,11 +73,21 @@ enum slice_end {
 	SLICE_FAILED,
 };
 
+/* What translated code left cannot be: most likely the guest has stored there (docs/kvm.md). */
+static enum slice_end take_spoilt(struct kvm_engine *kvm)
+{
+	kvm->in_kvm.unexpected++;
+	snprintf(kvm->failure, sizeof(kvm->failure),
+		 "translated code in KVM has left with a state that cannot be");
+	return SLICE_FAILED;
+}
+
 static enum slice_end take_left(struct kvm_engine *kvm, struct cpu *cpu)
 {
 	uint64_t exit = translator_context(kvm->translator)->exit;
 
-	kvm_runner_fx(&kvm->runner, &cpu->fx);
+	if (kvm_runner_fx(&kvm->runner, &cpu->fx))
+		return take_spoilt(kvm);
 	translator_leave(kvm->translator, cpu);
 	return exit == RUNTIME_EXIT_POLL || kvm->cold ? SLICE_DONE : SLICE_SINGLE;
 }
@@ -199,17 +209,22 @@ static enum kvm_runner_exit run_vm(struct kvm_engine *kvm, unsigned space)
 static enum slice_end run_translated(struct kvm_engine *kvm, struct cpu *cpu)
 {
 	unsigned space = mmu_selected_space(cpu->machine->mmu);
+	enum slice_end end;
 
 	for (;;) {
 		switch (run_vm(kvm, space)) {
 		case KVM_RUNNER_LEFT:
+			if (!translator_has_left(kvm->translator))
+				return take_spoilt(kvm);
 			if (!goes_on(kvm, cpu))
 				return take_left(kvm, cpu);
 			break;
 		case KVM_RUNNER_FAULT:
 			if (!fill(kvm, cpu)) {
 				remember_fault(kvm, cpu);
-				return take_fault(kvm, cpu, &kvm->runner.fault.registers);
+				end = take_fault(kvm, cpu, &kvm->runner.fault.registers);
+				kvm->in_kvm.unexpected += end == SLICE_FAILED;
+				return end;
 			}
 			break;
 		case KVM_RUNNER_INTERRUPTED:
@@ -473,10 +488,6 @@ static void kvm_destroy(struct engine *engine)
 /* Of kvm_small_engine_ops. */
 #define SMALL_INSNS 16
 
-/* Of code; the books about it take one and a half times that, the tables of address spaces 32 MiB,
- * the VM's page tables with their books at most 48 MiB. */
-#define CACHE_BYTES 0x1000000u
-
 /* Leaving for a branch that leads nowhere yet costs tens of microseconds here. */
 #define AHEAD 8
 
@@ -487,7 +498,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 		.bias = KVM_GUEST_BIAS,
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
-		.cache_bytes = CACHE_BYTES,
+		.cache_bytes = KVM_CODE_BYTES,
 		.ahead = AHEAD,
 		.max_insns = kvm->small ? SMALL_INSNS : 0,
 		.poll_often = kvm->small,

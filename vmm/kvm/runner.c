@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/cpu/vector/mxcsr.h"
+
 /* ---- what is executed at CPL 0 ---- */
 
 struct emitter {
@@ -217,15 +219,18 @@ void kvm_runner_enter(struct kvm_runner *runner, uint64_t entry, const struct fx
 
 /* ---- state ---- */
 
-/* FOP, FIP and FDP stay 0. */
-static void take_fx(struct fx_state *fx, const struct fx_state *image)
+/* FOP, FIP and FDP stay 0. What MXCSR cannot be would be loaded by others. */
+static int take_fx(struct fx_state *fx, const struct fx_state *image)
 {
+	if (image->mxcsr & ~MXCSR_VALID)
+		return -EINVAL;
 	fx->fcw = image->fcw;
 	fx->fsw = image->fsw;
 	fx->ftw = image->ftw;
 	fx->mxcsr = image->mxcsr;
 	memcpy(fx->st, image->st, sizeof(fx->st));
 	memcpy(fx->xmm, image->xmm, sizeof(fx->xmm));
+	return 0;
 }
 
 int kvm_runner_fx(struct kvm_runner *runner, struct fx_state *fx)
@@ -234,16 +239,13 @@ int kvm_runner_fx(struct kvm_runner *runner, struct fx_state *fx)
 	struct fx_state image;
 	int r;
 
-	if (runner->place == KVM_PLACE_LEFT) {
-		take_fx(fx, kvm_system_at(&runner->area, KVM_USER_FX));
-		return 0;
-	}
+	if (runner->place == KVM_PLACE_LEFT)
+		return take_fx(fx, kvm_system_at(&runner->area, KVM_USER_FX));
 	r = kvm_vm_get_xsave(&runner->vm, &xsave);
 	if (r)
 		return r;
 	memcpy(&image, xsave.region, sizeof(image));
-	take_fx(fx, &image);
-	return 0;
+	return take_fx(fx, &image);
 }
 
 bool kvm_runner_recover(struct kvm_runner *runner, struct runtime_registers *ret_registers)

@@ -67,7 +67,8 @@ void kvm_runner_enter(struct kvm_runner *runner, uint64_t entry, const struct fx
 /* Runs in an address space of the guest until an exit. */
 enum kvm_runner_exit kvm_runner_run(struct kvm_runner *runner, unsigned space);
 
-/* The x87 and SSE state where the last run ended. Returns 0 or a negative errno. */
+/* The x87 and SSE state where the last run ended. Returns 0 or a negative errno: -EINVAL when it is
+ * none that a processor could be in. */
 int kvm_runner_fx(struct kvm_runner *runner, struct fx_state *fx);
 
 /*

@@ -29,7 +29,7 @@ _Static_assert(RUNTIME_SPACES == MMU_SPACES, "a window for each space");
 
 static uint64_t static_tables(const struct kvm_system_config *config)
 {
-	uint64_t mapped = RUNTIME_LINEAR_BYTES + config->tables_bytes + LEVEL_BYTES(2);
+	uint64_t mapped = RUNTIME_CODE + KVM_CODE_BYTES + config->tables_bytes + LEVEL_BYTES(2);
 
 	return 1 + mapped / LEVEL_BYTES(2) + 3 * MMU_SPACES;
 }
@@ -74,15 +74,19 @@ static void map(struct builder *builder, uint64_t linear, uint64_t physical, uin
 
 static void map_common(struct builder *builder, const struct kvm_system_config *config)
 {
-	map(builder, RUNTIME_BASE, KVM_RUNTIME_PHYSICAL, RUNTIME_SPACE, PTE_U | PTE_W | PTE_NX);
+	map(builder, RUNTIME_BASE, KVM_RUNTIME_PHYSICAL, RUNTIME_INPUT, PTE_U | PTE_W | PTE_NX);
+	map(builder, RUNTIME_BASE + RUNTIME_INPUT, KVM_RUNTIME_PHYSICAL + RUNTIME_INPUT,
+	    RUNTIME_CONTEXT - RUNTIME_INPUT, PTE_U | PTE_NX);
 	map(builder, RUNTIME_BASE + RUNTIME_CODE, KVM_RUNTIME_PHYSICAL + RUNTIME_CODE,
-	    RUNTIME_CODE_BYTES, PTE_U);
+	    KVM_CODE_BYTES, PTE_U);
 	map(builder, KVM_TABLES_LINEAR, KVM_TABLES_PHYSICAL, config->tables_bytes, PTE_W | PTE_NX);
 	map(builder, KVM_SYSTEM_LINEAR, KVM_SYSTEM_PHYSICAL, KVM_SYSTEM_BYTES, PTE_W);
 	map(builder, KVM_USER_CODE, KVM_SYSTEM_PHYSICAL + (KVM_USER_CODE - KVM_SYSTEM_LINEAR),
 	    PAGE_BYTES, PTE_U);
 	map(builder, KVM_USER_DATA, KVM_SYSTEM_PHYSICAL + (KVM_USER_DATA - KVM_SYSTEM_LINEAR),
 	    PAGE_BYTES, PTE_U | PTE_W | PTE_NX);
+	map(builder, KVM_USER_INPUT, KVM_SYSTEM_PHYSICAL + (KVM_USER_INPUT - KVM_SYSTEM_LINEAR),
+	    PAGE_BYTES, PTE_U | PTE_NX);
 }
 
 static void map_space(struct builder *builder, unsigned space)
@@ -97,7 +101,7 @@ static void map_space(struct builder *builder, unsigned space)
 		window | PTE_OURS | PTE_W | PTE_U;
 	for (unsigned i = 0; i < 512; i++)
 		table_at(builder, window)[i] =
-			(physical + i * PAGE_BYTES) | PTE_OURS | PTE_U | PTE_W | PTE_NX;
+			(physical + i * PAGE_BYTES) | PTE_OURS | PTE_U | PTE_NX;
 	builder->area->low_table[space] = level3;
 }
 

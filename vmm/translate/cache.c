@@ -393,7 +393,7 @@ uint32_t code_cache_add_site(struct code_cache *cache, const struct site *site)
 	return cache->n_sites++;
 }
 
-void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t site)
+enum runtime_exit code_cache_exit(const struct site *site)
 {
 	static const uint8_t exits[] = {
 		[SITE_POLL] = RUNTIME_EXIT_POLL, [SITE_INTERP] = RUNTIME_EXIT_INTERP,
@@ -401,6 +401,11 @@ void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t 
 		[SITE_FAR] = RUNTIME_EXIT_LINK,  [SITE_ALONE] = RUNTIME_EXIT_LINK,
 	};
 
+	return exits[site->kind];
+}
+
+void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t site)
+{
 	emit_store_imm(e, CONTEXT(exit_arg), (int32_t)site);
-	emit_jump_to(e, cache->leave[exits[cache->sites[site].kind]]);
+	emit_jump_to(e, cache->leave[code_cache_exit(&cache->sites[site])]);
 }

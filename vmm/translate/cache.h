@@ -174,6 +174,9 @@ const struct mark *code_cache_find_mark(const struct code_cache *cache, uint32_t
 /* A new site; NONE when there is no room. */
 uint32_t code_cache_add_site(struct code_cache *cache, const struct site *site);
 
+/* How translated code leaves at a site. */
+enum runtime_exit code_cache_exit(const struct site *site);
+
 /* Emits the exit of a site at the emitter's place. */
 void code_cache_emit_exit(struct code_cache *cache, struct emitter *e, uint32_t site);
 

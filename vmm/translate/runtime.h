@@ -4,7 +4,7 @@
  * It is one memfd. Its first RUNTIME_LINEAR_BYTES appear at linear address RUNTIME_BASE wherever
  * translated code runs, below 2 GiB, so that an absolute 32-bit displacement reaches all of it:
  *
- * - at RUNTIME_BASE: struct runtime_context;
+ * - at RUNTIME_BASE: struct runtime_context, in two pages;
  * - from RUNTIME_SPACE on: struct runtime_space of the address space that runs;
  * - from RUNTIME_CODE on: the code cache.
  *
@@ -27,9 +27,12 @@
 #ifndef REPRISE_VMM_TRANSLATE_RUNTIME_H
 #define REPRISE_VMM_TRANSLATE_RUNTIME_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define RUNTIME_BASE         0x60000000u
+#define RUNTIME_INPUT        0x1000u   /* offset of the context's second page */
+#define RUNTIME_CONTEXT      0x2000u   /* bytes of the context */
 #define RUNTIME_SPACE        0x200000u /* offset of the window, in the area and in the file */
 #define RUNTIME_CODE         0x400000u /* offset of the code cache, likewise */
 #define RUNTIME_LINEAR_BYTES 0x8000000u
@@ -90,6 +93,10 @@ enum runtime_exit {
 /*
  * Translated code runs in one address space at a time and one vCPU at a time, so there is one
  * context. "host" is whoever drives the engine, outside the translated code.
+ *
+ * Where guest code could store into the context by an address of its own (docs/kvm.md), the second
+ * page is not to be written while translated code runs, nor is the window: where code goes never
+ * depends on a guest's stores. What the first page holds is checked (translator_has_left()).
  */
 struct runtime_context {
 	/*
@@ -101,26 +108,30 @@ struct runtime_context {
 	uint64_t rflags; /* in: what POPF is to load; out: what PUSHF gave */
 	uint64_t count;  /* R11; also where a block keeps it while it uses R11 otherwise */
 
-	uint64_t entry;   /* host: where the enter trampoline jumps to */
-	uint64_t fs_base; /* host: biased; loaded on entry where the lowering asks for it */
-	uint64_t bias;    /* constant: what is added to guest addresses */
-	uint64_t minus_bias;
-
 	uint64_t exit;     /* enum runtime_exit; written when leaving */
 	uint64_t exit_arg; /* which exit of which block; for the translator */
-	uint64_t leave;    /* RUNTIME_LEAVE_JUMP: where leaving jumps to; host */
 
-	uint64_t hit, miss;  /* where a second lookup goes on */
+	uint64_t hit, miss;  /* where a second lookup goes on; written in front of it */
 	uint64_t scratch[8]; /* of translated code; enum scratch_slot (cache.h) */
+
+	uint64_t stack[32]; /* for PUSHF and POPF on the way in and out */
+
+	/* ---- the second page: written by the host alone ---- */
+
+	/* Where the enter trampoline jumps to. */
+	_Alignas(RUNTIME_INPUT) uint64_t entry;
+	uint64_t leave;   /* RUNTIME_LEAVE_JUMP: where leaving jumps to */
+	uint64_t fs_base; /* biased; loaded on entry where the lowering asks for it */
+	uint64_t bias;    /* constant: what is added to guest addresses */
+	uint64_t minus_bias;
 
 	/* The clock: TSC = tsc_base + ((R11 + tsc_count) * tsc_ratio >> 32). Written by
 	 * translator_enter(). */
 	uint64_t tsc_base, tsc_count, tsc_ratio, tsc_aux;
-
-	uint64_t stack[32]; /* for PUSHF and POPF on the way in and out */
 };
 
-_Static_assert(sizeof(struct runtime_context) <= 4096, "one page");
+_Static_assert(offsetof(struct runtime_context, entry) == RUNTIME_INPUT, "the second page");
+_Static_assert(sizeof(struct runtime_context) == RUNTIME_CONTEXT, "two pages");
 
 /* General registers as the processor had them at a fault; rip is a host address. */
 struct runtime_registers {

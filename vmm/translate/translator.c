@@ -438,6 +438,24 @@ static void take_count(struct translator *t, uint64_t count)
 	t->config.machine->icount = count;
 }
 
+/* What translated code can have counted to since it was entered. */
+static bool count_is_possible(const struct translator *t, uint64_t count)
+{
+	uint64_t end = t->budget + translator_poll_bound(t);
+
+	return count - t->entered < end - t->entered;
+}
+
+bool translator_has_left(const struct translator *t)
+{
+	const struct runtime_context *context = t->context;
+	uint64_t site = context->exit_arg;
+
+	return site < t->cache->n_sites &&
+	       code_cache_exit(&t->cache->sites[site]) == context->exit &&
+	       count_is_possible(t, context->count + t->budget);
+}
+
 uint64_t translator_target(const struct translator *t)
 {
 	return translate_rip(t, &t->cache->sites[(uint32_t)t->context->exit_arg]);
@@ -480,6 +498,23 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 		t->interp_exits[site->mnemonic]++;
 }
 
+/* The count in front of the instruction of a mark. */
+static uint64_t count_at(const struct translator *t, const struct runtime_registers *registers,
+			 const struct translation *translation, const struct mark *mark)
+{
+	const struct runtime_context *context = t->context;
+	uint64_t count = mark->state & MARK_COUNT_SAVED ? context->count : registers->gpr[R11];
+	uint64_t rcx = registers->gpr[RCX];
+
+	if (mark->state & MARK_RCX_SAVED)
+		rcx = context->scratch[SCRATCH_RCX];
+	if (mark->state & MARK_COUNT_AHEAD)
+		count -= translation->n_insns;
+	if (mark->state & MARK_REPEATED)
+		count += context->scratch[SCRATCH_RCX] - rcx;
+	return count + t->budget + mark->n;
+}
+
 bool translator_fault(struct translator *t, const struct runtime_registers *registers,
 		      struct cpu *cpu)
 {
@@ -492,21 +527,18 @@ bool translator_fault(struct translator *t, const struct runtime_registers *regi
 
 	if (!mark)
 		return false;
+	uint64_t count = count_at(t, registers, translation, mark);
+	if (!count_is_possible(t, count))
+		return false;
 	t->statistics.faults++;
 	memcpy(cpu->gpr, registers->gpr, sizeof(registers->gpr));
 	cpu->gpr[RSP] -= t->config.bias;
 	cpu->gpr[R11] = context->gpr[R11];
 	if (mark->state & MARK_RCX_SAVED)
 		cpu->gpr[RCX] = context->scratch[SCRATCH_RCX];
-	bool saved = mark->state & MARK_COUNT_SAVED;
-	uint64_t count = saved ? context->count : registers->gpr[R11];
-	if (mark->state & MARK_COUNT_AHEAD)
-		count -= translation->n_insns;
 	if (mark->state & MARK_RDI_BIASED)
 		cpu->gpr[RDI] -= t->config.bias;
-	if (mark->state & MARK_REPEATED)
-		count += context->scratch[SCRATCH_RCX] - cpu->gpr[RCX];
-	take_count(t, count + t->budget + mark->n);
+	take_count(t, count);
 	take_flags(cpu, registers->rflags);
 	cpu->rip = translate_linear(t, (uint32_t)(translation - t->cache->translations)) +
 		   mark->offset;

@@ -8,6 +8,7 @@
  *	translator_enter(t, cpu, entry, budget);     registers go into the context
  *	do {
  *		run at translator_enter_address(t) until translated code leaves or faults
+ *		translator_has_left(t), where guest code could store into the context
  *	} while (left by RUNTIME_EXIT_LINK && translator_continue(t, cpu));
  *	translator_leave(t, cpu)  or, at a fault,  translator_fault(t, &registers, cpu)
  *
@@ -102,6 +103,13 @@ uint32_t translator_poll_bound(const struct translator *translator);
 void translator_enter(struct translator *translator, const struct cpu *cpu, uint64_t entry,
 		      uint64_t budget);
 
+/*
+ * After translated code has left by itself, by one of its sites: whether the context says so of one
+ * that there is, with a count that it can have come to. Everything below relies on it; if it is
+ * false the guest's state is lost. Registers may be anything: they are the guest's.
+ */
+bool translator_has_left(const struct translator *translator);
+
 /* After RUNTIME_EXIT_LINK: the target of the branch. */
 uint64_t translator_target(const struct translator *translator);
 
@@ -118,7 +126,8 @@ void translator_leave(struct translator *translator, struct cpu *cpu);
 
 /*
  * After a fault in translated code at registers->rip. Returns false when no guest instruction
- * explains the address: registers and count are then unknown.
+ * explains the address, or the count is none that it can have come to: registers and count are then
+ * unknown, and cpu and the machine as they were.
  */
 bool translator_fault(struct translator *translator, const struct runtime_registers *registers,
 		      struct cpu *cpu);
