@@ -2,6 +2,7 @@
  * Code written by hand in the VM: entering and leaving, faults and what they tell, fills,
  * narrowing, guest addresses that must fault.
  */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -312,7 +313,73 @@ static void test_address(struct kvm_guest *guest, const struct address *address)
 	tap_ok(faulted(guest, GUEST_PLACE(guest, push), stack_vector), "push to %s", address->name);
 }
 
+/* What code at CPL 3 reads, and is told by, but must not change. */
+static const struct address unwritable[] = {
+	{"the context's second page", RUNTIME_BASE + RUNTIME_INPUT},
+	{"its end", RUNTIME_BASE + RUNTIME_CONTEXT - 8},
+	{"the window", RUNTIME_BASE + RUNTIME_SPACE},
+	{"the window's end", RUNTIME_BASE + RUNTIME_CODE - 8},
+	{"the code", RUNTIME_BASE + RUNTIME_CODE},
+	{"the code's end", RUNTIME_BASE + RUNTIME_CODE + KVM_CODE_BYTES - 8},
+	{"leave and resume", KVM_USER_CODE},
+	{"what they read", KVM_USER_INPUT},
+};
+
+/* Where no code at CPL 3 has anything to find. */
+static const struct address absent[] = {
+	{"what lies behind the context", RUNTIME_BASE + RUNTIME_CONTEXT},
+	{"what lies in front of the window", RUNTIME_BASE + RUNTIME_SPACE - 8},
+	{"what lies behind the code", RUNTIME_BASE + RUNTIME_CODE + KVM_CODE_BYTES},
+	{"the requests", KVM_REQUEST},
+};
+
+static bool load_is_possible(struct kvm_guest *guest, uint64_t linear)
+{
+	guest_arguments(guest)[0] = linear - KVM_GUEST_BIAS;
+	return left(guest, GUEST_PLACE(guest, load));
+}
+
+static bool store_faults(struct kvm_guest *guest, uint64_t linear)
+{
+	guest_arguments(guest)[0] = linear - KVM_GUEST_BIAS;
+	return faulted(guest, GUEST_PLACE(guest, store), VECTOR_PF) &&
+	       guest->runner.fault.address == linear;
+}
+
+static void test_ours(struct kvm_guest *guest)
+{
+	for (unsigned i = 0; i < sizeof(unwritable) / sizeof(unwritable[0]); i++)
+		tap_ok(load_is_possible(guest, unwritable[i].linear) &&
+			       store_faults(guest, unwritable[i].linear),
+		       "a store faults, a load does not: %s", unwritable[i].name);
+	for (unsigned i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		guest_arguments(guest)[0] = absent[i].linear - KVM_GUEST_BIAS;
+		tap_ok(faulted(guest, GUEST_PLACE(guest, load), VECTOR_PF) &&
+			       store_faults(guest, absent[i].linear),
+		       "neither a load nor a store reaches it: %s", absent[i].name);
+	}
+}
+
 /* ---- state ---- */
+
+/* The image that the host reads lies where a guest can store. */
+static void test_mxcsr(struct kvm_guest *guest)
+{
+	struct fx_state fx, before, *image = kvm_system_at(&guest->runner.area, KVM_USER_FX);
+	static const uint32_t no_mxcsr[] = {0x10000, 0x11f80, 0x80001f80, UINT32_MAX};
+	unsigned refused = 0;
+
+	left(guest, GUEST_PLACE(guest, nothing));
+	before = fx = guest->cpu->fx;
+	for (unsigned i = 0; i < 4; i++) {
+		image->mxcsr = no_mxcsr[i];
+		refused += kvm_runner_fx(&guest->runner, &fx) == -EINVAL;
+	}
+	tap_ok(refused == 4 && !memcmp(&fx, &before, sizeof(fx)),
+	       "an MXCSR that no processor can have is not taken");
+	image->mxcsr = 0xffff;
+	tap_ok(!kvm_runner_fx(&guest->runner, &fx) && fx.mxcsr == 0xffff, "any other is");
+}
 
 static void test_vector(struct kvm_guest *guest)
 {
@@ -395,6 +462,8 @@ int main(void)
 	test_renewal(&guest);
 	for (unsigned i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
 		test_address(&guest, &addresses[i]);
+	test_ours(&guest);
+	test_mxcsr(&guest);
 	test_vector(&guest);
 	test_exceptions(&guest);
 	test_interrupted(&guest);
