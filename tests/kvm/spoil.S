@@ -1,7 +1,9 @@
 /*
  * User code that stores all over what the kvm engine has at addresses of users and must have
- * writable: the first page of the context and the image of x87 and SSE state. Built twice: COUNT
- * spoils the count alone, at a moment when it lies there. See tests/cpu/guests, docs/kvm.md.
+ * writable: the first page of the context and the image of x87 and SSE state. Built three times:
+ * COUNT spoils the count alone, while it lies there; THEN_FAULT too, and faults. All does first for a
+ * long time what it is going to do, elsewhere, so that it is in the VM by then. See
+ * tests/cpu/guests, docs/kvm.md.
  */
 #include "tests/cpu/guests/guest.h"
 #include "vmm/kvm/layout.h"
@@ -10,12 +12,16 @@
 	.set CONTEXT, BIAS + 0x60000000
 	.set CONTEXT_COUNT, CONTEXT + 8 * 17
 	.set IMAGE, BIAS + KVM_USER_FX
-	.set PAGE, 4096
 
-	/* Each word of a page but one, a block each: from the first on, so that what is spoilt goes
-	 * on being used. */
-	.macro SPOIL address, but, value
-	TRY_USER "movabs $\address, %rdi; movabs $\but, %rsi; movabs $\value, %rax; mov $512, %ecx; 1: cmp %rsi, %rdi; je 2f; mov %rax, (%rdi); 2: add $8, %rdi; mov %r11, %rbx; dec %ecx; jnz 1b"
+	/* A word, from RSI in the last of so many rounds. The use of R11 has the count wait in the
+	 * context; a load from RBX follows. */
+	.macro SPOIL_COUNT rounds, from
+	TRY_USER_AT .Lat, "movabs $CONTEXT_COUNT, %rsi; mov $own, %edi; mov %edi, %ebx; movabs $\from, %rdx; movabs $0x4141414141414141, %rax; mov $\rounds, %ecx; 1: cmp $1, %ecx; cmove %rsi, %rdi; cmove %rdx, %rbx; mov %r11, %rbp; .Lat: mov %rax, (%rdi); mov (%rbx), %ebp; dec %ecx; jnz 1b"
+	.endm
+
+	/* A page but for one word, in the last but one of some rounds. */
+	.macro SPOIL address, value
+	TRY_USER_AT .Lat\@, "mov $own, %edi; movabs $\address, %rbp; movabs $CONTEXT_COUNT, %rsi; movabs $\value, %rax; mov $200, %edx; 1: mov $512, %ecx; 2: cmp %rsi, %rdi; je 3f; .Lat\@: mov %rax, (%rdi); 3: add $8, %rdi; mov %r11, %rbx; dec %ecx; jnz 2b; mov $own, %edi; cmp $3, %edx; cmove %rbp, %rdi; dec %edx; jnz 1b"
 	.endm
 
 	.text
@@ -27,15 +33,22 @@ main:
 	or $0x200, %rax
 	mov %rax, %cr4
 	mov $1, %r11d
-#ifdef COUNT
-	TRY_USER "movabs $CONTEXT_COUNT, %rdi; movabs $0x4141414141414141, %rax; mov %r11, %rbx; mov %rax, (%rdi)"
+#if defined(COUNT)
+	SPOIL_COUNT 200000, own
+#elif defined(THEN_FAULT)
+	SPOIL_COUNT 200000, 0xffffffffffffff00
 #else
-	SPOIL CONTEXT, CONTEXT_COUNT, 0x4141414141414141
-	SPOIL CONTEXT, CONTEXT_COUNT, 0xffffffffffffffff
-	SPOIL CONTEXT, CONTEXT_COUNT, 0x0000000060400000
-	SPOIL IMAGE, 0, 0xffffffffffffffff
-	SPOIL IMAGE, 0, 0x4141414141414141
+	SPOIL CONTEXT, 0x4141414141414141
+	SPOIL CONTEXT, 0xffffffffffffffff
+	SPOIL CONTEXT, 0x0000000060400000
+	SPOIL IMAGE, 0xffffffffffffffff
+	SPOIL IMAGE, 0x4141414141414141
 #endif
 	jmp finish64
+
+	.bss
+	.balign 4096
+own:
+	.skip 4096
 
 	.section .note.GNU-stack, "", @progbits
