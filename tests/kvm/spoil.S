@@ -1,9 +1,9 @@
 /*
  * User code that stores all over what the kvm engine has at addresses of users and must have
- * writable: the first page of the context and the image of x87 and SSE state. Built three times:
- * COUNT spoils the count alone, while it lies there; THEN_FAULT too, and faults. All does first for a
- * long time what it is going to do, elsewhere, so that it is in the VM by then. See
- * tests/cpu/guests, docs/kvm.md.
+ * writable: the first page of the context, and the image of x87 and SSE state (docs/kvm.md). Built
+ * three times: with COUNT it spoils the count alone, while that lies there; with THEN_FAULT it also
+ * faults at once; without, it spoils all but the count. It does the same elsewhere for long enough
+ * to be in the VM by then. See tests/cpu/guests.
  */
 #include "tests/cpu/guests/guest.h"
 #include "vmm/kvm/layout.h"
