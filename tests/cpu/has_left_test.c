@@ -23,16 +23,15 @@ struct fixture {
 
 static void create(struct fixture *f)
 {
-	const struct translator_config config = {.bias = UINT64_C(1) << 45, .ahead = 64};
-	struct translator_config own = config;
+	struct translator_config config = {.bias = UINT64_C(1) << 45, .ahead = 64};
 
 	rig_create(&f->rig, RIG_USER64);
 	rig_load(&f->rig, RIG_CODE, program_mix, (uint32_t)(program_mix_end - program_mix));
 	f->rig.cpu->rip = RIG_CODE;
 	f->rig.cpu->fx.fcw = 0x37f;
 	rig_run(&f->rig, START, false);
-	own.machine = f->rig.machine;
-	if (translator_create(&own, &f->t)) {
+	config.machine = f->rig.machine;
+	if (translator_create(&config, &f->t)) {
 		printf("Bail out! no translator\n");
 		exit(1);
 	}
