@@ -95,10 +95,13 @@ class Directory:
 
     def _check_recordings(self):
         for path in sorted(filter(is_recording, self.path.rglob("*"))):
+            name = path.relative_to(self.path)
             told = reprise("info", "--json", path)
+            if not ok(told.returncode == 0, f"{name}: info reads it", told.stderr):
+                continue
             # One that was cut off before the guest's first instruction holds nothing to replay.
-            if told.returncode == 0 and json.loads(told.stdout)["end_icount"]:
-                check_twice(path, path.relative_to(self.path))
+            if json.loads(told.stdout)["end_icount"]:
+                check_twice(path, name)
 
 
 def dump_events(path):
