@@ -75,6 +75,12 @@ bool segment_linear(struct cpu *cpu, unsigned seg, uint64_t offset, uint32_t siz
 bool insn_linear(struct cpu *cpu, const struct insn *insn, uint32_t size, enum access_kind kind,
 		 uint64_t *ret_linear);
 
+/*
+ * Whether the memory operand's address, canonical or not, is a multiple of size, a power of 2. For
+ * 64-bit mode, where what wants alignment checks it before anything else about the address.
+ */
+bool insn_is_aligned(const struct cpu *cpu, const struct insn *insn, uint32_t size);
+
 /* General register by operand; values are zero-extended. A 4-byte write clears the upper half. */
 uint64_t reg_read(const struct cpu *cpu, const struct operand *operand);
 void reg_write(struct cpu *cpu, const struct operand *operand, uint64_t value);

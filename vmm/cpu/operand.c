@@ -155,6 +155,14 @@ bool insn_linear(struct cpu *cpu, const struct insn *insn, uint32_t size, enum a
 	return segment_linear(cpu, insn->seg, insn_offset(cpu, insn), size, kind, ret_linear);
 }
 
+bool insn_is_aligned(const struct cpu *cpu, const struct insn *insn, uint32_t size)
+{
+	bool has_base = insn->seg == SEG_FS || insn->seg == SEG_GS;
+	uint64_t base = has_base ? cpu->seg[insn->seg].base : 0;
+
+	return ((insn_offset(cpu, insn) + base) & (size - 1)) == 0;
+}
+
 /* ---- integer operands ---- */
 
 bool operand_read(struct cpu *cpu, const struct insn *insn, unsigned n, uint64_t *ret_value)

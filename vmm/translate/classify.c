@@ -184,7 +184,8 @@ void classify(const struct insn *insn, const struct host_flags *host,
 		.rule = rows[insn->mnemonic].rule,
 	};
 
-	if (effect.cls == CLASS_VECTOR && has_mmx(insn))
+	effect.mmx = has_mmx(insn);
+	if (effect.cls == CLASS_VECTOR && effect.mmx)
 		effect.cls = CLASS_X87;
 	if (insn->far || is_odd_one(insn, effect.rule))
 		effect.cls = CLASS_INTERP;

@@ -59,6 +59,7 @@ struct insn_effect {
 	uint8_t cls;      /* enum insn_class */
 	uint8_t rule;     /* enum flag_rule */
 	bool can_fault;   /* accesses guest memory, or may raise an exception of its own */
+	bool mmx;         /* names an MMX register, so that x87's top is 0 afterwards */
 	uint32_t reads;   /* flags, as FLAG_* */
 	uint32_t writes;  /* always, and with the defined value */
 	uint32_t inexact; /* the host may leave something else than the machine's definition */

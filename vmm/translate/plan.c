@@ -40,10 +40,21 @@ static bool has_breakpoint(const struct plan *plan, uint64_t linear, const struc
 			      : breakpoints_lie_in(rules->breakpoints, linear, linear);
 }
 
+/*
+ * A store of an MMX register that faults has made the switch to MMX on some hosts, though in the
+ * machine it has changed nothing: it is copied only behind an instruction that made the switch.
+ */
+static bool may_switch_and_fault(const struct planned *planned, bool switched)
+{
+	return planned->effect.mmx && !switched && planned->insn.operand[0].kind == OPERAND_MEM;
+}
+
 /* Decodes until something ends the block. */
 static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
 		   const struct plan_rules *rules)
 {
+	bool mmx = false; /* the last instruction with x87 or MMX state was of MMX */
+
 	plan->end = END_INTERP;
 	while (plan->n < rules->max_insns) {
 		struct planned *planned = &plan->insns[plan->n];
@@ -66,8 +77,11 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 			return;
 		classify(&planned->insn, rules->host, &planned->effect);
 		plan->left = planned->insn.mnemonic;
-		if (!rules->possible(planned, linear) || is_ruled_out(planned, rules))
+		if (!rules->possible(planned, linear) || is_ruled_out(planned, rules) ||
+		    may_switch_and_fault(planned, mmx))
 			return;
+		if (planned->effect.cls == CLASS_X87)
+			mmx = planned->effect.mmx;
 		if (is_repeated(planned) && plan->n) { /* is a block of its own */
 			plan->end = END_NEXT;
 			return;

@@ -398,7 +398,8 @@ ROW(STMXCSR, VECTOR, NONE)
 
 /* x87 and MMX. What computes transcendental functions is one function each in every engine
  * (approximate.h); FLDCW decides about exceptions; stores of 10 bytes may be done by halves;
- * conversions from and to MMX switch to it on some hosts though they fault. */
+ * conversions from and to MMX switch to it on some hosts though they fault (stores of MMX, too:
+ * plan.c). */
 ROW(FADD, X87, NONE)
 ROW(FMUL, X87, NONE)
 ROW(FCOM, X87, NONE)

@@ -66,14 +66,6 @@ static void set_zf(struct cpu *cpu, bool zf)
 	flags_set_arith(cpu, flags | (zf ? FLAG_ZF : 0));
 }
 
-/* CMPXCHG16B's operand, in 64-bit mode; checked before anything else about its address. */
-static bool is_aligned16(const struct cpu *cpu, const struct insn *insn)
-{
-	bool has_base = insn->seg == SEG_FS || insn->seg == SEG_GS;
-
-	return ((insn_offset(cpu, insn) + (has_base ? cpu->seg[insn->seg].base : 0)) & 15) == 0;
-}
-
 /* Both halves are half bytes wide. */
 static bool compare_exchange_pair(struct cpu *cpu, const struct insn *insn, unsigned half)
 {
@@ -81,7 +73,7 @@ static bool compare_exchange_pair(struct cpu *cpu, const struct insn *insn, unsi
 	uint8_t old[16], new_bytes[16];
 	bool equal;
 
-	if (half == 8 && !is_aligned16(cpu, insn))
+	if (half == 8 && !insn_is_aligned(cpu, insn, 16))
 		return raise_gp(cpu, 0);
 	if (!insn_linear(cpu, insn, 2 * half, ACCESS_WRITE, &linear) ||
 	    !linear_probe(cpu, linear, 2 * half, ACCESS_WRITE, PRIVILEGE_CURRENT) ||

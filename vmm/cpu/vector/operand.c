@@ -23,14 +23,24 @@ bool vector_read_unaligned(struct cpu *cpu, const struct insn *insn, uint32_t si
 	       linear_read(cpu, linear, buffer, size, PRIVILEGE_CURRENT);
 }
 
+/* In 64-bit mode #GP(0) for misalignment comes before #SS(0) for what is not canonical. */
+static bool aligned_linear(struct cpu *cpu, const struct insn *insn, uint32_t size,
+			   enum access_kind kind, uint64_t *ret_linear)
+{
+	if (cpu_code64(cpu) && !insn_is_aligned(cpu, insn, size))
+		return raise_gp(cpu, 0);
+	if (!insn_linear(cpu, insn, size, kind, ret_linear))
+		return false;
+	return *ret_linear & (size - 1) ? raise_gp(cpu, 0) : true;
+}
+
 bool vector_read_memory(struct cpu *cpu, const struct insn *insn, uint32_t size, void *buffer)
 {
 	uint64_t linear;
 
-	if (!insn_linear(cpu, insn, size, ACCESS_READ, &linear))
+	if (size == 16 ? !aligned_linear(cpu, insn, size, ACCESS_READ, &linear)
+		       : !insn_linear(cpu, insn, size, ACCESS_READ, &linear))
 		return false;
-	if (size == 16 && (linear & 15))
-		return raise_gp(cpu, 0);
 	return linear_read(cpu, linear, buffer, size, PRIVILEGE_CURRENT);
 }
 
@@ -39,10 +49,9 @@ bool vector_write_memory(struct cpu *cpu, const struct insn *insn, uint32_t size
 {
 	uint64_t linear;
 
-	if (!insn_linear(cpu, insn, size, ACCESS_WRITE, &linear))
+	if (aligned ? !aligned_linear(cpu, insn, size, ACCESS_WRITE, &linear)
+		    : !insn_linear(cpu, insn, size, ACCESS_WRITE, &linear))
 		return false;
-	if (aligned && (linear & (size - 1)))
-		return raise_gp(cpu, 0);
 	return linear_write(cpu, linear, data, size, PRIVILEGE_CURRENT);
 }
 

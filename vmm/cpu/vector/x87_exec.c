@@ -274,16 +274,13 @@ static bool store_long(struct cpu *cpu, const struct insn *insn, unsigned row, u
 	unsigned size = memory_bytes[row][reg];
 	struct fx_state image;
 	uint8_t value[16] = {0};
-	uint64_t linear;
 
-	/* A store that will not be made because of an unmasked exception has no page fault either.
-	 */
+	/* A store that will not be made because of an unmasked exception has no fault of its
+	 * address either. */
 	image_load(cpu, &image);
 	native_x87_run(&image, native_x87_memory[row][reg], value, 0);
-	if (!insn_linear(cpu, insn, size, ACCESS_WRITE, &linear))
-		return false;
 	if (!(image.fsw & ~image.fcw & FSW_STOPS_STORE) &&
-	    !linear_write(cpu, linear, value, size, PRIVILEGE_CURRENT))
+	    !vector_write_memory(cpu, insn, size, value, false))
 		return false;
 	image_commit(cpu, &image);
 	return true;
