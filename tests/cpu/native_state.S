@@ -1,11 +1,13 @@
 /*
  * void native_state_run(void): loads native_state (struct native_state of native_state.h) into the
- * processor, calls native_state.code, and saves it back. RSP is not loaded.
+ * processor, RSP included, and jumps to native_state.code, which jumps to native_state_back; saves
+ * it back.
  */
 	.set FX, 0
 	.set GPR, 512
 	.set RFLAGS, 640
 	.set CODE, 648
+	.set STACK, 656
 
 	.text
 	.p2align 4
@@ -21,10 +23,12 @@ native_state_run:
 	fxrstor64 native_state+FX(%rip)
 	pushq native_state+RFLAGS(%rip)
 	popfq
+	mov %rsp, native_state+STACK(%rip)
 	mov native_state+GPR+8*0(%rip), %rax
 	mov native_state+GPR+8*1(%rip), %rcx
 	mov native_state+GPR+8*2(%rip), %rdx
 	mov native_state+GPR+8*3(%rip), %rbx
+	mov native_state+GPR+8*4(%rip), %rsp
 	mov native_state+GPR+8*5(%rip), %rbp
 	mov native_state+GPR+8*6(%rip), %rsi
 	mov native_state+GPR+8*7(%rip), %rdi
@@ -36,11 +40,15 @@ native_state_run:
 	mov native_state+GPR+8*13(%rip), %r13
 	mov native_state+GPR+8*14(%rip), %r14
 	mov native_state+GPR+8*15(%rip), %r15
-	call *native_state+CODE(%rip)
+	jmp *native_state+CODE(%rip)
+
+	.globl native_state_back
+native_state_back:
 	mov %rax, native_state+GPR+8*0(%rip)
 	mov %rcx, native_state+GPR+8*1(%rip)
 	mov %rdx, native_state+GPR+8*2(%rip)
 	mov %rbx, native_state+GPR+8*3(%rip)
+	mov %rsp, native_state+GPR+8*4(%rip)
 	mov %rbp, native_state+GPR+8*5(%rip)
 	mov %rsi, native_state+GPR+8*6(%rip)
 	mov %rdi, native_state+GPR+8*7(%rip)
@@ -52,6 +60,7 @@ native_state_run:
 	mov %r13, native_state+GPR+8*13(%rip)
 	mov %r14, native_state+GPR+8*14(%rip)
 	mov %r15, native_state+GPR+8*15(%rip)
+	mov native_state+STACK(%rip), %rsp
 	pushfq
 	popq native_state+RFLAGS(%rip)
 	fxsave64 native_state+FX(%rip)

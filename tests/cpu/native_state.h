@@ -1,32 +1,32 @@
-/* Running one instruction on the host on a state of our choice; native_state.S, native_state.c. */
+/* Running vector instructions on the host on a start of our choice; native_state.S, native_state.c.
+ */
 #ifndef REPRISE_TESTS_CPU_NATIVE_STATE_H
 #define REPRISE_TESTS_CPU_NATIVE_STATE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "vmm/cpu/cpu.h"
+#include "tests/cpu/vector_case.h"
 
 /* native_state.S knows the offsets. */
 struct native_state {
 	struct fx_state fx;
-	uint64_t gpr[16]; /* gpr[RSP] is not used */
+	uint64_t gpr[16];
 	uint64_t rflags;
 	const void *code;
+	uint64_t stack; /* the test's own RSP */
 };
 
 extern struct native_state native_state;
 
 /*
- * Makes ready: maps a code page and the data area at the given address. Returns 0 or a negative
- * errno.
+ * Maps the sandbox (vector_case.h) and takes over SIGFPE, SIGSEGV, SIGBUS and SIGILL. Returns 0 or
+ * a negative errno.
  */
-int native_state_init(void *data, size_t data_bytes);
+int native_state_init(void);
 
-/*
- * Runs one instruction of n bytes on native_state. Returns 0 when it retired, or the signal it
- * raised; fx then holds what the signal's frame says, and gpr is unchanged.
- */
-int native_state_execute(const uint8_t *bytes, size_t n);
+/* A writable view of the data, whatever its pages' rights. */
+uint8_t *native_state_data(void);
+
+/* Runs n bytes of code from the state, until a fault or their end. Memory is as it was left. */
+void native_state_execute(const struct vector_state *in, const uint8_t *code, size_t n,
+			  struct vector_outcome *ret_outcome);
 
 #endif

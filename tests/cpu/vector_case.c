@@ -71,32 +71,67 @@ static bool rm_selects(const struct vector_form *form)
 				 (form->map == 1 && form->opcode == 0xae));
 }
 
-unsigned vector_form_encode(const struct vector_form *form, struct vector_random *random,
-			    uint8_t *ret_bytes)
+static bool has_modrm(const struct vector_form *form)
 {
-	uint8_t *p = ret_bytes;
-	unsigned reg = form->reg == 0xff ? random_below(random, 8) : form->reg;
-	unsigned rm = form->rm == 0xff ? random_below(random, 8) : form->rm;
-	uint8_t rex = form->rex_w ? 0x48 : 0;
+	return form->map == 0 ? form->opcode != 0x90 && form->opcode != 0x9b
+			      : form->map != 1 || form->opcode != 0x77;
+}
 
+static uint8_t *put(uint8_t *p, uint64_t number, unsigned n)
+{
+	memcpy(p, &number, n);
+	return p + n;
+}
+
+/* The mandatory prefix and the address's, in any order; then REX. */
+static uint8_t *put_prefixes(const struct vector_form *form, struct vector_random *random,
+			     const struct vector_address *address, uint8_t *p)
+{
+	uint8_t rex = form->rex_w ? 0x48 : 0;
+	bool first = random_below(random, 2);
+
+	if (form->memory && has_modrm(form) && address->rex)
+		rex |= 0x40 | address->rex;
 	if (form->map && form->reg == 0xff && random_below(random, 2))
 		rex |= 0x44;
 	if (form->map && !form->memory && form->rm == 0xff && random_below(random, 2))
 		rex |= 0x41;
-	if (form->prefix)
+	if (form->prefix && first)
+		*p++ = form->prefix;
+	for (unsigned i = 0; i < address->n_prefixes; i++)
+		*p++ = address->prefix[i];
+	if (form->prefix && !first)
 		*p++ = form->prefix;
 	if (rex)
 		*p++ = rex;
+	return p;
+}
+
+unsigned vector_form_encode(const struct vector_form *form, struct vector_random *random,
+			    const struct vector_address *address, uint8_t *ret_bytes,
+			    unsigned *ret_disp_at)
+{
+	unsigned reg = form->reg == 0xff ? random_below(random, 8) : form->reg;
+	unsigned rm = form->rm == 0xff ? random_below(random, 8) : form->rm;
+	uint8_t *p = put_prefixes(form, random, address, ret_bytes);
+
+	*ret_disp_at = 0;
 	if (form->map)
 		*p++ = 0x0f;
 	if (form->map > 1)
 		*p++ = form->map == 2 ? 0x38 : 0x3a;
 	*p++ = form->opcode;
-	if (form->map == 0 && (form->opcode == 0x90 || form->opcode == 0x9b))
+	if (!has_modrm(form))
 		return (unsigned)(p - ret_bytes);
-	if (form->map == 1 && form->opcode == 0x77)
-		return (unsigned)(p - ret_bytes);
-	*p++ = (uint8_t)(form->memory ? reg << 3 | 6 : 0xc0 | reg << 3 | rm);
+	if (!form->memory) {
+		*p++ = (uint8_t)(0xc0 | reg << 3 | rm);
+	} else {
+		*p++ = (uint8_t)(address->mod << 6 | reg << 3 | address->rm);
+		if (address->has_sib)
+			*p++ = address->sib;
+		*ret_disp_at = (unsigned)(p - ret_bytes);
+		p = put(p, (uint32_t)address->disp, address->disp_bytes);
+	}
 	*p++ = (uint8_t)random_next(random); /* the immediate, where there is one */
 	return (unsigned)(p - ret_bytes);
 }
@@ -104,11 +139,13 @@ unsigned vector_form_encode(const struct vector_form *form, struct vector_random
 /* Sets form->mnemonic. */
 static bool form_is_tested(struct vector_form *form)
 {
+	const struct vector_address at_rsi = {.rm = RSI};
 	struct vector_random random = {.state = 1};
-	uint8_t bytes[INSN_MAX_BYTES];
+	uint8_t bytes[INSN_MAX_BYTES] = {0};
 	struct insn insn;
+	unsigned disp_at;
 
-	vector_form_encode(form, &random, bytes);
+	vector_form_encode(form, &random, &at_rsi, bytes, &disp_at);
 	if (insn_decode(bytes, sizeof(bytes), MODE_CODE64, &insn) != INSN_OK ||
 	    !is_tested(insn.mnemonic) || insn.opcode != form->opcode ||
 	    insn.opcode_map != form->map)
@@ -166,7 +203,7 @@ uint16_t vector_forms_missing(const struct vector_form *forms, unsigned n)
 	return 0;
 }
 
-/* ---- states ---- */
+/* ---- values ---- */
 
 static const uint32_t singles[] = {
 	0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
@@ -294,6 +331,45 @@ static void make_control(struct vector_random *random, struct fx_state *fx)
 		fx->mxcsr &= (uint32_t)random_next(random) | ~0x1f80u;
 }
 
+/* ---- memory ---- */
+
+/* Each kind of page, and every two kinds that differ to a reader or a writer, side by side. */
+const uint8_t vector_pages[VECTOR_PAGES] = {
+	[0] = VECTOR_PAGE_RW, [2] = VECTOR_PAGE_RO, [3] = VECTOR_PAGE_RW,
+	[4] = VECTOR_PAGE_RW, [5] = VECTOR_PAGE_RO,
+};
+
+bool vector_is_writable(uint64_t address, unsigned n)
+{
+	uint64_t first = address - VECTOR_DATA, last = first + n - 1;
+
+	return last < VECTOR_DATA_BYTES && first <= last &&
+	       vector_pages[first / 4096] == VECTOR_PAGE_RW &&
+	       vector_pages[last / 4096] == VECTOR_PAGE_RW;
+}
+
+/* Mostly around the two pages that can be written, so that most cases do not fault. */
+static uint32_t choose_window(struct vector_random *random, bool calm)
+{
+	unsigned page =
+		calm || random_below(random, 6) ? 4 : 1 + random_below(random, VECTOR_PAGES - 1);
+
+	return page * 4096 - VECTOR_WINDOW_BYTES / 2;
+}
+
+uint32_t vector_window_offset(struct vector_random *random, bool calm)
+{
+	switch (calm ? 2 : random_below(random, 4)) {
+	case 0: /* about the end of the page */
+		return VECTOR_WINDOW_BYTES / 2 - 32 + random_below(random, 48);
+	case 1:
+		return random_below(random, VECTOR_WINDOW_BYTES - 64) &
+		       (random_below(random, 2) ? ~15u : ~0u);
+	default:
+		return random_below(random, VECTOR_WINDOW_BYTES - 64) & ~15u;
+	}
+}
+
 /* What FXRSTOR, LDMXCSR, FLDENV and FRSTOR read is mostly, but not always, acceptable. */
 static void make_image(struct vector_random *random, uint8_t *data)
 {
@@ -312,31 +388,71 @@ static void make_image(struct vector_random *random, uint8_t *data)
 		memcpy(data, &image.mxcsr, 4);
 }
 
-void vector_state_make(const struct vector_form *form, struct vector_random *random,
-		       struct vector_state *ret_state)
+bool vector_form_loads_image(const struct vector_form *form)
 {
-	struct vector_state *s = ret_state;
-	bool image = form->map == 1 && form->opcode == 0xae;
+	return form->map == 1 && form->opcode == 0xae;
+}
 
-	memset(&s->fx, 0, sizeof(s->fx));
+void vector_start_put_image(struct vector_start *start, struct vector_random *random,
+			    uint64_t address)
+{
+	uint64_t at = address - VECTOR_DATA - start->window;
+
+	if (at <= VECTOR_WINDOW_BYTES - sizeof(struct fx_state))
+		make_image(random, start->data + at);
+}
+
+/* ---- states ---- */
+
+static uint64_t make_gpr(struct vector_random *random, const struct vector_start *start)
+{
+	switch (random_below(random, 8)) {
+	case 0:
+	case 1:
+	case 2:
+		return VECTOR_DATA + start->window + vector_window_offset(random, start->calm);
+	case 3: /* hardly ever canonical */
+		return random_next(random);
+	case 4:
+		return (uint32_t)random_next(random);
+	default:
+		return (uint64_t)(int64_t)(random_below(random, 41) - 20);
+	}
+}
+
+/* A sequence goes on only while nothing is unmasked that happens. */
+static void mask_exceptions(struct fx_state *fx)
+{
+	fx->fcw |= 0x3f;
+	fx->fsw &= 0x7f7f;
+	fx->mxcsr |= 0x1f80;
+}
+
+void vector_start_make(const struct vector_form *form, struct vector_random *random,
+		       struct vector_start *start)
+{
+	struct vector_state *s = &start->state;
+	uint8_t *data = start->data;
+
+	start->calm = !form && random_below(random, 4);
+	start->window = choose_window(random, start->calm);
+	memset(s, 0, sizeof(*s));
 	make_control(random, &s->fx);
+	if (!form && random_below(random, 8))
+		mask_exceptions(&s->fx);
 	for (unsigned i = 0; i < 8; i++)
 		fill_x87(random, s->fx.st[i]);
 	for (unsigned i = 0; i < 16; i++)
 		fill_vector(random, s->fx.xmm[i]);
 	for (unsigned i = 0; i < 16; i++)
-		s->gpr[i] = random_below(random, 2)
-				    ? random_next(random)
-				    : (uint64_t)(int64_t)(random_below(random, 41) - 20);
+		s->gpr[i] = make_gpr(random, start);
+	s->gpr[RDI] = VECTOR_DATA + start->window + vector_window_offset(random, start->calm);
 	s->flags = (uint32_t)random_next(random) & FLAGS_ARITH;
-	for (unsigned i = 0; i < 512; i += 16)
-		fill_vector(random, s->data + i);
-	if (random_below(random, 2) && form->map == 0)
-		fill_x87(random, s->data + 256);
-	s->gpr[RSI] = VECTOR_DATA + 256;
-	s->gpr[RDI] = VECTOR_DATA + 64 + random_below(random, 64);
-	if (image)
-		make_image(random, s->data + 256);
-	else if (random_below(random, 8) == 0)
-		s->gpr[RSI] += random_below(random, 16);
+	for (unsigned i = 0; i < VECTOR_WINDOW_BYTES; i += 16) {
+		fill_vector(random, data + i);
+		if ((!form || form->map == 0) && random_below(random, 2))
+			fill_x87(random, data + i);
+	}
+	if (!form)
+		make_image(random, data + VECTOR_IMAGE);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/cpu/exec.h"
+#include "vmm/cpu/flags.h"
 #include "vmm/cpu/vector/vector.h"
 
 #define RAM_BYTES      UINT64_C(0x400000)
@@ -13,8 +14,7 @@
 #define PT_GPA         UINT64_C(0x4000)
 #define DATA_GPA       UINT64_C(0x10000)
 #define CODE_PT_GPA    UINT64_C(0x5000)
-#define CODE_GPA       UINT64_C(0x11000)
-#define CODE           (VECTOR_DATA + 0x200000)
+#define CODE_GPA       UINT64_C(0x20000)
 #define IDT_GPA        UINT64_C(0x100000) /* supervisor memory lies at linear = physical */
 #define TSS_GPA        UINT64_C(0x101000)
 #define STACK_TOP      UINT64_C(0x103000)
@@ -26,19 +26,29 @@
 #define STEPS_MAX      1000
 #define PTE_USER_WRITE 7u
 #define PTE_WRITE      3u
+#define PTE_USER_READ  5u
 
 static void store64(struct machine *machine, uint64_t gpa, uint64_t value)
 {
 	memory_write(machine->memory, gpa, &value, sizeof(value));
 }
 
-/* Maps the one page at VECTOR_DATA; those around it are absent. */
 static void map_data(struct machine *machine)
 {
+	static const uint64_t rights[] = {
+		[VECTOR_PAGE_ABSENT] = 0,
+		[VECTOR_PAGE_RW] = PTE_USER_WRITE,
+		[VECTOR_PAGE_RO] = PTE_USER_READ,
+	};
+
 	store64(machine, PML4_GPA, PDPT_GPA | PTE_USER_WRITE);
 	store64(machine, PDPT_GPA, PD_GPA | PTE_USER_WRITE);
 	store64(machine, PD_GPA + 8 * (VECTOR_DATA >> 21), PT_GPA | PTE_USER_WRITE);
-	store64(machine, PT_GPA + 8 * ((VECTOR_DATA >> 12) & 511), DATA_GPA | PTE_USER_WRITE);
+	for (uint64_t i = 0; i < VECTOR_PAGES; i++) {
+		uint64_t right = rights[vector_pages[i]];
+		store64(machine, PT_GPA + 8 * ((VECTOR_DATA >> 12 & 511) + i),
+			right ? (DATA_GPA + i * 4096) | right : 0);
+	}
 }
 
 static void enter_long_mode(struct cpu *cpu)
@@ -83,6 +93,28 @@ uint8_t *vector_guest_data(struct machine *machine)
 	return memory_page(machine->memory, DATA_GPA);
 }
 
+void vector_guest_load(struct machine *machine, const struct vector_start *start)
+{
+	const struct vector_state *in = &start->state;
+	struct cpu *cpu = machine_current(machine);
+
+	cpu->fx = in->fx;
+	memcpy(cpu->gpr, in->gpr, sizeof(in->gpr));
+	cpu->rip = VECTOR_CODE + in->rip;
+	flags_set_arith(cpu, in->flags);
+	memcpy(vector_guest_data(machine) + start->window, start->data, sizeof(start->data));
+}
+
+void vector_guest_save(struct machine *machine, struct vector_state *ret_state)
+{
+	const struct cpu *cpu = machine_current(machine);
+
+	ret_state->fx = cpu->fx;
+	memcpy(ret_state->gpr, cpu->gpr, sizeof(ret_state->gpr));
+	ret_state->rip = cpu->rip - VECTOR_CODE;
+	ret_state->flags = flags_arith(cpu);
+}
+
 /* The checks of an interpreter around the exec function. */
 static bool run_checked(struct cpu *cpu, const struct insn *insn)
 {
@@ -93,19 +125,18 @@ static bool run_checked(struct cpu *cpu, const struct insn *insn)
 	return row->exec(cpu, insn);
 }
 
-unsigned vector_guest_run(struct machine *machine, const uint8_t *bytes, unsigned n)
+unsigned vector_guest_step(struct machine *machine, const struct insn *insn)
 {
 	struct cpu *cpu = machine_current(machine);
-	struct insn insn;
 	bool retired;
 
 	cpu->stop = CPU_STOP_NONE;
-	if (insn_decode(bytes, n, cpu->mode, &insn) != INSN_OK)
-		return VECTOR_UD;
-	cpu->next_rip = cpu->rip + insn.length;
+	cpu->next_rip = cpu->rip + insn->length;
 	vector_enter(cpu);
-	retired = run_checked(cpu, &insn);
+	retired = run_checked(cpu, insn);
 	vector_leave(cpu);
+	if (retired)
+		cpu->rip = cpu->next_rip;
 	return retired ? VECTOR_RETIRED : cpu->fault.vector;
 }
 
@@ -116,7 +147,7 @@ static void map_engine_pages(struct machine *machine)
 	store64(machine, PD_GPA, LOW_PT_GPA | PTE_USER_WRITE);
 	for (uint64_t page = IDT_GPA; page < IDT_GPA + 0x20000; page += 4096)
 		store64(machine, LOW_PT_GPA + 8 * (page >> 12), page | PTE_WRITE);
-	store64(machine, PD_GPA + 8 * (CODE >> 21), CODE_PT_GPA | PTE_USER_WRITE);
+	store64(machine, PD_GPA + 8 * (VECTOR_CODE >> 21), CODE_PT_GPA | PTE_USER_WRITE);
 	store64(machine, CODE_PT_GPA, CODE_GPA | PTE_USER_WRITE);
 }
 
@@ -150,36 +181,46 @@ int vector_guest_create_engine(struct machine *machine, const struct engine_ops 
 }
 
 /* Back from the handler to what it interrupted; the frame is that of SDM 3A figure 6-9. */
-static unsigned leave_handler(struct machine *machine, const struct segment *user)
+static void leave_handler(struct machine *machine, const struct segment *user,
+			  struct vector_outcome *ret_outcome)
 {
 	struct cpu *cpu = machine_current(machine);
-	unsigned vector = (unsigned)((cpu->rip - HANDLERS) / 16);
 	uint64_t frame[6], *words = frame;
 
+	ret_outcome->vector = (unsigned)((cpu->rip - HANDLERS) / 16);
 	memory_read(machine->memory, cpu->gpr[RSP], frame, sizeof(frame));
 	if (STACK_TOP - cpu->gpr[RSP] == 48)
-		words++;
+		ret_outcome->error = (uint32_t)*words++;
+	if (ret_outcome->vector == VECTOR_PF)
+		ret_outcome->cr2 = cpu->cr2;
 	memcpy(cpu->seg, user, 6 * sizeof(*user));
+	cpu->rip = words[0];
 	cpu->gpr[RSP] = words[3];
 	cpu->cpl = 3;
 	cpu->activity = ACTIVITY_RUNNING;
 	cpu_set_rflags(cpu, words[2]);
-	return vector == VECTOR_BP ? VECTOR_RETIRED : vector;
+	if (ret_outcome->vector != VECTOR_BP)
+		return;
+	ret_outcome->vector = VECTOR_RETIRED;
+	cpu->rip--;
 }
 
-unsigned vector_guest_run_engine(struct engine *engine, const uint8_t *bytes, unsigned n)
+void vector_guest_run_engine(struct engine *engine, const uint8_t *code, unsigned n,
+			     struct vector_outcome *ret_outcome)
 {
 	struct machine *machine = engine->machine;
 	struct run_control control = {.until_icount = machine->icount + STEPS_MAX};
 	struct cpu *cpu = machine_current(machine);
 	struct segment user[6];
 
+	memset(ret_outcome, 0, sizeof(*ret_outcome));
 	memcpy(user, cpu->seg, sizeof(user));
-	memory_write(machine->memory, CODE_GPA, bytes, n);
+	memory_write(machine->memory, CODE_GPA, code, n);
 	memory_write(machine->memory, CODE_GPA + n, "\xcc", 1);
-	cpu->rip = CODE;
 	cpu_update_mode(cpu);
-	if (engine->ops->run(engine, &control) != ENGINE_HALTED)
-		return VECTOR_DF;
-	return leave_handler(machine, user);
+	if (engine->ops->run(engine, &control) == ENGINE_HALTED)
+		leave_handler(machine, user, ret_outcome);
+	else
+		ret_outcome->vector = VECTOR_DF;
+	vector_guest_save(machine, &ret_outcome->state);
 }

@@ -29,13 +29,18 @@ static void fresh(void)
 	cpu->fx.mxcsr = 0x1f80;
 	cpu->gpr[RSI] = VECTOR_DATA + 256;
 	cpu_update_mode(cpu);
-	for (unsigned i = 0; i < VECTOR_DATA_BYTES; i++)
+	for (unsigned i = 0; i < PAGE_BYTES; i++)
 		data[i] = (uint8_t)(i * 7 + 1);
 }
 
 static unsigned run(const char *bytes, unsigned n)
 {
-	return vector_guest_run(machine, (const uint8_t *)bytes, n);
+	struct insn insn;
+
+	if (insn_decode((const uint8_t *)bytes, n, machine_current(machine)->mode, &insn) !=
+	    INSN_OK)
+		return VECTOR_UD;
+	return vector_guest_step(machine, &insn);
 }
 
 #define RUN(bytes) run(bytes, sizeof(bytes) - 1)
@@ -48,6 +53,7 @@ static unsigned run(const char *bytes, unsigned n)
 #define FNSTSW_AX   "\xdf\xe0"
 #define EMMS        "\x0f\x77"
 #define MOVAPS_LOAD "\x0f\x28\x06"
+#define MOVAPS_RBP  "\x0f\x28\x45\x00"
 #define MOVUPS_LOAD "\x0f\x10\x06"
 #define FSTP_M64    "\xdd\x1e"
 #define FLD_M64     "\xdd\x06"
@@ -121,18 +127,35 @@ static void test_memory_faults(void)
 
 	fresh();
 	RUN(FLD1);
-	cpu->gpr[RSI] = VECTOR_DATA + VECTOR_DATA_BYTES - 4;
+	cpu->gpr[RSI] = VECTOR_DATA + PAGE_BYTES - 4;
 	before = cpu->fx;
 	tap_ok(RUN(FSTP_M64) == VECTOR_PF && !memcmp(&before, &cpu->fx, sizeof(before)),
 	       "FSTP to an absent page changes no register");
-	tap_ok(data[VECTOR_DATA_BYTES - 1] == (uint8_t)((VECTOR_DATA_BYTES - 1) * 7 + 1),
-	       "nor memory");
+	tap_ok(data[PAGE_BYTES - 1] == (uint8_t)((PAGE_BYTES - 1) * 7 + 1), "nor memory");
 	tap_ok(RUN(FLD_M64) == VECTOR_PF && !memcmp(&before, &cpu->fx, sizeof(before)),
 	       "FLD from an absent page changes no register");
-	cpu->gpr[RSI] = VECTOR_DATA + VECTOR_DATA_BYTES;
+	cpu->gpr[RSI] = VECTOR_DATA + PAGE_BYTES;
 	tap_ok(RUN(MOVAPS_LOAD) == VECTOR_PF, "MOVAPS from an absent page");
 	cpu->gpr[RSI] += 8;
 	tap_ok(RUN(MOVAPS_LOAD) == VECTOR_GP, "misalignment comes before the page fault");
+	cpu->gpr[RBP] = UINT64_C(1) << 62;
+	tap_ok(RUN(MOVAPS_RBP) == VECTOR_SS, "MOVAPS from SS:RBP, not canonical");
+	cpu->gpr[RBP] += 8;
+	tap_ok(RUN(MOVAPS_RBP) == VECTOR_GP, "misalignment comes before that, too");
+}
+
+static void test_stopped_store(void)
+{
+	fresh();
+	RUN(FLD1);
+	cpu->fx.fcw = 0x37f & ~0x20; /* inexact unmasked, which does not stop a store */
+	cpu->gpr[RSI] = UINT64_C(1) << 62;
+	tap_ok(RUN(FSTP_M64) == VECTOR_GP, "FSTP to an address that is not canonical");
+	cpu->fx.ftw = 0; /* the stack is empty */
+	cpu->fx.fcw = 0x37f & ~1;
+	tap_ok(RUN(FSTP_M64) == VECTOR_RETIRED && (cpu->fx.fsw & 0x80c1) == 0x80c1,
+	       "an unmasked exception that stops the store comes first");
+	tap_ok(RUN(FLD1) == VECTOR_MF, "and is reported by the next instruction");
 }
 
 static void test_pending_x87(void)
@@ -276,7 +299,7 @@ static void test_xcr0(void)
 static void test_masked_store(void)
 {
 	fresh();
-	cpu->gpr[RDI] = VECTOR_DATA + VECTOR_DATA_BYTES;
+	cpu->gpr[RDI] = VECTOR_DATA + PAGE_BYTES;
 	tap_ok(RUN(MASKMOVDQU) == VECTOR_RETIRED, "an empty mask accesses no memory");
 	cpu->fx.xmm[1][4] = 0x80;
 	tap_ok(RUN(MASKMOVDQU) == VECTOR_PF, "any other does");
@@ -297,6 +320,7 @@ int main(void)
 	data = vector_guest_data(machine);
 	test_availability();
 	test_memory_faults();
+	test_stopped_store();
 	test_pending_x87();
 	test_simd_exceptions();
 	test_save_formats();
