@@ -141,7 +141,7 @@ static bool is_good_base(struct vector_random *random, const struct vector_start
 			 uint64_t value)
 {
 	if (!vector_is_canonical(value))
-		return !start->calm && random_below(random, 8) == 0;
+		return !start->calm && random_below(random, 3) == 0;
 	return value - VECTOR_DATA - start->window < VECTOR_WINDOW_BYTES - 64;
 }
 
