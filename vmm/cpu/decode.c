@@ -209,7 +209,8 @@ enum insn_decode_result insn_decode(const uint8_t *bytes, size_t n, uint32_t mod
 		return n >= INSN_MAX_BYTES ? INSN_TOO_LONG : INSN_TRUNCATED;
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return INSN_TOO_LONG;
-	if (!ZYAN_SUCCESS(status))
+	/* Zydis knows instructions of older names with VEX (Knights Corner's POPCNT). */
+	if (!ZYAN_SUCCESS(status) || from.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return INSN_INVALID;
 
 	insn.mnemonic = mnemonic_of(&from);
