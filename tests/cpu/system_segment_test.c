@@ -112,6 +112,17 @@ static void test_far_pointers(void)
 	EXPECT(&guest, "\x0f\xb4\x0b", RETIRED, 0, "LFS");
 	tap_ok(guest.cpu->gpr[RCX] == 0x12345678 && guest.cpu->seg[SEG_FS].selector == SEL_DATA3,
 	       "LFS loads both");
+	guest_store(&guest, GUEST_DATA, 0x23456789, 4);
+	guest_store(&guest, GUEST_DATA + 4, SEL_DATA16, 2);
+	EXPECT(&guest, "\x0f\xb5\x13", RETIRED, 0, "LGS");
+	tap_ok(guest.cpu->gpr[RDX] == 0x23456789 && guest.cpu->seg[SEG_GS].selector == SEL_DATA16 &&
+		       guest.cpu->seg[SEG_GS].limit == 0xffff &&
+		       guest.cpu->seg[SEG_FS].selector == SEL_DATA3,
+	       "LGS loads both, and GS alone");
+	guest_store(&guest, GUEST_DATA + 4, SEL_TSS, 2);
+	EXPECT(&guest, "\x0f\xb5\x13", VECTOR_GP, SEL_TSS, "LGS of a system segment");
+	tap_ok(guest.cpu->gpr[RDX] == 0x23456789 && guest.cpu->seg[SEG_GS].selector == SEL_DATA16,
+	       "leaves both");
 	guest_store(&guest, GUEST_DATA + 4, SEL_ABSENT_DATA0, 2);
 	guest.cpu->gpr[RCX] = 1;
 	EXPECT(&guest, "\xc5\x0b", VECTOR_NP, SEL_ABSENT_DATA0, "LDS of an absent segment");
@@ -124,6 +135,15 @@ static void test_far_pointers(void)
 	guest_store(&guest, GUEST_DATA + 8, SEL_DATA0, 2);
 	EXPECT(&guest, "\x48\x0f\xb2\x0b", RETIRED, 0, "LSS with REX.W");
 	tap_ok(guest.cpu->gpr[RCX] == 0x123456789abc, "a 64-bit offset");
+	EXPECT(&guest, "\x48\x0f\xb5\x13", RETIRED, 0, "LGS with REX.W");
+	tap_ok(guest.cpu->gpr[RDX] == 0x123456789abc &&
+		       guest.cpu->seg[SEG_GS].selector == SEL_DATA0,
+	       "a 64-bit offset");
+	guest.cpu->seg[SEG_GS].base = 0x5000;
+	guest_store(&guest, GUEST_DATA + 4, 0, 2);
+	EXPECT(&guest, "\x0f\xb5\x13", RETIRED, 0, "LGS of a null selector");
+	tap_ok(guest.cpu->gpr[RDX] == 0x56789abc && guest.cpu->seg[SEG_GS].base == 0,
+	       "32 bits, zero-extended; the base is cleared");
 	guest_destroy(&guest);
 }
 
@@ -283,24 +303,76 @@ static void test_tables(void)
 	guest_destroy(&guest);
 }
 
+struct base_case {
+	const char *name;
+	unsigned seg;
+	uint8_t read, write; /* ModRM with RAX */
+};
+
+static const struct base_case base_cases[] = {
+	{"FS", SEG_FS, 0xc0, 0xd0},
+	{"GS", SEG_GS, 0xc8, 0xd8},
+};
+
+static struct outcome run_base(struct guest *guest, bool wide, uint8_t modrm)
+{
+	const uint8_t bytes[] = {0xf3, 0x48, 0x0f, 0xae, modrm};
+	const uint8_t narrow[] = {0xf3, 0x0f, 0xae, modrm};
+
+	return wide ? guest_run(guest, bytes, sizeof(bytes))
+		    : guest_run(guest, narrow, sizeof(narrow));
+}
+
+static void test_base(const struct base_case *c, enum guest_mode mode)
+{
+	struct guest guest;
+
+	guest_create(&guest, mode);
+	struct cpu *cpu = guest.cpu;
+	uint64_t *rax = &cpu->gpr[RAX], *base = &cpu->seg[c->seg].base;
+	*rax = 0x11;
+	*base = 0xffff888812345678;
+	tap_ok(run_base(&guest, true, c->read).vector == VECTOR_UD &&
+		       run_base(&guest, true, c->write).vector == VECTOR_UD && *rax == 0x11,
+	       "%s: #UD without CR4.FSGSBASE", c->name);
+	cpu->cr4 |= CR4_FSGSBASE;
+	tap_ok(run_base(&guest, true, c->read).vector == RETIRED && *rax == 0xffff888812345678,
+	       "RD%sBASE of 64 bits", c->name);
+	tap_ok(run_base(&guest, false, c->read).vector == RETIRED && *rax == 0x12345678,
+	       "RD%sBASE of 32 bits: zero-extended", c->name);
+	*rax = 0x7ffffffff123;
+	tap_ok(run_base(&guest, true, c->write).vector == RETIRED && *base == 0x7ffffffff123,
+	       "WR%sBASE of 64 bits", c->name);
+	*rax = 0x800000000000;
+	struct outcome outcome = run_base(&guest, true, c->write);
+	tap_ok(outcome.vector == VECTOR_GP && !outcome.error && *base == 0x7ffffffff123,
+	       "WR%sBASE, non-canonical", c->name);
+	*rax = 0xffff800087654321;
+	tap_ok(run_base(&guest, false, c->write).vector == RETIRED && *base == 0x87654321,
+	       "WR%sBASE of 32 bits: zero-extended", c->name);
+	guest_destroy(&guest);
+	guest_create(&guest, GUEST_COMPAT0);
+	guest.cpu->cr4 |= CR4_FSGSBASE;
+	tap_ok(run_base(&guest, false, c->read).vector == VECTOR_UD,
+	       "%s: #UD in compatibility mode", c->name);
+	guest_destroy(&guest);
+}
+
 static void test_bases(void)
 {
 	struct guest guest;
 
+	for (unsigned i = 0; i < sizeof(base_cases) / sizeof(base_cases[0]); i++) {
+		test_base(&base_cases[i], GUEST_LONG0);
+		test_base(&base_cases[i], GUEST_LONG3);
+	}
 	guest_create(&guest, GUEST_LONG0);
-	EXPECT(&guest, "\xf3\x48\x0f\xae\xc0", VECTOR_UD, 0, "RDFSBASE without CR4.FSGSBASE");
-	guest.cpu->cr4 |= CR4_FSGSBASE;
-	guest.cpu->gpr[RAX] = 0xffff888812345678;
-	EXPECT(&guest, "\xf3\x48\x0f\xae\xd8", RETIRED, 0, "WRGSBASE");
+	guest.cpu->seg[SEG_GS].base = 0xffff888812345678;
 	guest.cpu->kernel_gs_base = 0x1000;
 	EXPECT(&guest, "\x0f\x01\xf8", RETIRED, 0, "SWAPGS");
 	tap_ok(guest.cpu->seg[SEG_GS].base == 0x1000 &&
 		       guest.cpu->kernel_gs_base == 0xffff888812345678,
 	       "exchanges the bases");
-	guest.cpu->gpr[RAX] = 0x800000000000;
-	EXPECT(&guest, "\xf3\x48\x0f\xae\xd0", VECTOR_GP, 0, "WRFSBASE, non-canonical");
-	EXPECT(&guest, "\xf3\x0f\xae\xd0", RETIRED, 0, "WRFSBASE of 32 bits");
-	tap_ok(guest.cpu->seg[SEG_FS].base == 0, "zero-extends");
 	guest_destroy(&guest);
 	guest_create(&guest, GUEST_LONG3);
 	EXPECT(&guest, "\x0f\x01\xf8", VECTOR_GP, 0, "SWAPGS at CPL 3");

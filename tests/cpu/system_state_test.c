@@ -484,6 +484,39 @@ static void test_bad_states(void)
 	free(state);
 }
 
+/* There are no caches, and no cached translations. */
+static void test_caches(void)
+{
+	static const struct {
+		const char *name, *bytes;
+		unsigned n;
+	} cases[] = {
+		{"INVD", "\x0f\x08", 2},
+		{"WBINVD", "\x0f\x09", 2},
+		{"INVLPG", "\x0f\x01\x3b", 3},
+		{"INVLPG of a non-canonical address", "\x0f\x01\x38", 3},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct guest guest;
+		struct digest before, after;
+		guest_create(&guest, GUEST_LONG0);
+		guest.cpu->gpr[RAX] = UINT64_C(1) << 63;
+		guest.cpu->gpr[RBX] = GUEST_DATA;
+		machine_digest(guest.machine, &before);
+		guest_expect(&guest, cases[i].bytes, cases[i].n, RETIRED, 0, cases[i].name);
+		guest.cpu->rip -= cases[i].n;
+		guest.machine->icount--;
+		machine_digest(guest.machine, &after);
+		tap_ok(!memcmp(&before, &after, sizeof(before)), "%s changes nothing",
+		       cases[i].name);
+		guest_destroy(&guest);
+		guest_create(&guest, GUEST_LONG3);
+		guest_expect(&guest, cases[i].bytes, cases[i].n, VECTOR_GP, 0, "and needs CPL 0");
+		guest_destroy(&guest);
+	}
+}
+
 /* ---- the machine ---- */
 
 static void test_machine_state(void)
@@ -581,6 +614,7 @@ int main(void)
 	test_reset();
 	test_state();
 	test_bad_states();
+	test_caches();
 	test_machine_state();
 	test_events();
 	return tap_done();

@@ -62,10 +62,27 @@
 	.endif
 	.endm
 
+	/* At CPL 0. */
+	.macro ALLOWED mode, insn, name
+	TRY "\insn"
+	.if \mode == 2
+	CHECK_NO_FAULT "64-bit, CPL 0: \name"
+	.else
+	CHECK_NO_FAULT "protected, CPL 0: \name"
+	.endif
+	.endm
+
+	.macro ALLOWED_ALL mode
+	ALLOWED \mode, "invd", "INVD"
+	ALLOWED \mode, "wbinvd", "WBINVD"
+	ALLOWED \mode, "invlpg gdt", "INVLPG"
+	.endm
+
 	.text
 	.globl main
 main:
 	SET_CR4
+	ALLOWED_ALL 0
 	mov $0x80, %edx
 	DENIED_ALL 0
 	DENIED 0, "mov %cr0, %eax", "MOV from CR0"
@@ -92,6 +109,7 @@ main:
 	call enter_long
 	MODE64
 	SET_CR4
+	ALLOWED_ALL 2
 	mov $0x80, %edx
 	DENIED_ALL 2
 	DENIED 2, "mov %cr0, %rax", "MOV from CR0"
