@@ -325,6 +325,9 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
  * looked at again after so many instructions. */
 #define ATTENTION_INSNS 64
 
+/* And what does for longer: its mode, most often. */
+#define FOREIGN_INSNS 1024
+
 static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
 {
 	if (control->until_icount - icount > n)
@@ -353,8 +356,8 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 	} else if (possible) {
 		stop_after(control, icount, sample);
 		return;
-	} else if (cpu->cpl == 3 && cpu->attention) {
-		stop_after(control, icount, ATTENTION_INSNS);
+	} else if (cpu->cpl == 3 && !translator_may_run(kvm->translator, cpu)) {
+		stop_after(control, icount, cpu->attention ? ATTENTION_INSNS : FOREIGN_INSNS);
 	}
 	if (!kvm->policy.forced)
 		stop_after(control, icount, sample);

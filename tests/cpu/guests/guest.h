@@ -28,6 +28,7 @@
 	.set FREE_SEL, 0x60 /* up to 0xf8: a guest's own */
 
 	.set USER_EXIT, 0x40
+	.set USER_TRIES, 4
 
 	.set NO_FAULT, 0xff0000
 /* No spaces: those separate arguments of assembler macros. */
@@ -171,24 +172,32 @@
 	.endif
 	.endm
 
-	/* At CPL 3, in this code's mode. Registers are kept, but for RSP. */
+	/* At CPL 3, in this code's mode. Registers are kept, but for RSP. 64-bit code runs USER_TRIES
+	 * times, for an engine may leave to the interpreter what runs once, and what a translation
+	 * would begin with and cannot. */
 	.macro TRY_USER insn
-	ARM .Lat\@, .Lafter\@
-	ENTER_USER USER_SEL, .Lat\@
-.Lat\@:
-	\insn
-	int $USER_EXIT
-.Lafter\@:
-	movl $0, catch_ip
+	TRY_USER_AT .Lat\@, ".Lat\@: \insn"
 	.endm
 
 	.macro TRY_USER_AT at, insn
+	.if BITS == 64
+	movl $USER_TRIES, tries
+	.endif
+.Lagain\@:
 	ARM \at, .Lafter\@
-	ENTER_USER USER_SEL, .Lat\@
-.Lat\@:
+	ENTER_USER USER_SEL, .Lenter\@
+.Lenter\@:
+	.if BITS == 64
+	nop
+	nop
+	.endif
 	\insn
 	int $USER_EXIT
 .Lafter\@:
+	.if BITS == 64
+	decl tries
+	jnz .Lagain\@
+	.endif
 	movl $0, catch_ip
 	.endm
 

@@ -2,6 +2,7 @@
 #include "guest.h"
 
 	.set STUB_BYTES, 16
+	.set SETTLE, 1024
 
 	.section .multiboot, "a"
 	.balign 4
@@ -285,7 +286,10 @@ note64:
 
 /* ---- long mode ---- */
 
-	/* Identity map of 4 GiB by 2 MiB pages, accessible to all. Returns in 64-bit code. */
+	/* Identity map of 4 GiB by 2 MiB pages, accessible to all; CR4.OSFXSR, without which the
+	 * translator lets no user code run. Returns in 64-bit code, when engines have noticed: they
+	 * leave much at a time to the interpreter where code is not 64-bit, less where a breakpoint
+	 * is set, and all of that is over then. */
 	MODE32
 	.globl enter_long
 enter_long:
@@ -309,7 +313,7 @@ enter_long:
 	mov $pml4, %eax
 	mov %eax, %cr3
 	mov %cr4, %eax
-	or $0x20, %eax
+	or $0x220, %eax
 	mov %eax, %cr4
 	mov $0xc0000080, %ecx
 	rdmsr
@@ -336,6 +340,13 @@ enter_long:
 	ltr %ax
 	xor %eax, %eax
 	mov %eax, %ss
+	mov $0x401, %eax /* at address 0 */
+	mov %rax, %db7
+	mov $SETTLE, %ecx
+4:	dec %ecx
+	jnz 4b
+	mov $0x400, %eax
+	mov %rax, %db7
 	jmp *%rdi
 
 	/* Back to 32-bit protected mode without paging; called from 64-bit code, returns in 32-bit
@@ -553,7 +564,7 @@ tss64:	.skip 0x68 + 8192 + 1
 hooks:	.skip 1024
 user_flags: .skip 8
 	.globl caught_code, caught_ip, caught_cs, caught_flags, caught_cr2, caught_sp, caught_eax
-	.globl catch_ip, catch_sp, try_ip, lost
+	.globl catch_ip, catch_sp, try_ip, tries, lost
 caught_code: .skip 4
 caught_ip: .skip 4
 caught_cs: .skip 4
@@ -564,6 +575,7 @@ caught_cr2: .skip 8
 catch_ip: .skip 4
 catch_sp: .skip 4
 try_ip:	.skip 4
+tries:	.skip 4
 lost:	.skip 4
 go_on:	.skip 8
 	.balign 4096

@@ -75,9 +75,6 @@
 main:
 	call enter_long
 	MODE64
-	mov %cr4, %rax /* OSFXSR: without SSE no code is translated */
-	or $0x200, %rax
-	mov %rax, %cr4
 	mov $scratch, %edi
 	KERNEL 0xffffffffffffffff, 0xffffffff, 0xffffffff, "-1"
 	KERNEL 0xfffffffffffffff8, 0xffffffff, 0xfffffff8, "-8"
