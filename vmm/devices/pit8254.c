@@ -134,6 +134,16 @@ static uint32_t from_bcd(uint16_t value)
 	       (value >> 12) * 1000;
 }
 
+/* It counts by two, from an even count, in each half of the period; where the count is odd the
+ * first half has one tick more. */
+static uint32_t square_counter(const struct pit_channel *channel, uint64_t ticks)
+{
+	uint32_t count = channel->count, half = (count + 1) / 2;
+	uint32_t at = channel->gate ? ticks % count : 0;
+
+	return (count & ~1u) - 2 * (at < half ? at : at - half);
+}
+
 /* What the counter shows, as it is read. */
 static uint16_t counter(const struct pit_channel *channel, uint64_t tick)
 {
@@ -145,7 +155,7 @@ static uint16_t counter(const struct pit_channel *channel, uint64_t tick)
 	else if (channel->mode == MODE_RATE)
 		value = count - (channel->gate ? ticks % count : 0);
 	else if (channel->mode == MODE_SQUARE)
-		value = count - (channel->gate ? ticks % count * 2 % count : 0);
+		value = square_counter(channel, ticks);
 	else
 		value = (count + modulus - ticks % modulus) % modulus;
 	value %= modulus;

@@ -43,6 +43,11 @@
 	out %al, $0x42
 	.endm
 
+	.macro SQUARE count
+	PIT_SET 0xb6, \count
+	call sample
+	.endm
+
 	.text
 	.globl main
 main:
@@ -221,7 +226,78 @@ main:
 	PIT_COUNT
 	sub first_count, %eax
 	CHECK 0, "PIT mode 2: the gate stops the count"
+	/* Mode 3, with an odd count too; gate high again. */
+	in $0x61, %al
+	or $1, %al
+	out %al, $0x61
+	SQUARE 100
+	mov n_high, %eax
+	cmp $400, %eax
+	setae %cl
+	cmp $600, %eax
+	setbe %al
+	and %cl, %al
+	movzbl %al, %eax
+	CHECK 1, "PIT mode 3: OUT is high half of the time"
+	mov n_edges, %eax
+	cmp $4, %eax
+	setae %al
+	movzbl %al, %eax
+	CHECK 1, "PIT mode 3: again and again"
+	CHECK_MEM odd_seen, 0, "PIT mode 3: counts by two"
+	CHECK_MEM highest, 100, "PIT mode 3: from the count"
+	SQUARE 101
+	CHECK_MEM odd_seen, 0, "PIT mode 3, an odd count: counts by two (8254)"
+	CHECK_MEM highest, 100, "PIT mode 3, an odd count: from one less"
+	/* Gate low: OUT is high at once, and the count stops. */
+	in $0x61, %al
+	and $0xfe, %al
+	out %al, $0x61
+	PIT_COUNT
+	mov %eax, first_count
+	call sample
+	CHECK_MEM n_high, 1000, "PIT mode 3: OUT is high while the gate is low"
+	PIT_COUNT
+	sub first_count, %eax
+	CHECK 0, "PIT mode 3: the gate stops the count"
+	/* 00 in both bits of access latches; the status by the read-back command. */
+	mov $0xe8, %al
+	out %al, $0x43
+	in $0x42, %al
+	movzbl %al, %eax
+	CHECK 0xb6, "PIT: read back: OUT, both bytes, mode 3"
 	jmp finish
+
+/* Looks at channel 2 a thousand times: how often OUT was high, how often it had
+ * changed, whether a count was odd, the highest count. */
+sample:
+	movl $0, n_high
+	movl $0, n_edges
+	movl $0, odd_seen
+	movl $0, highest
+	movl $1, was_high
+	mov $1000, %esi
+1:	mov $500, %ecx
+2:	dec %ecx
+	jnz 2b
+	in $0x61, %al
+	shr $5, %al
+	and $1, %eax
+	add %eax, n_high
+	cmp was_high, %eax
+	je 3f
+	incl n_edges
+	mov %eax, was_high
+3:	PIT_COUNT
+	mov %eax, %ecx
+	and $1, %ecx
+	or %ecx, odd_seen
+	cmp highest, %eax
+	jbe 4f
+	mov %eax, highest
+4:	dec %esi
+	jnz 1b
+	ret
 
 on_timer:
 	cmpl $0, n_interrupts
@@ -241,4 +317,9 @@ last_tsc: .skip 4
 first_count: .skip 4
 period:	.skip 4
 deadline: .skip 4
+n_high:	.skip 4
+n_edges: .skip 4
+odd_seen: .skip 4
+highest: .skip 4
+was_high: .skip 4
 	.section .note.GNU-stack, "", @progbits
