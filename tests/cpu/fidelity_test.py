@@ -30,7 +30,8 @@ ENDS = {
 }
 
 # Guests without code that jit translates: none is 64-bit, or a breakpoint is set all the time.
-NOT_IN_JIT = {"breakpoint", "cross_modify", "ioapic", "paging", "real", "timer", "triple_fault"}
+NOT_IN_JIT = {"breakpoint", "cross_modify", "ioapic", "paging", "real", "real_events",
+              "timer", "triple_fault"}
 
 # Guests with 64-bit code at CPL 3.
 USER = {"fault_priority", "privilege", "single_step", "transfer", "wild"}

@@ -1,60 +1,12 @@
 /* Code that writes code (SDM 3A 11.6): the next instruction on the same processor sees it, by whatever
  * linear address it is written. */
 #include "guest.h"
+#include "modify.h"
 
 	.text
 	.globl main
 main:
-	movb $2, 1f + 1
-1:	mov $1, %al
-	movzbl %al, %eax
-	CHECK 2, "protected: the very next instruction"
-	/* A loop whose body changes each time. */
-	mov $5, %ecx
-	xor %ebx, %ebx
-2:	mov %cl, 3f + 2
-3:	add $0, %ebx
-	loop 2b
-	mov %ebx, %eax
-	CHECK 15, "protected: in a loop"
-	/* REP MOVSB over the code right behind it, longer than what it replaces. */
-	mov $4f, %esi
-	mov $5f, %edi
-	mov $6, %ecx
-	rep movsb
-5:	mov $1, %eax
-	nop
-	jmp 6f
-4:	mov $7, %eax
-	nop
-6:	CHECK 7, "protected: REP MOVSB over what follows it"
-	/* REP STOSB over itself: what is left of it after the first iterations is another instruction.
-	 * AAh is STOSB: REP STOSB becomes REP + 90h = PAUSE at once. */
-	mov $7f+1, %edi
-	mov $3, %ecx
-	mov $0x90, %al
-7:	rep stosb
-	nop
-	nop
-	nop
-	mov %ecx, %eax
-	CHECK 2, "protected: REP STOSB over its own opcode stops after an iteration"
-	/* An instruction that writes its own bytes has been fetched already. */
-	mov $0x90909090, %eax
-8:	mov %eax, 8b
-	CHECK 0x90909090, "protected: an instruction over itself"
-	mov 8b, %eax
-	CHECK 0x90909090, "protected: and it was written"
-	/* A PUSH that writes the next instruction. */
-	mov %esp, saved
-	mov $9f + 4, %esp
-	push $0x909003b0 /* mov $3, %al */
-9:	mov $1, %al
-	nop
-	nop
-	mov saved, %esp
-	movzbl %al, %eax
-	CHECK 3, "protected: written by PUSH"
+	MODIFY "protected"
 	/* Across a page's end: the second half alone is written. */
 	movl $0x000000b8, page_end - 1 /* mov $imm32, %eax; the immediate lies in the next page */
 	movl $0x00000000, page_end
@@ -126,5 +78,5 @@ page_b:	.skip 4096
 pdpt2:	.skip 4096
 pd2:	.skip 4096
 pt2:	.skip 4096
-saved:	.skip 4
+	MODIFY_DATA
 	.section .note.GNU-stack, "", @progbits

@@ -5,38 +5,9 @@
  */
 #include "guest.h"
 #include "lapic.h"
+#include "shadow.h"
 
 	.set VECTOR, 0x60
-
-	/* Runs insn with the interrupt waiting; it must have been taken at the label at (0: never). */
-	.macro SHADOW at, name, insn
-	movl $0, seen_ip
-	SELF_IPI VECTOR
-	mov %esp, ss_esp
-	\insn
-	cli
-	mov seen_ip, %eax
-	CHECK \at, "\name"
-	/* What was not taken is taken now. */
-	sti
-	nop
-	nop
-	cli
-	.endm
-
-	/* The interrupt comes while IF is set and the shadow is on. */
-	.macro SHADOW_SS insn, name
-	movl $0, seen_ip
-	sti
-	nop
-	\insn
-	SELF_IPI VECTOR
-71:	nop
-	nop
-	cli
-	mov seen_ip, %eax
-	CHECK 71b, "\name"
-	.endm
 
 	.text
 	.globl main
@@ -81,12 +52,7 @@ skip:	/* Over the UD2, interrupts as they were. */
 	addq $2, F64_RIP(%rbp)
 	ret
 
-on_interrupt64:
-	mov F64_RIP(%rbp), %rax
-	mov %eax, seen_ip
-	LAPIC_ON
-	LAPIC_SET LAPIC_EOI, 0
-	ret
+	SHADOW_HANDLER64
 
 	MODE32
 on_interrupt32:
@@ -100,9 +66,7 @@ on_interrupt32:
 
 	.data
 	.balign 8
-ss_esp:	.long 0, KERNEL_DS
-seen_ip: .long 0
-seen_ecx: .long 0
+	SHADOW_DATA
 scratch: .long 0
 
 	.section .note.GNU-stack, "", @progbits

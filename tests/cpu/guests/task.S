@@ -260,6 +260,7 @@ address_space:
 	movl $0x8500, idt32 + 8 * TS + 4
 	BAD_LDT NO_LDT_SEL, 0x82, "an LDT selector of data"
 	BAD_LDT LDT_SEL, 0x02, "an absent LDT"
+	BAD_LDT TSS_SEL, 0x82, "an LDT selector of a TSS"
 	BAD_LDT LDT_DS, 0x82, "an LDT selector of an LDT"
 	BAD_LDT 0xf8, 0x82, "an empty descriptor"
 	mov %esi, idt32 + 8 * TS
