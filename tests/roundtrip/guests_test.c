@@ -15,6 +15,7 @@ struct guest_case {
 	bool disk;
 	bool virtio_console;
 	bool reset_on_shutdown;
+	bool translated; /* has 64-bit user code: no engine leaves all of it to interp */
 	uint64_t limit_icount;
 };
 
@@ -40,6 +41,10 @@ static const struct guest_case cases[] = {
 	 .console = "serial\nhello, hvc0\nworld\nserial again\nconsole done\n",
 	 .input = "world\n",
 	 .virtio_console = true},
+	{.guest = "long",
+	 .end_reason = "power-off",
+	 .console = "kernel 0000000000000111\ntasks c06d025e00b4ca07\nlong done\n",
+	 .translated = true},
 	{.guest = "disk", .end_reason = "power-off", .console = "#\ndisk done\n", .disk = true},
 };
 
@@ -67,6 +72,29 @@ static void check_halfway(const char *name, const char *path, uint64_t end_icoun
 	       "%s: replay stops exactly half way", name);
 	tap_ok(!memcmp(&first.digest, &second.digest, sizeof(first.digest)),
 	       "%s: the state there is the same each time", name);
+}
+
+/* What one of interp and the engine recorded, the other replays. */
+static void check_engines(const char *name, const struct recording *recording,
+			  const struct replaying *replaying, struct recording_request *request)
+{
+	static struct recording by_interp;
+	static struct replaying other;
+
+	tap_ok(harness_engine_ran(recording->result.uses, recording->result.n_uses) &&
+		       harness_engine_ran(replaying->uses, replaying->n_uses),
+	       "%s: the engine itself records and replays", name);
+	harness_replay_by(&interp_engine_ops, recording->path, UINT64_MAX, &other);
+	tap_ok(other.status == REPLAY_AT_END && other.icount == replaying->icount &&
+		       !memcmp(&other.digest, &replaying->digest, sizeof(other.digest)),
+	       "%s: interp replays it to the same state", name);
+	request->engine = &interp_engine_ops;
+	harness_record(request, "interp.rpz", &by_interp);
+	harness_replay(by_interp.path, UINT64_MAX, &other);
+	tap_ok(!by_interp.code && other.status == REPLAY_AT_END &&
+		       other.icount == by_interp.result.icount && other.digests_checked >= 2 &&
+		       harness_engine_ran(other.uses, other.n_uses),
+	       "%s: the engine itself replays what interp records", name);
 }
 
 static void run_case(const struct guest_case *guest_case, enum recorder_clock clock)
@@ -111,6 +139,8 @@ static void run_case(const struct guest_case *guest_case, enum recorder_clock cl
 	tap_ok(replaying.icount == recording.result.icount && replaying.digests_checked >= 2,
 	       "%s: ends at the same count, digests checked", name);
 	tap_ok(!strcmp(replaying.console.text, recording.console.text), "%s: same console", name);
+	if (guest_case->translated)
+		check_engines(name, &recording, &replaying, &request);
 	check_halfway(name, recording.path, recording.result.icount);
 	check_twice(name, recording.path);
 }

@@ -167,8 +167,14 @@ static void take_output(void *ctx, unsigned stream, const uint8_t *data, size_t 
 
 void harness_replay(const char *path, uint64_t icount, struct replaying *ret)
 {
+	harness_replay_by(default_engine, path, icount, ret);
+}
+
+void harness_replay_by(const struct engine_ops *engine, const char *path, uint64_t icount,
+		       struct replaying *ret)
+{
 	const struct replayer_config config = {
-		.engine = default_engine,
+		.engine = engine,
 		.stream_output = take_output,
 		.stream_ctx = &ret->console,
 	};
@@ -186,9 +192,24 @@ void harness_replay(const char *path, uint64_t icount, struct replaying *ret)
 		ret->divergence = *replayer_divergence(replayer);
 		ret->error = *replayer_error(replayer);
 		machine_digest(replayer_machine(replayer), &ret->digest);
+		ret->n_uses = replayer_engine_uses(replayer, ret->uses);
 		replayer_destroy(replayer);
 	}
 	log_reader_close(reader);
+}
+
+bool harness_engine_ran(const struct engine_use *uses, unsigned n)
+{
+	uint64_t instructions = 0, unexpected = 0;
+
+	if (default_engine == &interp_engine_ops)
+		return true;
+	for (unsigned i = 0; i < n; i++) {
+		unexpected += uses[i].unexpected;
+		if (!strcmp(uses[i].name, default_engine->name))
+			instructions = uses[i].instructions;
+	}
+	return instructions && !unexpected;
 }
 
 /* Keeps what failed; while nothing did, the last comparison. */

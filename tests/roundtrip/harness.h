@@ -46,6 +46,8 @@ struct replaying {
 	enum replay_status status;
 	uint64_t icount, digests_checked;
 	struct digest digest; /* of the machine where the replay stopped */
+	struct engine_use uses[ENGINE_MAX_USES];
+	unsigned n_uses;
 	struct divergence divergence;
 	struct log_error error;
 	struct console_text console;
@@ -67,6 +69,10 @@ void harness_path(const char *name, char path[HARNESS_PATH_BYTES]);
 void harness_record(const struct recording_request *request, const char *name,
 		    struct recording *ret);
 
+/* Whether the part of the engine that it has its name from ran something, and nothing unexpected
+ * came up. True for interp, which has no parts. */
+bool harness_engine_ran(const struct engine_use *uses, unsigned n);
+
 /*
  * Replays twice (twice.h) and writes to report what was compared, or what failed. True when all was
  * equal.
@@ -75,5 +81,8 @@ bool harness_replay_twice(const char *path, char report[HARNESS_REPORT_BYTES]);
 
 /* Replays up to icount (UINT64_MAX: to the end). */
 void harness_replay(const char *path, uint64_t icount, struct replaying *ret);
+/* The same with another engine than harness_engine(). */
+void harness_replay_by(const struct engine_ops *engine, const char *path, uint64_t icount,
+		       struct replaying *ret);
 
 #endif

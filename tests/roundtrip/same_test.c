@@ -63,6 +63,7 @@ static const struct recording_request requests[] = {
 	{.guest = "random"},
 	{.guest = "echo", .input = "hello\nworld\n"},
 	{.guest = "smp", .n_vcpus = 2},
+	{.guest = "long"},
 	{.guest = "console", .virtio_console = true, .input = "world\n"},
 	{.guest = "work", .limit_icount = 3000000},
 };

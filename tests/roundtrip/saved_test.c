@@ -12,6 +12,10 @@
 #include "tests/roundtrip/check_twice.h"
 #include "tests/tap.h"
 
+/* Both become ready for a plan; the second one has user code. */
+static const char *const guests[] = {"ready", "long"};
+static const char *guest;
+
 static struct recording whole, saved, went_on, again;
 static struct replaying replay_whole, replay_on;
 
@@ -22,7 +26,7 @@ static void record(const struct recording_request *differences, const char *name
 {
 	struct recording_request request = *differences;
 
-	request.guest = "ready";
+	request.guest = guest;
 	request.clock = RECORDER_CLOCK_VIRTUAL;
 	request.seeded = true;
 	request.seed = 5;
@@ -40,7 +44,9 @@ static void test_same_end(void)
 	record(&(struct recording_request){.plan = "p", .saved = state_path}, "on.rpz", &went_on);
 	tap_ok(!went_on.code && went_on.result.exit_status == 5, "it goes on from there");
 	tap_note("%s", went_on.error.text);
-	tap_ok(!strcmp(went_on.console.text, whole.console.text) && went_on.console.n,
+	tap_ok(saved.console.n + went_on.console.n == whole.console.n && went_on.console.n &&
+		       !strncmp(whole.console.text, saved.console.text, saved.console.n) &&
+		       !strcmp(whole.console.text + saved.console.n, went_on.console.text),
 	       "and says the same");
 	tap_ok(went_on.result.icount + saved.result.icount == whole.result.icount &&
 		       went_on.result.guest_ns == whole.result.guest_ns,
@@ -55,6 +61,10 @@ static void test_digests(void)
 	       "both replay");
 	tap_ok(replay_on.digest.memory == replay_whole.digest.memory, "to the same memory");
 	tap_ok(!strcmp(replay_on.console.text, went_on.console.text), "and the same console");
+	if (!strcmp(guest, "long"))
+		tap_ok(harness_engine_ran(went_on.result.uses, went_on.result.n_uses) &&
+			       harness_engine_ran(replay_on.uses, replay_on.n_uses),
+		       "by the engine itself");
 	check_twice("up to the saved state", saved.path);
 	check_twice("without a break", whole.path);
 	unlink(state_path);
@@ -111,9 +121,13 @@ int main(int argc, char **argv)
 {
 	harness_init(argc, argv);
 	harness_path("state.rpz", state_path);
-	test_same_end();
-	test_digests();
-	test_end_of_saved();
+	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		guest = guests[i];
+		tap_note("%s", guest);
+		test_same_end();
+		test_digests();
+		test_end_of_saved();
+	}
 	test_damage();
 	harness_finish();
 	return tap_done();

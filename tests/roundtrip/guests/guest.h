@@ -1,4 +1,5 @@
-/* What the test guests share: ports, console, interrupts, power. 32-bit, freestanding. */
+/* What the test guests share: ports, console, interrupts, power. Freestanding; 32-bit, but for
+ * long.c. */
 #ifndef REPRISE_TESTS_ROUNDTRIP_GUEST_H
 #define REPRISE_TESTS_ROUNDTRIP_GUEST_H
 
@@ -54,15 +55,17 @@ void put_hex(uint64_t value, unsigned digits);
 /* "name value\n" */
 void put_line(const char *name, uint64_t value);
 
-/* Interrupt frame of a handler without error code. */
-struct frame;
-void set_handler(uint8_t vector, void (*handler)(struct frame *frame));
-
 /* PICs at vectors 0x20 and 0x28, only the IRQs of mask enabled (bit n: IRQ n). */
 void set_up_pics(uint16_t enabled);
 void end_of_interrupt(uint8_t irq);
 
 /* PIT channel 0 as a rate generator. */
 void set_up_pit(uint32_t hz);
+
+/* ---- gates.c: 32-bit ---- */
+
+/* Interrupt frame of a handler without error code. */
+struct frame;
+void set_handler(uint8_t vector, void (*handler)(struct frame *frame));
 
 #endif
