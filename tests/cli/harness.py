@@ -41,6 +41,11 @@ def reprise(*arguments, timeout=600, **options):
                           **options)
 
 
+def unforced():
+    """The environment without the engine that ./check --engine forces on auto: for tests of hosts without KVM."""
+    return {name: value for name, value in os.environ.items() if name != "REPRISE_ENGINE"}
+
+
 def make_initramfs(path, script, *options):
     """A busybox initial RAM file system that runs the shell script, then powers off."""
     script_path = Path(str(path) + ".sh")

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import TOOL, Directory, done, ok, reprise, require_kernel, same
+from harness import TOOL, Directory, done, ok, reprise, require_kernel, same, unforced
 
 PROGRAM = """#include <stdio.h>
 #include <stdlib.h>
@@ -60,14 +60,14 @@ def jailed(*arguments):
 
 def in_jail(*arguments):
     return subprocess.run(jailed(*arguments), capture_output=True, stdin=subprocess.DEVNULL, check=False,
-                          timeout=600)
+                          timeout=600, env=unforced())
 
 
 def debug():
     """gdb on a server in the jail; it gets the program from there."""
     server = subprocess.Popen(jailed("serve", "/m.rpz", "--process", "moved", "--listen", "/tmp/socket",
                                      "--once", "-q"),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=unforced())
     line = server.stdout.readline()
     ok("/tmp/socket" in line, "the server is there", line)
     commands = ["set pagination off", "set sysroot target:", "target remote jail/tmp/socket", "bt 2",

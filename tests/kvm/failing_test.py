@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import Directory, done, ok, reprise, same
+from harness import Directory, done, ok, reprise, same, unforced
 
 FAILING, GUEST, ENDLESS = map(os.path.abspath, sys.argv[2:5])
 
@@ -19,7 +19,7 @@ FAILING, GUEST, ENDLESS = map(os.path.abspath, sys.argv[2:5])
 def record(how, engine, guest, path):
     return subprocess.run([FAILING, "record", "--quiet", "--engine", engine, "--kernel", guest, "--clock", "virtual",
                            "-o", path], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
-                          env={**os.environ, "KVM_FAILS": how})
+                          env={**unforced(), "KVM_FAILS": how})
 
 
 def lines(result):

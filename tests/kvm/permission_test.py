@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import TOOL, Directory, done, ok, reprise
+from harness import TOOL, Directory, done, ok, reprise, unforced
 
 GUEST = os.path.abspath(sys.argv[2])
 
@@ -27,7 +27,7 @@ CASES = [
 def record(under, engine, name="refused"):
     return subprocess.run([*under, "./reprise", "record", "--engine", engine, "--kernel", "./guest", "--clock",
                            "virtual", "-o", f"{name}.rpz"], stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                          timeout=300)
+                          timeout=300, env=unforced())
 
 
 def test_case(name, under, said):

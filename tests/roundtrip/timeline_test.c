@@ -59,7 +59,7 @@ static int compare_counts(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* States at ascending counts by one straight run of a plain replayer. */
+/* States at ascending counts by one straight run of a plain replayer, with interp. */
 static void run_straight(const char *path, struct seen_state states[N_POINTS])
 {
 	const struct replayer_config config = {.engine = &interp_engine_ops};
@@ -90,7 +90,7 @@ static void run_straight(const char *path, struct seen_state states[N_POINTS])
 
 static struct timeline *open_timeline(struct log_reader *reader, uint64_t bytes)
 {
-	const struct timeline_config config = {.engine = &interp_engine_ops,
+	const struct timeline_config config = {.engine = harness_engine(),
 					       .checkpoint_bytes = bytes};
 	struct timeline *timeline;
 	struct log_error error;
@@ -657,6 +657,7 @@ static const struct recording_request requests[] = {
 	{.guest = "smp", .n_vcpus = 2},
 	{.guest = "disk", .disk = "disk.img"},
 	{.guest = "across"},
+	{.guest = "long"},
 };
 
 /* Those of the fidelity suite: every mode, shadows, repeats, single steps, nested faults. */
