@@ -146,6 +146,7 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 		.channel_err_error = recorder->world.channel_err.error,
 	};
 	ret_result->n_uses = recorder_engine_uses(recorder, ret_result->uses);
+	ret_result->engine_instead = recorder->engine->instead;
 	log_writer_sizes(recorder->writer, &ret_result->file_bytes, &ret_result->event_bytes);
 }
 

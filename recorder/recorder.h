@@ -145,6 +145,7 @@ struct recorder_result {
 	bool saved_failed; /* … about the saved state that the guest was to start from */
 	struct engine_use uses[ENGINE_MAX_USES]; /* what the engine's parts did */
 	unsigned n_uses;
+	int engine_instead; /* as in struct engine */
 };
 
 /*

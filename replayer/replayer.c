@@ -277,6 +277,11 @@ uint64_t replayer_digests_checked(const struct replayer *replayer)
 	return replayer->n_digests;
 }
 
+int replayer_engine_instead(const struct replayer *replayer)
+{
+	return replayer->engine->instead;
+}
+
 unsigned replayer_engine_uses(const struct replayer *replayer,
 			      struct engine_use ret_uses[ENGINE_MAX_USES])
 {

@@ -80,6 +80,9 @@ const struct log_error *replayer_error(const struct replayer *replayer);
 unsigned replayer_engine_uses(const struct replayer *replayer,
 			      struct engine_use ret_uses[ENGINE_MAX_USES]);
 
+/* As in struct engine: not 0 when another engine runs than the one that was asked for. */
+int replayer_engine_instead(const struct replayer *replayer);
+
 uint64_t replayer_digests_checked(const struct replayer *replayer);
 
 /* The whole state of a replay between two instructions: vCPUs, RAM, place in the log. */

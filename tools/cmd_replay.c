@@ -96,8 +96,11 @@ static int create_replayer(struct replay *replay, const struct engine_ops *engin
 		.progress_ctx = &replay->progress,
 	};
 
-	if (!replayer_create(replay->reader, &config, &replay->replayer, &error))
+	if (!replayer_create(replay->reader, &config, &replay->replayer, &error)) {
+		if (!replay->options->quiet)
+			engine_print_instead(replayer_engine_instead(replay->replayer));
 		return STATUS_OK;
+	}
 	message_log_error(replay->path, &error, NULL);
 	return recording_file_status(&error);
 }

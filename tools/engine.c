@@ -88,6 +88,12 @@ const struct engine_ops *engine_choose(const char *command, unsigned number, boo
 	return engine->instead;
 }
 
+void engine_print_instead(int instead)
+{
+	if (instead)
+		message("engine kvm cannot start: %s; running without KVM", strerror(-instead));
+}
+
 void engine_print_uses(const struct engine_use *uses, unsigned n)
 {
 	char instructions[TEXT_NUMBER_BYTES], seconds[TEXT_NUMBER_BYTES],

@@ -362,6 +362,8 @@ int recording_run(struct recording *recording, bool quiet, struct recorder_resul
 	int err = recorder_run(&recording->config, ret_result, &error);
 	if (show)
 		progress_clear();
+	if (!quiet)
+		engine_print_instead(ret_result->engine_instead);
 	if (err) {
 		if (ret_result->file_failed)
 			report_file_error(recording, &error);

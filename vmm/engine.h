@@ -79,6 +79,9 @@ struct engine {
 	const struct engine_ops *ops;
 	struct machine *machine;
 	bool failed; /* ENGINE_FAILED was returned */
+	/* Not 0: made in place of the engine that was asked for and could not start: why, as a
+	 * negative errno. */
+	int instead;
 };
 
 /* The reference engine. */

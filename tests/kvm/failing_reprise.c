@@ -2,6 +2,7 @@
  * The reprise command on a host whose KVM fails, as the environment variable KVM_FAILS says:
  *
  *	busy    no VM can be made: another hypervisor has the processor
+ *	start   no memory for a VM's slots
  *	lost    the VM shuts down, with no instruction to be made out
  *
  * Linked with --wrap=kvm_engine_ops and --wrap=ioctl.
@@ -49,6 +50,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_end(list);
 	if (request == KVM_CREATE_VM && fails("busy")) {
 		errno = EBUSY;
+		return -1;
+	}
+	if (request == KVM_SET_USER_MEMORY_REGION && fails("start")) {
+		errno = ENOMEM;
 		return -1;
 	}
 	return __real_ioctl(fd, request, argument);

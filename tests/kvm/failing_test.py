@@ -16,28 +16,58 @@ from harness import Directory, done, ok, reprise, same, unforced
 FAILING, GUEST, ENDLESS = map(os.path.abspath, sys.argv[2:5])
 
 
-def record(how, engine, guest, path):
-    return subprocess.run([FAILING, "record", "--quiet", "--engine", engine, "--kernel", guest, "--clock", "virtual",
-                           "-o", path], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
+def failing(how, *arguments):
+    return subprocess.run([FAILING, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
                           env={**unforced(), "KVM_FAILS": how})
+
+
+def record(how, engine, guest, path, *options):
+    return failing(how, "record", *options, "--engine", engine, "--kernel", guest, "--clock", "virtual", "-o", path)
 
 
 def lines(result):
     return result.stderr.decode(errors="replace").splitlines()
 
 
+def engines(path):
+    return [use["name"] for use in json.loads(reprise("info", "--json", path).stdout)["engines"]]
+
+
+def ok_without(result, said, name):
+    """It went on, with one line about KVM."""
+    told = [line for line in lines(result) if "kvm" in line.lower()]
+    ok(result.returncode == 0 and len(told) == 1 and said in told[0] and told[0].endswith("; running without KVM"), name,
+       result.returncode, lines(result))
+
+
 def test_busy():
-    result = record("busy", "kvm", GUEST, "busy.rpz")
+    result = record("busy", "kvm", GUEST, "busy.rpz", "--quiet")
     ok(result.returncode == 2 and len(lines(result)) == 1 and "/dev/kvm: busy" in lines(result)[0],
        "busy: --engine kvm fails and says why", result.returncode, lines(result))
     result = record("busy", "auto", GUEST, "busy.rpz")
-    same(result.returncode, 0, "busy: auto goes on")
-    engines = json.loads(reprise("info", "--json", "busy.rpz").stdout)["engines"]
-    same([use["name"] for use in engines], ["jit", "interp"], "busy: with jit")
+    ok_without(result, "/dev/kvm: busy", "busy: auto goes on, and says so in a line")
+    same(engines("busy.rpz"), ["jit", "interp"], "busy: with jit")
+    result = record("busy", "auto", GUEST, "busy.rpz", "--quiet")
+    same((result.returncode, lines(result)), (0, []), "busy: nothing is said if nothing is to be")
+
+
+def test_start():
+    """A VM can be made, but not what the engine needs of it."""
+    result = record("start", "kvm", GUEST, "start.rpz", "--quiet")
+    ok(result.returncode == 125 and len(lines(result)) == 1 and
+       "engine kvm cannot start: Cannot allocate memory" in lines(result)[0], "start: --engine kvm fails and says why",
+       result.returncode, lines(result))
+    result = record("start", "auto", GUEST, "start.rpz")
+    ok_without(result, "engine kvm cannot start: Cannot allocate memory", "start: auto goes on, and says so in a line")
+    same(engines("start.rpz"), ["jit", "interp"], "start: with jit")
+    ok_without(failing("start", "replay", "start.rpz"), "engine kvm cannot start: Cannot allocate memory",
+               "start: a replay likewise")
+    result = failing("start", "replay", "--quiet", "start.rpz")
+    same((result.returncode, lines(result)), (0, []), "start: nothing is said if nothing is to be")
 
 
 def test_lost():
-    result = record("lost", "kvm", ENDLESS, "lost.rpz")
+    result = record("lost", "kvm", ENDLESS, "lost.rpz", "--quiet")
     ok(result.returncode == 125 and len(lines(result)) == 1 and "KVM" in lines(result)[0],
        "lost: exit status 125, and a line that says so", result.returncode, lines(result))
     info = json.loads(reprise("info", "--json", "lost.rpz").stdout)
@@ -55,6 +85,7 @@ def main():
     with Directory() as directory:
         os.chdir(directory)
         test_busy()
+        test_start()
         test_lost()
     done()
 

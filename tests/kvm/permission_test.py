@@ -1,10 +1,12 @@
 """/dev/kvm that may not be used, is not there, or is something else: --engine kvm says why not and fails, auto says
-so in one line and goes on. Needs root, to take the device away.
+so in one line and goes on. Who may use it needs nothing more. Needs root, to take the device away.
 
 Usage: permission_test.py REPRISE GUEST
 """
+import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +43,21 @@ def test_case(name, under, said):
        result.returncode, result.stderr.decode(errors="replace"))
 
 
+def test_permitted():
+    """Another user, of the device's group; the device's own, where its group may do nothing."""
+    device = os.stat("/dev/kvm")
+    by_group = device.st_mode & stat.S_IRGRP and device.st_mode & stat.S_IWGRP
+    user = 65534 if by_group else device.st_uid
+    result = record(["setpriv", "--reuid", str(user), "--regid", "65534", "--groups", str(device.st_gid),
+                     "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"], "kvm", "permitted")
+    if not ok(result.returncode == 0 and b"/dev/kvm" not in result.stderr,
+              "another user, who may open the device: --engine kvm", result.returncode,
+              result.stderr.decode(errors="replace")):
+        return
+    engines = {use["name"]: use for use in json.loads(reprise("info", "--json", "permitted.rpz").stdout)["engines"]}
+    ok(engines.get("kvm", {}).get("instructions"), "another user: the guest ran in KVM", engines)
+
+
 def main():
     if os.geteuid() or b"/dev/kvm" in reprise("record", "--engine", "kvm", "--kernel", "/nonexistent").stderr:
         print("1..0 # SKIP not root, or no KVM")
@@ -55,6 +72,7 @@ def main():
         Path("other").touch()
         for case in CASES:
             test_case(*case)
+        test_permitted()
     done()
 
 

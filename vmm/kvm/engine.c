@@ -565,9 +565,14 @@ static int kvm_small_create(struct machine *machine, struct engine **ret_engine)
 
 static int auto_create(struct machine *machine, struct engine **ret_engine)
 {
-	if (!create(machine, &auto_engine_ops, false, ret_engine))
+	int error = create(machine, &auto_engine_ops, false, ret_engine), r;
+
+	if (!error)
 		return 0;
-	return engine_create(&jit_or_interp_engine_ops, machine, ret_engine);
+	r = engine_create(&jit_or_interp_engine_ops, machine, ret_engine);
+	if (!r)
+		(*ret_engine)->instead = error;
+	return r;
 }
 
 int kvm_engine_check(struct kvm_vm_error *ret_error)
