@@ -17,8 +17,8 @@ FAILING, GUEST, ENDLESS = map(os.path.abspath, sys.argv[2:5])
 
 
 def failing(how, *arguments):
-    return subprocess.run([FAILING, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
-                          env={**unforced(), "KVM_FAILS": how})
+    return subprocess.run([FAILING, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                          timeout=300, env={**unforced(), "KVM_FAILS": how})
 
 
 def record(how, engine, guest, path, *options):
@@ -36,8 +36,8 @@ def engines(path):
 def ok_without(result, said, name):
     """It went on, with one line about KVM."""
     told = [line for line in lines(result) if "kvm" in line.lower()]
-    ok(result.returncode == 0 and len(told) == 1 and said in told[0] and told[0].endswith("; running without KVM"), name,
-       result.returncode, lines(result))
+    ok(result.returncode == 0 and len(told) == 1 and said in told[0] and told[0].endswith("; running without KVM"),
+       name, result.returncode, lines(result))
 
 
 def test_busy():
