@@ -186,6 +186,14 @@ static void load_state(struct rig *rig, enum rig_mode mode)
 	cpu_set_rflags(cpu, FLAG_FIXED | FLAG_IF | (rpl ? FLAG_IOPL : 0));
 }
 
+/* No part of it is 0, so that RDTSC without one of them differs. */
+static void load_clock(struct rig *rig)
+{
+	rig->machine->clock = (struct machine_clock){.base = 0x2345678923, .ratio = 0x3a0000105};
+	rig->cpu->tsc_offset = 0x1d00000037;
+	rig->cpu->tsc_aux = 0x8badf00d;
+}
+
 void rig_create(struct rig *rig, enum rig_mode mode)
 {
 	static const struct machine_config config = {
@@ -209,6 +217,7 @@ void rig_create(struct rig *rig, enum rig_mode mode)
 	build_idt(rig);
 	build_system_call(rig);
 	load_state(rig, mode);
+	load_clock(rig);
 }
 
 void rig_destroy(struct rig *rig)
@@ -256,6 +265,16 @@ static void write_event(struct rig *rig, uint64_t gpa, const void *data, uint32_
 	machine_apply_event(rig->machine, &event);
 }
 
+/* The clock jumps, and goes on slower or faster than one tick an instruction. */
+static void clock_event(struct rig *rig, uint64_t random)
+{
+	struct event event = {.kind = EVENT_CLOCK, .icount = rig->machine->icount};
+
+	event.clock.base = machine_clock_now(rig->machine) + random % 0x180000000;
+	event.clock.ratio = mix(random) % 0x480000000;
+	machine_apply_event(rig->machine, &event);
+}
+
 static void apply_event(struct rig *rig)
 {
 	uint64_t icount = rig->machine->icount, random = mix(icount ^ 0xaaaa);
@@ -274,6 +293,9 @@ static void apply_event(struct rig *rig)
 	case 2:
 		write_event(rig, RIG_PT + 8 * (0x20 + (random >> 8) % 4),
 			    &flags[(random >> 16) & 1], 1);
+		break;
+	case 3:
+		clock_event(rig, random);
 		break;
 	default:
 		if (!machine_event_misfit(rig->machine, &event))

@@ -307,9 +307,35 @@ static void put_calls(struct writer *w)
 	PUT(w, "\x75\xf8");
 }
 
+/* The clock, and what it says: kept in memory, or a way to go by one of its bits. */
+static void put_clock(struct writer *w)
+{
+	bool aux = any(w, 2);
+
+	if (aux)
+		PUT(w, "\x0f\x01\xf9"); /* rdtscp */
+	else
+		PUT(w, "\x0f\x31"); /* rdtsc */
+	switch (any(w, 4)) {
+	case 0: /* add [rbx + d], rax, rdx or, of RDTSCP, rcx */
+		put(w, (uint8_t[]){0x48, 0x01, 0x83 | "\0\2\1"[any(w, aux ? 3 : 2)] << 3}, 3);
+		put32(w, any(w, 0x100) * 8 - 0x400);
+		break;
+	case 1: /* test al, 1 << n; jz over; alu; over: */
+		put(w, (uint8_t[]){0xa8, 1 << any(w, 8)}, 2);
+		put(w, (uint8_t[]){0x74, 0}, 2);
+		uint32_t at = w->n;
+		put_alu(w);
+		w->code[at - 1] = (uint8_t)(w->n - at);
+		break;
+	default:
+		break;
+	}
+}
+
 static void put_outside(struct writer *w)
 {
-	switch (any(w, 10)) {
+	switch (any(w, 9)) {
 	case 0:
 		PUT(w, "\xba");
 		put32(w, RIG_PORT + any(w, 20));
@@ -320,26 +346,23 @@ static void put_outside(struct writer *w)
 		put32(w, RIG_ALIAS_DEVICE + any(w, 64));
 		break;
 	case 2:
-		PUT(w, "\x0f\x31"); /* rdtsc */
-		break;
-	case 3:
 		PUT(w, "\x0f\xc7\xf0"); /* rdrand eax */
 		break;
-	case 4:
+	case 3:
 		put(w, (uint8_t[]){any(w, 3) ? 0xfb : 0xfa}, 1); /* sti, cli */
 		if (any(w, 2))                                   /* nop, cld, ret: in the shadow */
 			put(w, (uint8_t[]){"\x90\xfc\xc3"[any(w, 3)]}, 1);
 		break;
-	case 5:
+	case 4:
 		PUT(w, "\xcd\x50");
 		break;
-	case 6:
+	case 5:
 		PUT(w, "\xcc");
 		break;
-	case 7:
+	case 6:
 		PUT(w, "\x0f\x05"); /* syscall */
 		break;
-	case 8:
+	case 7:
 		put_calls(w);
 		break;
 	default:
@@ -397,7 +420,8 @@ static void put_random(struct writer *w, bool debug)
 {
 	uint32_t kind = any(w, 100);
 
-	kind < 20            ? put_alu(w)
+	kind < 17            ? put_alu(w)
+	: kind < 20          ? put_clock(w)
 	: kind < 27          ? put_move(w)
 	: kind < 32          ? put_cluster(w)
 	: kind < 42          ? put_other(w)

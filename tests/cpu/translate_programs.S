@@ -63,8 +63,11 @@ program_\name\()_end:
 	lea 256(%rbx), %rdi
 	rep stosb
 	movsb
+	rdtscp
+	add %rcx, 40(%rbx)
 	rdtsc
 	xor %rax, 40(%rbx)
+	add %rdx, 40(%rbx)
 	bsf %rdx, %rax
 	mov 8(%rbx), %eax
 	or $1, %eax
