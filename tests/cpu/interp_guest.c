@@ -124,13 +124,15 @@ static void build_idt(struct rig *rig)
 
 #define COUNTER RIG_COUNTERS & 0xff, RIG_COUNTERS >> 8 & 0xff, RIG_COUNTERS >> 16, 0x00
 
-/* Every fourth SYSCALL comes back by SYSRET, to CPL 3, the others by IRET, to CPL 0. */
-static void build_system_call(struct rig *rig)
+/* Of four SYSCALLs in a row one comes back by SYSRET, to CPL 3, the others by IRET, to CPL 0; of
+ * user programs' three and one. */
+static void build_system_call(struct rig *rig, enum rig_mode mode)
 {
-	static const uint8_t code[] = {
+	const uint8_t jcc = mode == RIG_KERNEL64 ? 0x75 : 0x74; /* jnz, jz */
+	const uint8_t code[] = {
 		0xff, 0x04, 0x25, COUNTER,       /* inc dword [counter] */
 		0xf6, 0x04, 0x25, COUNTER, 0x03, /* test byte [counter], 3 */
-		0x75, 0x03,                      /* jnz over */
+		jcc,  0x03,                      /* over */
 		0x48, 0x0f, 0x07,                /* sysretq */
 		0x48, 0x89, 0xe0,                /* over: mov rax, rsp */
 		0x6a, 0x10, 0x50,                /* push 0x10; push rax */
@@ -215,7 +217,7 @@ void rig_create(struct rig *rig, enum rig_mode mode)
 	rig->cpu = machine_current(rig->machine);
 	build_tables(rig);
 	build_idt(rig);
-	build_system_call(rig);
+	build_system_call(rig, mode);
 	load_state(rig, mode);
 	load_clock(rig);
 }

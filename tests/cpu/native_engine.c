@@ -261,9 +261,9 @@ static int native_create(struct machine *machine, struct engine **ret_engine)
 	return 0;
 }
 
-struct translator *native_engine_translator(struct engine *engine)
+struct translator *native_engine_translator(const struct engine *engine)
 {
-	return ((struct native_engine *)engine)->translator;
+	return ((const struct native_engine *)engine)->translator;
 }
 
 bool native_engine_report(struct engine *engine, char *text, size_t n)

@@ -22,7 +22,7 @@ extern struct native_engine_options native_engine_options;
 extern const struct engine_ops native_engine_ops;
 
 /* The translator of an engine of these ops. */
-struct translator *native_engine_translator(struct engine *engine);
+struct translator *native_engine_translator(const struct engine *engine);
 
 /* Says how much of what the engine's machine ran was translated; true when it is a fair part. */
 bool native_engine_report(struct engine *engine, char *text, size_t n);

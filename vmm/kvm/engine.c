@@ -302,8 +302,9 @@ static bool slice_is_possible(const struct kvm_engine *kvm, const struct cpu *cp
 {
 	const struct machine *machine = kvm->engine.machine;
 	uint32_t bound = translator_poll_bound(kvm->translator);
+	uint32_t least = kvm->small ? bound : 2 * bound;
 
-	return cpu->cpl == 3 && machine->icount + 2 * bound < control->until_icount &&
+	return cpu->cpl == 3 && machine->icount + least < control->until_icount &&
 	       !control->interrupt_window && !control->nmi_window && !machine->crossing.n_answers &&
 	       !kvm->single && !kvm->cold && translator_may_run(kvm->translator, cpu) &&
 	       !is_banned(kvm, cpu) && !is_hidden(cpu) && !memory_is_watched(machine->memory);
@@ -334,6 +335,13 @@ static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
 		control->until_icount = icount + n;
 }
 
+static uint64_t look_again_after(const struct kvm_engine *kvm, const struct cpu *cpu)
+{
+	if (kvm->small)
+		return 1;
+	return cpu->attention ? ATTENTION_INSNS : FOREIGN_INSNS;
+}
+
 /* User code anywhere is to stop the rest. */
 static const bool everywhere[MMU_SPACES] = {[0 ... MMU_SPACES - 1] = true};
 
@@ -357,7 +365,7 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 		stop_after(control, icount, sample);
 		return;
 	} else if (cpu->cpl == 3 && !translator_may_run(kvm->translator, cpu)) {
-		stop_after(control, icount, cpu->attention ? ATTENTION_INSNS : FOREIGN_INSNS);
+		stop_after(control, icount, look_again_after(kvm, cpu));
 	}
 	if (!kvm->policy.forced)
 		stop_after(control, icount, sample);
@@ -488,23 +496,27 @@ static void kvm_destroy(struct engine *engine)
 	free(kvm);
 }
 
-/* Of kvm_small_engine_ops. */
-#define SMALL_INSNS 16
+struct kvm_small_options kvm_small_options = {.max_insns = 16};
+
+/* Of the other engines. */
+static const struct kvm_small_options no_options = {.jit = true};
 
 /* Leaving for a branch that leads nowhere yet costs tens of microseconds here. */
 #define AHEAD 8
 
 static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool forced)
 {
+	const struct kvm_small_options *small = kvm->small ? &kvm_small_options : &no_options;
 	const struct translator_config config = {
 		.machine = machine,
 		.bias = KVM_GUEST_BIAS,
 		.leave = RUNTIME_LEAVE_JUMP,
 		.load_fs_base = true,
-		.cache_bytes = KVM_CODE_BYTES,
+		.cache_bytes = small->cache_bytes ? small->cache_bytes : KVM_CODE_BYTES,
 		.ahead = AHEAD,
-		.max_insns = kvm->small ? SMALL_INSNS : 0,
-		.poll_often = kvm->small,
+		.max_insns = small->max_insns,
+		.poll_often = small->max_insns,
+		.distrust_host = small->distrust_host,
 	};
 	struct mmu_listener listener = {.flush_space = on_flush_space,
 					.drop_page = on_drop_page,
@@ -512,7 +524,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 					.ctx = kvm};
 	struct kvm_vm_error error;
 	struct kvm_policy_costs costs = {0};
-	int r = engine_create(kvm->small ? &interp_engine_ops : &jit_or_interp_engine_ops, machine,
+	int r = engine_create(small->jit ? &jit_or_interp_engine_ops : &interp_engine_ops, machine,
 			      &kvm->rest);
 
 	if (!r)

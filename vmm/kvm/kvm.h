@@ -15,9 +15,18 @@ extern const struct engine_ops kvm_engine_ops;
  */
 extern const struct engine_ops auto_engine_ops;
 
-/* For tests: all user code in KVM, in short blocks that all poll, from its first visit on. So it
- * stops close to any count. The rest is interp's. */
+/* For tests: all user code in KVM, from its first visit on, whatever exits cost here. */
 extern const struct engine_ops kvm_small_engine_ops;
+
+/* How kvm_small_engine_ops that are created from here on translate; at first in short blocks that
+ * all poll, so that it stops close to any count, with interp for the rest. */
+struct kvm_small_options {
+	uint32_t max_insns;   /* as in struct translator_config; 0: polls as kvm_engine_ops too */
+	uint32_t cache_bytes; /* likewise; 0: as kvm_engine_ops */
+	bool distrust_host;   /* likewise */
+	bool jit;             /* for the rest */
+};
+extern struct kvm_small_options kvm_small_options;
 
 /* Whether this process can make a VM. Returns 0, or a negative errno with *ret_error saying why not
  * and what to try. */
