@@ -13,9 +13,8 @@ struct random_engine {
 	void (*vary)(unsigned n);
 	/* Steps of the engine that were translated code's. Optional. */
 	uint64_t (*translated)(const struct engine *engine);
-	/* They are at least so many per cent of each program's and of all: what was measured, less
-	 * a fifth or more. */
-	unsigned least_each, least_all;
+	/* They are at least so many per cent of all programs' steps; of none they are 0. */
+	unsigned least_percent;
 	bool user;      /* translates 64-bit user code alone: all programs are that */
 	bool no_user32; /* leaves 32-bit code to interp: no program is that */
 	bool unwatched; /* translates nothing where memory is watched */

@@ -229,7 +229,8 @@ static void put_stack(struct writer *w)
 		static const uint32_t flags[] = {0x202,  0x2,    0x3202, 0x3302,
 						 0x3202, 0x3a46, 0x3602, 0x3202};
 		PUT(w, "\x68");
-		put32(w, flags[any(w, 8)] | (any(w, 256) & 0xd5));
+		uint32_t ac = w->mode == RIG_KERNEL64 && any(w, 8) == 0 ? FLAG_AC : 0;
+		put32(w, flags[any(w, 8)] | ac | (any(w, 256) & 0xd5));
 		PUT(w, "\x9d");
 		break;
 	}
@@ -259,23 +260,54 @@ static void put_self_modification(struct writer *w)
 	}
 }
 
+/* mov eax, value */
+static void put_eax(struct writer *w, uint32_t value)
+{
+	PUT(w, "\xb8");
+	put32(w, value);
+}
+
+/* On with the other mapping of the code, the low one if it is one of 32 bits: lea rax, [rip + 8];
+ * xor rax or eax, ...; jmp rax */
+static void put_crossover(struct writer *w, bool wide)
+{
+	PUT(w, "\x48\x8d\x05\x08\0\0\0");
+	put(w, (uint8_t[]){wide ? 0x48 : 0x40, 0x35}, 2);
+	put32(w, RIG_CODE ^ RIG_ALIAS_CODE);
+	PUT(w, "\xff\xe0");
+}
+
+/* From mapping to mapping and back again, while the page's entry in one of them changes: mov r9d,
+ * n; top: mov dword [entry], frame | flags; the other mapping; dec r9d; jnz top */
+static void put_back_and_forth(struct writer *w)
+{
+	static const uint8_t flags[] = {0x07, 0x07, 0x27, 0x67};
+	uint32_t index = w->n / 0x1000 % 4, page = any(w, 6) ? index : any(w, 4);
+
+	PUT(w, "\x41\xb9");
+	put32(w, 2 + any(w, 6));
+	uint32_t top = w->n;
+	PUT(w, "\xc7\x04\x25");
+	put32(w, any(w, 3) ? RIG_ALIAS_PT + 8 * index : RIG_PT + 8 * (RIG_CODE / 0x1000 + index));
+	put32(w, (RIG_CODE + page * 0x1000) | flags[any(w, 4)]);
+	put_crossover(w, true);
+	PUT(w, "\x41\xff\xc9");
+	put(w, (uint8_t[]){0x75, (uint8_t)(top - (w->n + 2))}, 2);
+}
+
 static void put_paging(struct writer *w)
 {
 	static const uint8_t flags[] = {0x07, 0x27, 0x67, 0x07, 0x05, 0x06, 0x03};
 	uint32_t index = any(w, 8), value;
 
-	switch (any(w, 5)) {
+	switch (any(w, 6)) {
 	case 0: /* clear A of a code page: mov byte [PT entry], 7 */
 		PUT(w, "\xc6\x04\x25");
 		put32(w, RIG_PT + 8 * (0x20 + any(w, 4)));
 		w->code[w->n++] = 7;
 		break;
-	case 1: /* on with the other mapping of the code, the low one if it is one of 32 bits:
-		 * lea rax, [rip + 8]; xor rax or eax, ...; jmp rax */
-		PUT(w, "\x48\x8d\x05\x08\0\0\0");
-		put(w, (uint8_t[]){any(w, 4) ? 0x48 : 0x40, 0x35}, 2);
-		put32(w, RIG_CODE ^ RIG_ALIAS_CODE);
-		PUT(w, "\xff\xe0");
+	case 1:
+		put_crossover(w, any(w, 4));
 		break;
 	case 2: /* lea rdi, [r14 + 8 * index]; mov eax, frame | 7; mov ecx, n; rep stosq */
 		PUT(w, "\x49\x8d\xbe");
@@ -285,6 +317,9 @@ static void put_paging(struct writer *w)
 		PUT(w, "\xb9");
 		put32(w, any(w, 5));
 		PUT(w, "\xf3\x48\xab");
+		break;
+	case 3:
+		put_back_and_forth(w);
 		break;
 	default: /* mov dword [r14 + 8 * index], frame | flags */
 		value = (index < 4 ? RIG_CODE : RIG_DATA) + any(w, 4) * 0x1000;
@@ -366,7 +401,7 @@ static void put_outside(struct writer *w)
 		put_calls(w);
 		break;
 	default:
-		PUT(w, "\xb8\x10\0\0\0"); /* mov eax, 0x10; mov ss, eax */
+		put_eax(w, 0x10); /* mov ss, eax */
 		PUT(w, "\x8e\xd0");
 	}
 }
@@ -387,14 +422,103 @@ static void put_debug(struct writer *w)
 		return;
 	}
 	uint32_t what = any(w, 3);
-	PUT(w, "\xb8"); /* where: data, code or the device */
-	put32(w, what == 0   ? RIG_DATA + 0x1800 + any(w, 64) * 8
-		 : what == 1 ? RIG_CODE + w->n + any(w, 80)
-			     : RIG_ALIAS_DEVICE + any(w, 64));
+	/* where: data, code or the device */
+	put_eax(w, what == 0   ? RIG_DATA + 0x1800 + any(w, 64) * 8
+		   : what == 1 ? RIG_CODE + w->n + any(w, 80)
+			       : RIG_ALIAS_DEVICE + any(w, 64));
 	PUT(w, "\x0f\x23\xc0"); /* mov dr0, rax */
 	PUT(w, "\xb8");
 	put32(w, what == 1 ? 1 : 1 | (any(w, 2) ? 0xb0000 : 0xd0000)); /* 8 bytes access; 4 write */
 	PUT(w, "\x0f\x23\xf8");                                        /* mov dr7, rax */
+}
+
+/* MSRs of the clock and of segment bases: written, and read again. */
+static void put_msr(struct writer *w)
+{
+	static const uint32_t msrs[] = {0x10, 0x3b, 0xc0000103, 0xc0000100, 0xc0000101, 0xc0000102};
+	uint32_t msr = msrs[any(w, 6)];
+
+	PUT(w, "\xb9"); /* mov ecx, msr */
+	put32(w, msr);
+	put_eax(w, any(w, 0x800) * 8);
+	if (any(w, 6)) {
+		PUT(w, "\x31\xd2"); /* xor edx, edx */
+	} else {
+		PUT(w, "\xba"); /* mov edx, n */
+		put32(w, any(w, 0x10000));
+	}
+	PUT(w, "\x0f\x30"); /* wrmsr */
+	if (msr < 0xc0000100 || msr == 0xc0000103)
+		put_clock(w);
+	else /* add [rbx of FS or GS + d], eax */
+		put(w, (uint8_t[]){msr & 1 ? 0x65 : 0x64, 0x01, 0x43, any(w, 128)}, 4);
+	if (any(w, 3) == 0) {
+		PUT(w, "\xb9");
+		put32(w, msr);
+		PUT(w, "\x0f\x32"); /* rdmsr */
+	}
+}
+
+/* Bits of CR0 or CR4 that do not keep handlers from running: TS, WP, AM; TSD, DE, PGE, PCE. */
+static void put_control(struct writer *w)
+{
+	static const uint32_t bits[2][4] = {{0x8, 0x10000, 0x40000, 0x8}, {0x4, 0x8, 0x80, 0x100}};
+	unsigned which = any(w, 2), reg = which ? 0xe0 : 0xc0;
+
+	put(w, (uint8_t[]){0x0f, 0x20, reg}, 3); /* mov rax, crN; xor eax, bit; mov crN, rax */
+	PUT(w, "\x35");
+	put32(w, bits[which][any(w, 4)]);
+	put(w, (uint8_t[]){0x0f, 0x22, reg}, 3);
+}
+
+/* pushfq; pop */
+static void put_pushf(struct writer *w)
+{
+	PUT(w, "\x9c");
+	put(w, (uint8_t[]){0x58 | (scratch(w) & 7)}, 1);
+}
+
+/* What faults at CPL 3, but for PUSHF. */
+static void put_privileged(struct writer *w)
+{
+	switch (any(w, 10)) {
+	case 0:
+	case 1:
+		put_pushf(w);
+		break;
+	case 2: /* clac, stac */
+		put(w, (uint8_t[]){0x0f, 0x01, 0xca + any(w, 2)}, 3);
+		break;
+	case 3: /* swapgs; add [rbx of GS + d], eax */
+		PUT(w, "\x0f\x01\xf8");
+		put(w, (uint8_t[]){0x65, 0x01, 0x43, any(w, 128)}, 4);
+		break;
+	case 4: /* invlpg [rbx, rbp or r13 + d] */
+		put(w, (uint8_t[]){0x40 | any(w, 2), 0x0f, 0x01, any(w, 2) ? 0xbd : 0xbb}, 4);
+		put32(w, any(w, 0x2000) - 0x1000);
+		break;
+	case 5: /* mov rax, cr3; mov cr3, rax */
+		PUT(w, "\x0f\x20\xd8");
+		PUT(w, "\x0f\x22\xd8");
+		break;
+	case 6:
+		put_control(w);
+		break;
+	case 7:
+		PUT(w, "\x0f\x06"); /* clts */
+		break;
+	default:
+		put_msr(w);
+	}
+}
+
+/* At CPL 3 most of the time what does not fault. */
+static void put_system(struct writer *w)
+{
+	if (w->mode == RIG_KERNEL64 || any(w, 8) == 0)
+		put_privileged(w);
+	else
+		any(w, 3) ? put_alu(w) : put_pushf(w);
 }
 
 static void put_fault(struct writer *w)
@@ -420,8 +544,9 @@ static void put_random(struct writer *w, bool debug)
 {
 	uint32_t kind = any(w, 100);
 
-	kind < 17            ? put_alu(w)
-	: kind < 20          ? put_clock(w)
+	kind < 14            ? put_alu(w)
+	: kind < 17          ? put_clock(w)
+	: kind < 20          ? put_system(w)
 	: kind < 27          ? put_move(w)
 	: kind < 32          ? put_cluster(w)
 	: kind < 42          ? put_other(w)
@@ -439,9 +564,10 @@ static void put_random(struct writer *w, bool debug)
 			     : put_alu(w);
 }
 
-void write_program(struct writer *w, uint64_t seed)
+void write_program(struct writer *w, uint64_t seed, enum rig_mode mode)
 {
 	memset(w, 0, sizeof(*w));
+	w->mode = mode;
 	w->seed = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	bool debug = any(w, 2);
 	w->quiet = rig_engine != &interp_engine_ops && any(w, 2);
@@ -450,11 +576,11 @@ void write_program(struct writer *w, uint64_t seed)
 	PUT(w, "\x41\xff\xe4"); /* jmp r12 */
 }
 
-void load_program(struct rig *rig, const struct writer *w, enum rig_mode mode)
+void load_program(struct rig *rig, const struct writer *w)
 {
 	uint64_t base = w->high ? RIG_HIGH : 0;
 
-	rig_create(rig, mode);
+	rig_create(rig, w->mode);
 	rig_load(rig, RIG_CODE, w->code, RIG_CODE_BYTES);
 	if (w->high)
 		rig_map_high(rig);

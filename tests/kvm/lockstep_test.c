@@ -40,7 +40,7 @@ static void run_to(struct rig *rig, const struct writer *program, const struct t
 		   unsigned stop, const struct engine_ops *ops)
 {
 	rig_engine = ops;
-	load_program(rig, program, RIG_USER64);
+	load_program(rig, program);
 	rig->events = false;
 	for (unsigned i = 0; i <= stop; i++)
 		rig_run(rig, trace->icount[i], false);
@@ -100,7 +100,7 @@ static void trace_program(const struct writer *program, const struct engine_ops 
 	struct rig rig;
 
 	rig_engine = ops;
-	load_program(&rig, program, RIG_USER64);
+	load_program(&rig, program);
 	rig.events = false;
 	run(&rig, &random, ret_trace);
 	if (rig.engine->ops->uses)
@@ -119,7 +119,7 @@ static void test_program(unsigned i, const struct engine_ops *ops, struct total 
 	static struct trace a, b;
 	struct engine_use uses[ENGINE_MAX_USES] = {{0}};
 
-	write_program(&program, 1000 + i);
+	write_program(&program, 1000 + i, RIG_USER64);
 	trace_program(&program, &interp_engine_ops, &a, uses);
 	trace_program(&program, ops, &b, uses);
 	total->steps += a.icount[a.n - 1];
@@ -156,6 +156,6 @@ int main(int argc, char **argv)
 	}
 	kvm_small_options = (struct kvm_small_options){.jit = true};
 	test_engine(first, programs, &kvm_engine_ops, 0);
-	test_engine(first, (programs + 1) / 2, &kvm_small_engine_ops, 55);
+	test_engine(first, (programs + 1) / 2, &kvm_small_engine_ops, 40);
 	return tap_done();
 }
