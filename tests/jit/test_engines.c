@@ -27,9 +27,9 @@ static enum engine_exit hidden_run(struct engine *engine, const struct run_contr
 	return exit;
 }
 
-static int hidden_create(struct machine *machine, struct engine **ret_engine)
+static int hidden_create(struct machine *machine, uint32_t max_insns, struct engine **ret_engine)
 {
-	jit_options = (struct jit_options){.max_insns = 1};
+	jit_options = (struct jit_options){.max_insns = max_insns};
 	int r = jit_engine_ops.create(machine, ret_engine);
 
 	if (r)
@@ -41,7 +41,19 @@ static int hidden_create(struct machine *machine, struct engine **ret_engine)
 	return 0;
 }
 
-static const struct engine_ops creating_ops = {.name = "jit", .create = hidden_create};
+static int create_single(struct machine *machine, struct engine **ret_engine)
+{
+	return hidden_create(machine, 1, ret_engine);
+}
+
+/* As many as the product's: flags that nobody reads are not made, look-ups are shared. */
+static int create_blocks(struct machine *machine, struct engine **ret_engine)
+{
+	return hidden_create(machine, 24, ret_engine);
+}
+
+static const struct engine_ops single_ops = {.name = "jit", .create = create_single};
+static const struct engine_ops blocks_ops = {.name = "jit", .create = create_blocks};
 
 static bool report(struct engine *engine, char *text, size_t n)
 {
@@ -56,6 +68,7 @@ static bool report(struct engine *engine, char *text, size_t n)
 
 const struct test_engine test_engines[] = {
 	{.name = "interp", .ops = &interp_engine_ops},
-	{.name = "jit", .ops = &creating_ops, .report = report},
+	{.name = "jit", .ops = &single_ops, .report = report},
+	{.name = "jit-blocks", .ops = &blocks_ops, .report = report},
 	{0},
 };
