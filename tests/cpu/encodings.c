@@ -67,8 +67,8 @@ static void visit_legacy(struct walk *walk, bool bits64)
 {
 	static const struct {
 		uint8_t bytes[2], n;
-	} prefixes[] = {{{0}, 0},    {{0x66}, 1},       {{0xf2}, 1},
-			{{0xf3}, 1}, {{0x66, 0xf2}, 2}, {{0x66, 0xf3}, 2}};
+	} prefixes[] = {{{0}, 0},    {{0x66}, 1},       {{0xf2}, 1},      {{0xf3}, 1},
+			{{0xf0}, 1}, {{0x66, 0xf2}, 2}, {{0x66, 0xf3}, 2}};
 
 	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
 		unsigned n = prefixes[i].n;

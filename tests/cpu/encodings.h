@@ -1,7 +1,7 @@
 /*
  * All encodings of instructions: each opcode map (legacy, 0F, 0F 38, 0F 3A, 3DNow!, VEX, EVEX, XOP)
- * with each mandatory prefix, W, L, opcode and ModRM.reg, with registers and with memory. What
- * follows an opcode is 0.
+ * with each mandatory prefix and LOCK, W, L, opcode and ModRM.reg, with registers and with memory.
+ * What follows an opcode is 0.
  */
 #ifndef REPRISE_TESTS_CPU_ENCODINGS_H
 #define REPRISE_TESTS_CPU_ENCODINGS_H
