@@ -219,6 +219,8 @@ static void choose_far(struct emitter *e)
 		choose_selector(e->random, e->mode),
 	};
 
+	if (e->op_size == 8 && chance(e->random, 8))
+		frame[0] |= oracle_next(e->random) << 32;
 	/* What IRET loads checks the alignment of what it loads then. Linux takes that fault,
 	 * without AC in what it finds, for a locked access across cache lines, where the processor
 	 * reports those, and tries again for ever. */

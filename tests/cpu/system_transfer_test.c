@@ -181,6 +181,8 @@ struct iret_case {
 static const struct iret_case iret_cases[] = {
 	{"to CPL 3", GUEST_LONG0, SEL_LONG3 | 3, SEL_DATA3 | 3, 0x1234, RETIRED, 0},
 	{"to compatibility mode", GUEST_LONG0, SEL_CODE3 | 3, SEL_DATA3 | 3, 0x1234, RETIRED, 0},
+	{"to compatibility mode, RIP beyond 4 GiB", GUEST_LONG0, SEL_CODE3 | 3, SEL_DATA3 | 3,
+	 0x800100001234, RETIRED, 0},
 	{"same privilege, null SS", GUEST_LONG0, SEL_LONG0, 0, 0x1234, RETIRED, 0},
 	{"null SS for CPL 3", GUEST_LONG0, SEL_LONG3 | 3, 0, 0x1234, VECTOR_GP, 0},
 	{"null SS for compatibility mode", GUEST_LONG0, SEL_CODE0, 0, 0x1234, VECTOR_GP, 0},
@@ -210,7 +212,8 @@ static void test_iret_long(void)
 		tap_ok(guest.cpu->gpr[RSP] == (c->vector == RETIRED ? 0x7008 : GUEST_STACK),
 		       "%s: RSP", c->name);
 		if (c->vector == RETIRED)
-			tap_ok(guest.cpu->rip == c->rip &&
+			tap_ok(guest.cpu->rip == (cpu_code64(guest.cpu) ? c->rip
+									: (uint32_t)c->rip) &&
 				       guest.cpu->seg[SEG_CS].selector == c->cs &&
 				       guest.cpu->cpl == (c->cs & 3) &&
 				       guest.cpu->seg[SEG_SS].selector == c->ss &&

@@ -60,7 +60,7 @@ static bool call_real(struct cpu *cpu, const struct insn *insn, const struct far
 	return true;
 }
 
-static bool jump_to(struct cpu *cpu, const struct transfer *transfer)
+static bool jump_to(struct cpu *cpu, struct transfer *transfer)
 {
 	if (!transfer_check_rip(cpu, transfer) || !descriptor_set_accessed(cpu, &transfer->code))
 		return false;
@@ -70,7 +70,7 @@ static bool jump_to(struct cpu *cpu, const struct transfer *transfer)
 }
 
 /* A call without a change of privilege; stack is the vCPU's own. */
-static bool call_same(struct cpu *cpu, const struct transfer *transfer, struct far_stack *stack)
+static bool call_same(struct cpu *cpu, struct transfer *transfer, struct far_stack *stack)
 {
 	if (!push_return(cpu, stack) || !transfer_check_rip(cpu, transfer) ||
 	    !descriptor_probe_accessed(cpu, &transfer->code) || !far_stack_probe(cpu, stack) ||
@@ -112,7 +112,7 @@ static bool find_inner(struct cpu *cpu, const struct transfer *transfer, struct 
 	return inner_stack_long(cpu, transfer->cpl, 0, false, &inner->sp);
 }
 
-static bool call_inner(struct cpu *cpu, const struct transfer *transfer, unsigned push_bytes,
+static bool call_inner(struct cpu *cpu, struct transfer *transfer, unsigned push_bytes,
 		       unsigned n_parameters)
 {
 	struct inner_stack inner;
@@ -263,7 +263,7 @@ static bool return_real(struct cpu *cpu, struct far_stack *stack, const uint64_t
 	return true;
 }
 
-static bool return_same(struct cpu *cpu, struct far_stack *stack, const struct transfer *transfer,
+static bool return_same(struct cpu *cpu, struct far_stack *stack, struct transfer *transfer,
 			uint32_t extra)
 {
 	if (!transfer_check_rip(cpu, transfer) || !descriptor_set_accessed(cpu, &transfer->code))
@@ -275,7 +275,7 @@ static bool return_same(struct cpu *cpu, struct far_stack *stack, const struct t
 	return true;
 }
 
-static bool return_outer(struct cpu *cpu, struct far_stack *stack, const struct transfer *transfer,
+static bool return_outer(struct cpu *cpu, struct far_stack *stack, struct transfer *transfer,
 			 uint32_t extra)
 {
 	uint64_t popped[2];

@@ -92,8 +92,8 @@ static bool return_v8086(struct cpu *cpu, struct far_stack *stack, uint64_t *fra
 	return finish(cpu, frame[FRAME_FLAGS]);
 }
 
-static bool return_same(struct cpu *cpu, const struct transfer *transfer,
-			const struct far_stack *stack, uint64_t rflags)
+static bool return_same(struct cpu *cpu, struct transfer *transfer, const struct far_stack *stack,
+			uint64_t rflags)
 {
 	if (!transfer_check_rip(cpu, transfer) || !descriptor_set_accessed(cpu, &transfer->code))
 		return false;
@@ -103,8 +103,8 @@ static bool return_same(struct cpu *cpu, const struct transfer *transfer,
 }
 
 /* To less privilege, and always from 64-bit mode: SS:RSP is popped too. */
-static bool return_with_stack(struct cpu *cpu, const struct transfer *transfer,
-			      struct far_stack *stack, uint64_t *frame, uint64_t rflags)
+static bool return_with_stack(struct cpu *cpu, struct transfer *transfer, struct far_stack *stack,
+			      uint64_t *frame, uint64_t rflags)
 {
 	bool outer = transfer->cpl != cpu->cpl;
 	struct descriptor descriptor;

@@ -70,12 +70,12 @@ bool transfer_check_return(struct cpu *cpu, uint16_t selector, struct transfer *
 	return finish_check(cpu, selector, rpl, transfer);
 }
 
-bool transfer_check_rip(struct cpu *cpu, const struct transfer *transfer)
+bool transfer_check_rip(struct cpu *cpu, struct transfer *transfer)
 {
-	bool fits = transfer->wide ? address_is_canonical(transfer->rip)
-				   : transfer->rip <= descriptor_limit(&transfer->code);
-
-	return fits || raise_gp(cpu, 0);
+	if (transfer->wide)
+		return address_is_canonical(transfer->rip) || raise_gp(cpu, 0);
+	transfer->rip = (uint32_t)transfer->rip;
+	return transfer->rip <= descriptor_limit(&transfer->code) || raise_gp(cpu, 0);
 }
 
 bool transfer_check_stack(struct cpu *cpu, const struct transfer *transfer, uint16_t selector,

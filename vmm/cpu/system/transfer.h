@@ -27,8 +27,9 @@ bool transfer_check_gate(struct cpu *cpu, uint16_t selector, bool jump, struct t
 /* A code segment returned to by RET or IRET (SDM 3A 5.8.6). */
 bool transfer_check_return(struct cpu *cpu, uint16_t selector, struct transfer *transfer);
 
-/* Raises #GP(0) unless rip is within the limit, or canonical in 64-bit code. */
-bool transfer_check_rip(struct cpu *cpu, const struct transfer *transfer);
+/* Raises #GP(0) unless rip is within the limit, or canonical in 64-bit code. From 64-bit to other
+ * code its upper half is dropped first, as Intel's processors do. */
+bool transfer_check_rip(struct cpu *cpu, struct transfer *transfer);
 
 /*
  * SS as popped by a return: *ret_ss is its contents, *ret_descriptor the descriptor with its
