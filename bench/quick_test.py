@@ -8,20 +8,13 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(TOP, "tests"))
+
+from tap import done, note, ok  # pylint: disable=wrong-import-position
+
 WAYS = {"native", "qemu", "qemu-record", "qemu-replay", "reprise-auto-record", "reprise-auto-replay",
         "reprise-jit-record", "reprise-jit-replay"}
-
-count = 0
-failed = 0
-
-
-def ok(good, name, *notes):
-    global count, failed
-    count += 1
-    failed += not good
-    for note in notes if not good else ():
-        print("#", str(note).replace("\n", "\n# "))
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
 
 
 def check_figures(result, status):
@@ -38,7 +31,7 @@ def check_figures(result, status):
         ok(not missing, f"{work}: measured every way", missing)
     backwards = result["reverse"].get("auto", {"error": "nothing about auto"})
     ok("error" not in backwards, "going backwards", backwards)
-    print(f"# took {result['settings']['took_s']:.0f} s")
+    note(f"took {result['settings']['took_s']:.0f} s")
     return len(works)
 
 
@@ -56,9 +49,8 @@ def main():
             with open(page, encoding="utf-8") as file:
                 rows = file.read().split("## Seconds", 1)[-1].split("##", 1)[0].count("\n| ") - 1
             ok(rows == works + 2, "the page has a row for each, and two for the boot", rows, works)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    done()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
