@@ -327,7 +327,7 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 #define ATTENTION_INSNS 64
 
 /* And what does for longer: its mode, most often. */
-#define FOREIGN_INSNS 1024
+#define FOREIGN_INSNS 16384
 
 static void stop_after(struct run_control *control, uint64_t icount, uint64_t n)
 {
