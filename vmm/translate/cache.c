@@ -1,5 +1,6 @@
 #include "vmm/translate/cache.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +8,15 @@
 
 #define LINE_SHIFT 7
 
-/* Room that translating leaves for the exits of dropped translations. */
+/* Room that translating leaves for the exits of dropped translations, in the part of what seldom
+ * runs. */
 #define DROP_RESERVE 0x40000u
 
-/* The most that one run of translations takes. */
+/* The most that one run of translations takes of each part. */
 #define RUN_RESERVE 0x20000u
+
+/* Of what is left beside these, so much is the first part's, in percent. */
+#define FIRST_PART 55u
 
 /* Code bytes for each translation, mark and site: fewer than any has. */
 #define BYTES_PER_TRANSLATION 16u
@@ -92,15 +97,41 @@ void code_cache_destroy(struct code_cache *cache)
 	free(cache);
 }
 
+static void begin_parts(struct code_cache *cache)
+{
+	cache->emitter.at = cache->start;
+	cache->emitter.end = cache->seldom_at = cache->seldom_start;
+	cache->seldom_end = cache->end;
+	cache->emitter.full = false;
+}
+
 void code_cache_begin(struct code_cache *cache)
 {
+	uint32_t bytes = cache->emitter.end - cache->emitter.at;
+
+	assert(bytes > DROP_RESERVE + 2 * RUN_RESERVE);
 	cache->start = cache->emitter.at;
 	cache->end = cache->emitter.end;
+	cache->seldom_start = cache->start + RUN_RESERVE +
+			      (bytes - DROP_RESERVE - 2 * RUN_RESERVE) / 100 * FIRST_PART;
+	begin_parts(cache);
+}
+
+void code_cache_turn(struct code_cache *cache)
+{
+	struct emitter *e = &cache->emitter;
+	uint32_t at = e->at, end = e->end;
+
+	e->at = cache->seldom_at;
+	e->end = cache->seldom_end;
+	cache->seldom_at = at;
+	cache->seldom_end = end;
 }
 
 bool code_cache_has_room(const struct code_cache *cache)
 {
-	return !cache->overfull && cache->end - cache->emitter.at > DROP_RESERVE + RUN_RESERVE;
+	return !cache->overfull && cache->emitter.end - cache->emitter.at > RUN_RESERVE &&
+	       cache->seldom_end - cache->seldom_at > DROP_RESERVE + RUN_RESERVE;
 }
 
 static int unprotect_page(void *ctx, uint64_t gpa, const uint8_t *page)
@@ -114,8 +145,7 @@ void code_cache_flush(struct code_cache *cache)
 {
 	memory_each_page(cache->machine->memory, unprotect_page, cache);
 	forget_all(cache);
-	cache->emitter.at = cache->start;
-	cache->emitter.full = false;
+	begin_parts(cache);
 }
 
 /* ---- by guest address ---- */
@@ -262,7 +292,6 @@ static void divert(struct code_cache *cache, uint32_t index)
 {
 	struct translation *t = &cache->translations[index];
 	struct emitter *e = &cache->emitter, at_start = *e;
-	uint32_t stub = e->at;
 	uint32_t site = code_cache_add_site(cache, &(struct site){.rip = t->linear,
 								  .kind = SITE_NEAR,
 								  .patch = t->code + 1,
@@ -272,10 +301,12 @@ static void divert(struct code_cache *cache, uint32_t index)
 		cache->overfull = true;
 		return;
 	}
-	code_cache_emit_exit(cache, e, site);
 	at_start.at = t->code;
 	at_start.end = t->code_end;
-	emit_jump_to(&at_start, stub);
+	code_cache_turn(cache);
+	emit_jump_to(&at_start, e->at);
+	code_cache_emit_exit(cache, e, site);
+	code_cache_turn(cache);
 	cache->overfull |= e->full || at_start.full;
 }
 

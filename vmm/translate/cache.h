@@ -4,7 +4,9 @@
  *
  * Translations are made in ascending order of their code and never freed one by one: a write to
  * their bytes drops them, which makes the first bytes of their code a jump to an exit, so that
- * whatever leads to them finds out. When the cache is full everything goes at once.
+ * whatever leads to them finds out. What seldom runs (misses, exits) lies in a second part of the
+ * cache, behind them all, so that what does lies close together. When a part is full everything
+ * goes at once.
  */
 #ifndef REPRISE_VMM_TRANSLATE_CACHE_H
 #define REPRISE_VMM_TRANSLATE_CACHE_H
@@ -108,8 +110,10 @@ struct code_page {
 struct code_cache {
 	struct machine *machine;
 	enum page_flags flag;   /* of pages that hold what is translated */
-	struct emitter emitter; /* the rest of the cache */
-	uint32_t start, end;    /* where translations go; end leaves room for dropping */
+	struct emitter emitter; /* the rest of the part that is being written */
+	uint32_t start, end;    /* of the cache, behind what is always there */
+	uint32_t seldom_start;  /* of the second part */
+	uint32_t seldom_at, seldom_end; /* the rest of the part that is not being written */
 	struct translation *translations;
 	struct mark *marks;
 	struct site *sites;
@@ -138,6 +142,10 @@ void code_cache_flush(struct code_cache *cache);
 
 /* From here on translations go behind what has been emitted. */
 void code_cache_begin(struct code_cache *cache);
+
+/* The emitter goes on in the other part of the cache: from blocks to what seldom runs, which would
+ * keep them apart, and back. */
+void code_cache_turn(struct code_cache *cache);
 
 /* Whether there is room for another run of translations. */
 bool code_cache_has_room(const struct code_cache *cache);

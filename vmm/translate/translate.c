@@ -238,8 +238,12 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 		plan = next_plan;
 		next_plan = done;
 	}
+	t->statistics.code_bytes += t->cache->emitter.at - before;
+	code_cache_turn(t->cache);
+	before = t->cache->emitter.at;
 	t->writer->finish(g);
 	t->statistics.code_bytes += t->cache->emitter.at - before;
+	code_cache_turn(t->cache);
 	return g->e->full ? NONE : first;
 }
 
