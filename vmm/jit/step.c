@@ -154,6 +154,13 @@ static bool fill_operands(struct cpu *cpu)
 	return mmu_fill_plain(cpu, cpu->gpr[RSI], ACCESS_READ) || to;
 }
 
+/* bytes begin with size ones that all the others repeat. */
+static void repeat_bytes(uint8_t *bytes, uint64_t size, uint64_t total)
+{
+	for (uint64_t done = size; done < total; done *= 2)
+		memcpy(bytes + done, bytes, done < total - done ? done : total - done);
+}
+
 /*
  * Iterations of STOS in a page that is written by the slow path alone, as those that were page
  * tables are when a kernel clears them: in one go. Returns how many.
@@ -170,8 +177,8 @@ static uint64_t store_slowly(struct cpu *cpu, const struct insn *insn, uint64_t 
 	    n < 2 || !mmu_write_is_plain(cpu, to, &gpa) ||
 	    !memory_is_ram(cpu->machine->memory, gpa, n * size))
 		return 0;
-	for (uint64_t i = 0; i < n; i++)
-		memcpy(bytes + i * size, &cpu->gpr[RAX], size);
+	memcpy(bytes, &cpu->gpr[RAX], size);
+	repeat_bytes(bytes, size, n * size);
 	memory_write(cpu->machine->memory, gpa, bytes, n * size);
 	cpu->stop = CPU_STOP_NONE; /* nothing is running that depends on what was dropped */
 	cpu->gpr[RDI] += n * size;

@@ -111,12 +111,20 @@ static uint32_t error_code(const struct cpu *cpu, enum access_kind kind, bool us
 	       (kind == ACCESS_EXEC && fetch_bit ? PF_FETCH : 0);
 }
 
+/* Steps are written as they are taken: to clear them all first takes as long as a walk. */
+static void begin(struct walk *walk)
+{
+	walk->n_steps = 0;
+	walk->gpa = 0;
+	walk->user = walk->writable = walk->executable = walk->dirty = true;
+}
+
 bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user,
 		 bool smap, struct walk *ret_walk, uint32_t *ret_error)
 {
 	struct walk *walk = ret_walk;
 
-	*walk = (struct walk){.user = true, .writable = true, .executable = true, .dirty = true};
+	begin(walk);
 	if (!(cpu->cr0 & CR0_PG)) {
 		walk->gpa = linear & UINT64_C(0xffffffff);
 		return true;
