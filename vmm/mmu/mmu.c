@@ -310,6 +310,30 @@ static struct range range_of(const struct table_info *info, uint32_t offset)
 	return (struct range){start, UINT64_C(1) << shift};
 }
 
+static bool table_is_empty(const uint8_t *table, unsigned entry_bytes)
+{
+	uint64_t any = 0, word;
+
+	for (unsigned i = 0; i < PAGE_BYTES; i += sizeof(word)) {
+		memcpy(&word, table + i, sizeof(word));
+		any |= word;
+	}
+	if (entry_bytes == 4)
+		any |= any >> 32;
+	return !(any & PTE_P);
+}
+
+/* Whether the entry leads to a table in which nothing is present: by the no-TLB rule nothing is
+ * kept of what lies below. So it is when a process ends. */
+static bool maps_nothing(const struct mmu *mmu, const struct table_info *info, uint64_t entry)
+{
+	uint64_t gpa = entry & ((UINT64_C(1) << GPA_BITS) - 1) & PAGE_MASK;
+	const uint8_t *table = memory_page(mmu->machine->memory, gpa);
+
+	return info->level > 1 && !(entry & PTE_PS) && table &&
+	       table_is_empty(table, info->entry_bytes);
+}
+
 /* What an entry that changes was, and will be, decides what goes; alone: no other is written with
  * it. Returns false when all has gone. */
 static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_t offset,
@@ -324,6 +348,8 @@ static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_
 		flush_spaces_of(mmu, info);
 		return false;
 	}
+	if (maps_nothing(mmu, info, before))
+		return true;
 	struct range range = range_of(info, offset);
 	if (info->level == 1)
 		drop_linear_page(mmu, info, range.start);
