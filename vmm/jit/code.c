@@ -93,6 +93,33 @@ bool code_is_displaced(unsigned reg)
 	return reg == JIT_TEMP || reg == JIT_TEMP2 || reg == JIT_COUNT;
 }
 
+/* ---- guest registers in temporaries ---- */
+
+static const uint8_t temporaries[] = {JIT_TEMP, JIT_TEMP2};
+
+unsigned code_find_held(const struct generator *g, unsigned reg)
+{
+	for (unsigned i = 0; i < 2 && g->held.at == g->e->at; i++)
+		if (g->held.guest[i] == reg)
+			return temporaries[i];
+	return GPR_ZERO;
+}
+
+void code_load_guest(struct generator *g, unsigned temp, unsigned reg)
+{
+	unsigned held = code_find_held(g, reg);
+
+	if (held == GPR_ZERO)
+		emit_load(g->e, temp, CONTEXT_GPR(reg));
+	else if (held != temp)
+		emit_move(g->e, temp, held);
+}
+
+void code_hold(struct generator *g, unsigned in_temp, unsigned in_temp2)
+{
+	g->held = (struct held){.at = g->e->at, .guest = {(uint8_t)in_temp, (uint8_t)in_temp2}};
+}
+
 /* ---- flags ---- */
 
 /* An encoding's members for the slot of the guest's flags as its operand. */
@@ -151,11 +178,15 @@ void code_lose_flags(struct generator *g)
 
 /* ---- addresses ---- */
 
-/* A guest register in the host's one of that number, or loaded into temp. */
-static unsigned address_register(struct generator *g, unsigned reg, unsigned temp)
+unsigned code_address_register(struct generator *g, unsigned reg, unsigned other, unsigned temp)
 {
 	if (reg == GPR_ZERO || !code_is_displaced(reg))
 		return reg;
+	if (other == GPR_ZERO || !code_is_displaced(other)) { /* the other takes no temporary */
+		unsigned held = code_find_held(g, reg);
+		if (held != GPR_ZERO)
+			return held;
+	}
 	emit_load(g->e, temp, CONTEXT_GPR(reg));
 	return temp;
 }
@@ -173,10 +204,11 @@ static void address_of_registers(struct generator *g, const struct insn *insn, i
 			       .scale = insn->scale,
 			       .disp = near};
 
-	lea.base = (uint8_t)address_register(g, insn->base, JIT_TEMP);
-	lea.index = insn->index == insn->base
-			    ? lea.base
-			    : (uint8_t)address_register(g, insn->index, JIT_TEMP2);
+	bool same = insn->index == insn->base;
+	lea.base = (uint8_t)code_address_register(g, insn->base, same ? GPR_ZERO : insn->index,
+						  JIT_TEMP);
+	lea.index = same ? lea.base
+			 : (uint8_t)code_address_register(g, insn->index, insn->base, JIT_TEMP2);
 	emit_encoding(g->e, &lea);
 	if (disp != near)
 		emit_lea(g->e, JIT_TEMP, JIT_TEMP, GPR_ZERO, (int32_t)(disp - near));

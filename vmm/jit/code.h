@@ -37,6 +37,18 @@ void code_is_loaded(struct emitter *e);
 /* Registers that are not where the guest has them. */
 bool code_is_displaced(unsigned reg);
 
+/* ---- guest registers in temporaries; struct held ---- */
+
+/* The temporary that holds a guest register here, or GPR_ZERO. */
+unsigned code_find_held(const struct generator *g, unsigned reg);
+/* A displaced guest register into a temporary. */
+void code_load_guest(struct generator *g, unsigned temp, unsigned reg);
+/* The temporaries hold these guest registers, or GPR_ZERO, here. */
+void code_hold(struct generator *g, unsigned in_temp, unsigned in_temp2);
+/* The guest register that an address needs, in place or in a temporary. others: what the address
+ * has beside it, or GPR_ZERO. */
+unsigned code_address_register(struct generator *g, unsigned reg, unsigned other, unsigned temp);
+
 /* reg = a linear address that counts as the block's do. */
 void code_linear(struct generator *g, unsigned reg, uint64_t address);
 

@@ -390,6 +390,7 @@ static void jit_block(struct generator *g, const struct plan *plan)
 	g->plan = plan;
 	g->flags_live = false;
 	g->flags_saved = true;
+	g->held.at = NONE;
 	begin_block(g);
 	for (g->at = 0; g->at < n;) {
 		unsigned row = jit_write_row(g, n);

@@ -236,7 +236,7 @@ static void load_places(struct generator *g, const struct insn *insn, const stru
 			     !(insn->operand[1].kind == OPERAND_REG &&
 			       insn->operand[1].reg == places->guest[i]);
 		if (!whole)
-			emit_load(g->e, places->host[i], CONTEXT_GPR(places->guest[i]));
+			code_load_guest(g, places->host[i], places->guest[i]);
 	}
 }
 
@@ -340,6 +340,19 @@ static void flags_changed(struct generator *g, const struct insn_effect *effect)
 	g->flags_saved = false;
 }
 
+/* What the temporaries hold behind an instruction. other: one has been used otherwise. */
+static void hold_places(struct generator *g, const struct places *places, bool other)
+{
+	unsigned in[2] = {GPR_ZERO, GPR_ZERO};
+
+	for (unsigned i = 0; i < places->n; i++)
+		in[places->host[i] == JIT_TEMP2] = places->guest[i];
+	if (places->n || other)
+		code_hold(g, in[0], in[1]);
+	else
+		g->held.at = g->e->at; /* as before */
+}
+
 static void emit_copy(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
@@ -354,11 +367,15 @@ static void emit_copy(struct generator *g, const struct planned *planned)
 	prepare_flags(g, planned);
 	load_places(g, insn, &places);
 	fix_before(g, &moved);
+	bool held = g->held.at == g->e->at;
 	struct encoding c = encode(planned, &places, disp);
 	emit_encoding(g->e, &c);
 	flags_changed(g, &planned->effect);
 	store_places(g, &places);
+	uint32_t end = g->e->at;
 	fix_after(g, &moved, &c);
+	if (g->e->at == end)
+		hold_places(g, &places, !held);
 }
 
 /* ---- division ---- */
@@ -441,18 +458,14 @@ static void emit_lea_insn(struct generator *g, const struct planned *planned)
 		if (to->size == 4)
 			code_register(g->e, OP_LOAD, host, host, false);
 	} else {
-		if (insn->base != GPR_ZERO && code_is_displaced(insn->base)) {
-			emit_load(g->e, JIT_TEMP, CONTEXT_GPR(insn->base));
-			c.base = JIT_TEMP;
-		}
-		if (insn->index != GPR_ZERO && code_is_displaced(insn->index)) {
-			emit_load(g->e, JIT_TEMP2, CONTEXT_GPR(insn->index));
-			c.index = JIT_TEMP2;
-		}
+		c.base = (uint8_t)code_address_register(g, insn->base, insn->index, JIT_TEMP);
+		c.index = (uint8_t)code_address_register(g, insn->index, insn->base, JIT_TEMP2);
 		emit_encoding(g->e, &c);
 	}
-	if (code_is_displaced(to->reg))
+	if (code_is_displaced(to->reg)) {
 		emit_store(g->e, CONTEXT_GPR(to->reg), host);
+		code_hold(g, to->reg, GPR_ZERO);
+	}
 }
 
 /* ---- the stack ---- */

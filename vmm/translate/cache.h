@@ -109,10 +109,10 @@ struct code_page {
 
 struct code_cache {
 	struct machine *machine;
-	enum page_flags flag;   /* of pages that hold what is translated */
-	struct emitter emitter; /* the rest of the part that is being written */
-	uint32_t start, end;    /* of the cache, behind what is always there */
-	uint32_t seldom_start;  /* of the second part */
+	enum page_flags flag;           /* of pages that hold what is translated */
+	struct emitter emitter;         /* the rest of the part that is being written */
+	uint32_t start, end;            /* of the cache, behind what is always there */
+	uint32_t seldom_start;          /* of the second part */
 	uint32_t seldom_at, seldom_end; /* the rest of the part that is not being written */
 	struct translation *translations;
 	struct mark *marks;

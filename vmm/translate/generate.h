@@ -91,6 +91,13 @@ struct deferred {
 /* Return addresses that are translated ahead. */
 #define MAX_RETURNS 64
 
+/* Guest registers that lie in the jit's two temporaries too, for code that is written at an offset;
+ * whatever is written in between may have changed them. */
+struct held {
+	uint32_t at;      /* NONE: nothing is known */
+	uint8_t guest[2]; /* GPR_ZERO: none */
+};
+
 struct generator {
 	struct code_cache *cache;
 	struct emitter *e;
@@ -109,6 +116,7 @@ struct generator {
 	bool flags_live;     /* jit: the guest's flags are in the host's */
 	bool flags_saved;    /* jit: and, or, in their slot */
 	struct share *share; /* jit: which look-ups are shared (vmm/jit/share.h) */
+	struct held held;    /* jit: what is in its temporaries */
 	uint64_t r11_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */

@@ -198,8 +198,7 @@ bool far_stack_pop(struct cpu *cpu, struct far_stack *stack, unsigned n, uint64_
 		    !linear_read(cpu, linear, bytes, total, (enum privilege)stack->priv))
 			return false;
 		for (unsigned i = 0; i < n; i++)
-			ret_values[i] =
-				get_value(bytes + i * stack->push_bytes, stack->push_bytes);
+			ret_values[i] = get_value(bytes + i * stack->push_bytes, stack->push_bytes);
 		stack->sp += total;
 		return true;
 	}
