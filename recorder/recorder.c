@@ -142,6 +142,7 @@ static void fill_result(const struct recorder *recorder, struct recorder_result 
 		.exit_status = recorder->exit_status,
 		.has_exit_status = recorder->has_exit_status,
 		.notes = platform_channel_notes(recorder->platform),
+		.console_out_error = recorder->world.console_out.error,
 		.channel_out_error = recorder->world.channel_out.error,
 		.channel_err_error = recorder->world.channel_err.error,
 	};

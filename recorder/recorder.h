@@ -139,8 +139,8 @@ struct recorder_result {
 	int exit_status;        /* `run`: the guest command's */
 	bool has_exit_status;
 	uint8_t notes; /* `run`: CHANNEL_NOTE_ bits that the guest has written */
-	int channel_out_error, channel_err_error; /* negative errno: from there on the output of
-						     this stream was thrown away */
+	/* Negative errno: from there on the output of this stream was thrown away. */
+	int console_out_error, channel_out_error, channel_err_error;
 	bool file_failed;  /* after a failure: it was about the output file */
 	bool saved_failed; /* … about the saved state that the guest was to start from */
 	struct engine_use uses[ENGINE_MAX_USES]; /* what the engine's parts did */

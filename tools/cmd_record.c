@@ -144,7 +144,9 @@ static int prepare_and_record(struct recording *recording, const struct record_o
 	if (!status && values->recording.verbose && result.unknown_msrs)
 		message("%llu accesses to MSRs that the machine does not have",
 			(unsigned long long)result.unknown_msrs);
-	return status;
+	return status ? status
+		      : recording_tell_lost_stream(recording, "record", "standard output",
+						   result.console_out_error);
 }
 
 static int run(const struct command *command, int argc, char **argv)

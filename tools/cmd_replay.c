@@ -1,6 +1,7 @@
 /* reprise replay: runs a recording again, shows its console, checks every digest on the way. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,6 +141,8 @@ static int choose_exit_status(const struct replay *replay)
 	}
 	if (find_damage(replay))
 		return STATUS_BAD_FILE;
+	if (console_error(replay->console) == -EPIPE)
+		return STATUS_SIGNAL_BASE + SIGPIPE;
 	if (console_error(replay->console))
 		return STATUS_FAILED;
 	if (log_reader_header(replay->reader)->is_run &&
@@ -175,7 +178,7 @@ static void tell_errors(const struct replay *replay)
 		tell_divergence(replay);
 	if (damage)
 		tell_damage(replay, damage);
-	if (error)
+	if (error && error != -EPIPE) /* a reader that has gone needs no more */
 		message("the console's output cannot be written: %s", strerror(-error));
 }
 

@@ -189,21 +189,13 @@ static void tell(const struct recording *recording, const struct recorder_result
 		message("recorded in %s", recording->output_path);
 }
 
-/* A reader that has gone needs no more; it is told by a signal where it matters. */
-static int tell_lost_stream(const char *stream, int error, const char *path)
-{
-	if (!error || error == -EPIPE)
-		return STATUS_OK;
-	message("run: %s: %s; the recording has it all: reprise replay %s", stream,
-		strerror(-error), path);
-	return STATUS_FAILED;
-}
-
 static int tell_lost_output(const struct run *run, const struct recorder_result *result)
 {
-	const char *path = run->guest.recording.output_path;
-	int out = tell_lost_stream("standard output", result->channel_out_error, path);
-	int err = tell_lost_stream("standard error", result->channel_err_error, path);
+	const struct recording *recording = &run->guest.recording;
+	int out = recording_tell_lost_stream(recording, "run", "standard output",
+					     result->channel_out_error);
+	int err = recording_tell_lost_stream(recording, "run", "standard error",
+					     result->channel_err_error);
 
 	return out ? out : err;
 }

@@ -374,6 +374,17 @@ int recording_run(struct recording *recording, bool quiet, struct recorder_resul
 	return STATUS_OK;
 }
 
+/* A reader that has gone needs no more; it is told by a signal where it matters. */
+int recording_tell_lost_stream(const struct recording *recording, const char *command,
+			       const char *stream, int error)
+{
+	if (!error || error == -EPIPE)
+		return STATUS_OK;
+	message("%s: %s: %s; the recording has it all: reprise replay %s", command, stream,
+		strerror(-error), recording->output_path);
+	return STATUS_FAILED;
+}
+
 void recording_print_summary(const struct recording *recording,
 			     const struct recorder_result *result)
 {

@@ -62,6 +62,14 @@ void recording_take_name(struct recording *recording);
  * or STATUS_FAILED after a line was printed. */
 int recording_run(struct recording *recording, bool quiet, struct recorder_result *ret_result);
 
+/*
+ * What the guest put out to a stream of the host's ("standard output") and could not be written
+ * there; error is what the recorder's result tells of it. Returns STATUS_OK, also where the reader
+ * has gone, or STATUS_FAILED after a line was printed.
+ */
+int recording_tell_lost_stream(const struct recording *recording, const char *command,
+			       const char *stream, int error);
+
 /* One line on stderr: instructions, time, bytes, the file and how to replay it. */
 void recording_print_summary(const struct recording *recording,
 			     const struct recorder_result *result);

@@ -155,12 +155,41 @@ def test_repeatable():
     ok(dump_events("v1") != dump_events("v3"), "another seed: other events")
 
 
+def test_full_output():
+    """Output that cannot be written must not be taken for success, and loses no recording."""
+    def full(*arguments):
+        with open("/dev/full", "wb") as sink:
+            result = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE,
+                                    check=False)
+        return result.returncode, result.stderr.decode()
+
+    lost = "standard output: No space left on device; the recording has it all: reprise replay full.rpz\n"
+    same(full("record", "--quiet", "--kernel", "K", "--mem", "16M", "-o", "full.rpz"), (125, f"reprise: record: {lost}"),
+         "record to a full device")
+    result = reprise("replay", "full.rpz")
+    same((result.returncode, result.stdout), (0, TEXT), "leaves a recording that has it all")
+    same(full("replay", "--json", "R")[0], 125, "replay to a full device")
+    for command in ("info", "dump", "check"):
+        same(full(command, "R"), (125, "reprise: standard output: cannot be written\n"), f"{command} to a full device")
+
+
+def test_reader_gone():
+    """Who reads no further, as `head`, has what they wanted. Here they are gone before the first byte."""
+    def unread(*arguments):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE,
+                                check=False)
+        os.close(writer)
+        return result.returncode, result.stderr.count(b"\n"), b"written" in result.stderr or b"pipe" in result.stderr
+
+    same(unread("record", "--kernel", "K", "--mem", "16M", "-o", "unread.rpz"), (0, 1, False),
+         "record that nobody reads: its summary alone")
+    same(unread("replay", "R"), (141, 1, False), "replay that nobody reads")
+
+
 def test_closed_output():
-    """A reader that goes away early must not be taken for success, nor crash anything."""
-    command = f"exec '{TOOL}' dump --json R > /dev/full"
-    result = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
-    ok(result.returncode == 125 and b"standard output" in result.stderr, "dump to a full device",
-       result)
+    """No output at all must not crash anything."""
     result = subprocess.run(["sh", "-c", f"exec '{TOOL}' replay R >&-"], capture_output=True,
                             check=False)
     ok(result.returncode in (0, 125), "replay with stdout closed", result)
@@ -257,6 +286,8 @@ def main():
         test_json()
         test_until()
         test_repeatable()
+        test_full_output()
+        test_reader_gone()
         test_closed_output()
         test_control_sequences()
         test_damage()
