@@ -215,6 +215,11 @@ void timeline_destroy(struct timeline *timeline)
 
 /* ---- what is asked ---- */
 
+int timeline_engine_instead(const struct timeline *timeline)
+{
+	return replayer_engine_instead(timeline->replayer);
+}
+
 struct machine *timeline_machine(const struct timeline *timeline)
 {
 	return replayer_machine(timeline->replayer);

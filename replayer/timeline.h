@@ -57,6 +57,9 @@ int timeline_create(struct log_reader *reader, const struct timeline_config *con
 		    struct timeline **ret_timeline, struct log_error *ret_error);
 void timeline_destroy(struct timeline *timeline);
 
+/* As replayer_engine_instead(). */
+int timeline_engine_instead(const struct timeline *timeline);
+
 /* What is changed through it is undone by the next movement; nobody should. */
 struct machine *timeline_machine(const struct timeline *timeline);
 uint64_t timeline_position(const struct timeline *timeline);

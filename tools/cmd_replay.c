@@ -98,8 +98,8 @@ static int create_replayer(struct replay *replay, const struct engine_ops *engin
 	};
 
 	if (!replayer_create(replay->reader, &config, &replay->replayer, &error)) {
-		if (!replay->options->quiet)
-			engine_print_instead(replayer_engine_instead(replay->replayer));
+		engine_print_instead(replayer_engine_instead(replay->replayer),
+				     replay->options->quiet);
 		return STATUS_OK;
 	}
 	message_log_error(replay->path, &error, NULL);

@@ -163,6 +163,7 @@ int debug_session_open(const char *command, const char *path, const struct debug
 		message_log_error(path, &error, NULL);
 		return recording_file_status(&error);
 	}
+	engine_print_instead(timeline_engine_instead(gdbstub_timeline(*ret_stub)), options->quiet);
 	int status = choose_process(*ret_stub, path, options);
 
 	return status ? status : go_to_place(*ret_stub, path, &place, options->quiet);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/file_limit.h"
 #include "tools/message.h"
 #include "tools/text.h"
 #include "vmm/jit/jit.h"
@@ -69,6 +70,15 @@ static const char *resolve(unsigned name)
 	return name || !instead || !*instead ? engine_names[name] : instead;
 }
 
+/* The line that every command says when auto goes on with less. hint: NULL, or what is known
+ * besides.
+ */
+static void tell_without_kvm(const char *why, const char *hint)
+{
+	message("engine kvm cannot start: %s%s%s%s; running without KVM", why, hint ? " (" : "",
+		hint ? hint : "", hint ? ")" : "");
+}
+
 const struct engine_ops *engine_choose(const char *command, unsigned number, bool quiet)
 {
 	const char *name = resolve(number);
@@ -84,14 +94,16 @@ const struct engine_ops *engine_choose(const char *command, unsigned number, boo
 	if (!engine->instead)
 		message("%s: --engine %s: %s", command, name, error.text);
 	else if (!quiet)
-		message("%s; running without KVM", error.text);
+		tell_without_kvm(error.text, NULL);
 	return engine->instead;
 }
 
-void engine_print_instead(int instead)
+void engine_print_instead(int instead, bool quiet)
 {
-	if (instead)
-		message("engine kvm cannot start: %s; running without KVM", strerror(-instead));
+	char limit[FILE_LIMIT_HINT_BYTES];
+
+	if (instead && !quiet)
+		tell_without_kvm(strerror(-instead), file_limit_hint(instead, limit));
 }
 
 void engine_print_uses(const struct engine_use *uses, unsigned n)

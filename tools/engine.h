@@ -30,9 +30,9 @@ extern const char *const engine_names[];
  */
 const struct engine_ops *engine_choose(const char *command, unsigned number, bool quiet);
 
-/* A line on stderr when auto has run without KVM, which could not start (struct engine's instead).
- */
-void engine_print_instead(int instead);
+/* The same line, unless quiet, when auto has run without KVM, which was there and could not start
+ * (struct engine's instead). */
+void engine_print_instead(int instead, bool quiet);
 
 /* --verbose: a line on stderr for each part of the engine that ran something. */
 void engine_print_uses(const struct engine_use *uses, unsigned n);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/file_limit.h"
 #include "tools/guest/agent.h"
 #include "tools/guest_command.h"
 #include "tools/guest_image.h"
@@ -111,6 +112,19 @@ static int share_files(struct guest_run *run)
 	return status;
 }
 
+static void tell_no_scratch_disk(const char *command, uint64_t bytes, int error)
+{
+	const unsigned long long mib = bytes >> 20;
+	char limit[FILE_LIMIT_HINT_BYTES];
+
+	if (file_limit_hint(error, limit))
+		message("%s: a scratch disk of %llu MiB: %s; raise that, or try --scratch %lluM",
+			command, mib, limit, (unsigned long long)file_limit() >> 20);
+	else
+		message("%s: a scratch disk of %llu MiB: %s; see --scratch", command, mib,
+			strerror(-error));
+}
+
 /* Without the program that makes file systems, what the command writes stays in guest RAM. */
 static int add_scratch_disk(struct guest_run *run)
 {
@@ -124,8 +138,7 @@ static int add_scratch_disk(struct guest_run *run)
 		return STATUS_OK;
 	}
 	if (error) {
-		message("%s: a scratch disk of %llu MiB: %s; see --scratch", run->command,
-			(unsigned long long)bytes >> 20, strerror(-error));
+		tell_no_scratch_disk(run->command, bytes, error);
 		return STATUS_FAILED;
 	}
 	snprintf(run->scratch_path, sizeof(run->scratch_path), "/proc/self/fd/%d", run->scratch_fd);

@@ -43,6 +43,7 @@ struct hunt_outcome {
 	uint8_t failure; /* enum hunt_failure */
 	int exit_status; /* -1: none */
 	uint64_t icount, guest_ns, file_bytes;
+	int engine_instead;         /* as in struct engine */
 	char what[160];             /* "exit status 3" */
 	char process[32];           /* that died; "": not known */
 	char where[200];            /* in it; "": not known */
@@ -74,6 +75,7 @@ struct hunt {
 
 	uint64_t started_ns, ended_ns;
 	uint64_t n_started, n_done, n_failed, n_broken;
+	bool told_instead; /* what runs in the engine's place */
 	struct hunt_found *found;
 	unsigned n_found;
 	char broken[160]; /* why the last run came to nothing */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/engine.h"
 #include "tools/hunt.h"
 #include "tools/hunt_files.h"
 #include "tools/message.h"
@@ -134,9 +135,21 @@ static void add_found(struct hunt *hunt, const struct hunt_outcome *outcome, con
 	};
 }
 
+/* Once: it is hardly another for the next run. */
+static void tell_instead(struct hunt *hunt, int instead)
+{
+	if (!instead || hunt->told_instead)
+		return;
+	hunt->told_instead = true;
+	if (isatty(STDERR_FILENO))
+		progress_clear();
+	engine_print_instead(instead, hunt->values->guest.recording.quiet);
+}
+
 void hunt_report_take(struct hunt *hunt, const struct hunt_outcome *outcome, const char *path)
 {
 	hunt->n_done++;
+	tell_instead(hunt, outcome->engine_instead);
 	if (outcome->failure == HUNT_BROKEN) {
 		hunt->n_broken++;
 		memcpy(hunt->broken, outcome->what, sizeof(hunt->broken));

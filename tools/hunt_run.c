@@ -316,6 +316,7 @@ void hunt_run(struct hunt *hunt, uint64_t seed, const char *path, struct hunt_ou
 	ret->icount = result.icount;
 	ret->guest_ns = result.guest_ns;
 	ret->file_bytes = result.file_bytes;
+	ret->engine_instead = result.engine_instead;
 	if (ret->failure == HUNT_PASSED || ret->failure == HUNT_BROKEN)
 		unlink(path);
 	else if (evidence.found && evidence.found->crash)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools/file_limit.h"
 #include "tools/text.h"
 
 void message(const char *format, ...)
@@ -35,8 +36,10 @@ void message_verbatim(const char *format, ...)
 
 void message_log_error(const char *path, const struct log_error *error, const char *hint)
 {
-	const char *open = hint ? " (" : "", *close = hint ? ")" : "";
+	char limit[FILE_LIMIT_HINT_BYTES];
 
+	hint = hint ? hint : file_limit_hint(error->code, limit);
+	const char *open = hint ? " (" : "", *close = hint ? ")" : "";
 	hint = hint ? hint : "";
 	if (error->code == -EBADMSG)
 		message("%s: byte %" PRIu64 ": %s%s%s%s", path, error->offset, error->text, open,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/engine.h"
+#include "tools/file_limit.h"
 #include "tools/interrupt.h"
 #include "tools/kernel.h"
 #include "tools/kernel_fetch.h"
@@ -336,20 +337,30 @@ static void show_progress(void *ctx, uint64_t icount, uint64_t guest_ns, uint64_
 
 static void report_file_error(const struct recording *recording, const struct log_error *error)
 {
-	const char *hint = "name another place with -o";
+	const char *hint = "name another place with -o",
+		   *replays = "what was written until then replays";
+	char limit[FILE_LIMIT_HINT_BYTES], both[2 * FILE_LIMIT_HINT_BYTES];
 
 	if (error->code == -ENOSPC || error->code == -EDQUOT || error->code == -EFBIG)
-		hint = "what was written until then replays";
+		hint = replays;
+	if (file_limit_hint(error->code, limit)) {
+		snprintf(both, sizeof(both), "%s; %s", limit, replays);
+		hint = both;
+	}
 	message_log_error(recording->output_path, error, hint);
 }
 
 static void report_guest_error(const struct recording *recording, const struct log_error *error)
 {
+	char limit[FILE_LIMIT_HINT_BYTES];
+	const char *hint = file_limit_hint(error->code, limit);
+
 	if (error->code == -ENOMEM)
 		message("%s (--mem is %u MiB)", error->text,
 			(unsigned)(recording->config.ram_bytes / MIB));
 	else
-		message("%s", error->text);
+		message("%s%s%s%s", error->text, hint ? " (" : "", hint ? hint : "",
+			hint ? ")" : "");
 }
 
 int recording_run(struct recording *recording, bool quiet, struct recorder_result *ret_result)
@@ -362,8 +373,7 @@ int recording_run(struct recording *recording, bool quiet, struct recorder_resul
 	int err = recorder_run(&recording->config, ret_result, &error);
 	if (show)
 		progress_clear();
-	if (!quiet)
-		engine_print_instead(ret_result->engine_instead);
+	engine_print_instead(ret_result->engine_instead, quiet);
 	if (err) {
 		if (ret_result->file_failed)
 			report_file_error(recording, &error);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/command.h"
+#include "tools/file_limit.h"
 #include "tools/message.h"
 
 static const struct command *const commands[] = {
@@ -83,6 +84,7 @@ int reprise_main(int argc, char **argv)
 		return STATUS_FAILED;
 	/* Where the parent ignores it, programs that are started here could not be waited for. */
 	signal(SIGCHLD, SIG_DFL);
+	file_limit_survive();
 	int status = dispatch(argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		message("standard output: cannot be written");

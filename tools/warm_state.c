@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "tools/cache.h"
+#include "tools/file_limit.h"
 #include "tools/guest/agent.h"
 #include "tools/message.h"
 #include "tools/warm_disk.h"
@@ -181,9 +182,13 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 /* Without room for it the guest boots as if there were no cache. */
 static int tell_failure(int error, const char *text, const char *directory, bool tell)
 {
-	if (error == -ENOSPC || error == -EDQUOT) {
+	char limit[FILE_LIMIT_HINT_BYTES];
+	const char *hint = file_limit_hint(error, limit);
+
+	if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG) {
 		if (tell)
-			message("no cache for booted guests: %s: %s", directory, strerror(-error));
+			message("no cache for booted guests: %s: %s", directory,
+				hint ? hint : strerror(-error));
 		return STATUS_OK;
 	}
 	message("a guest cannot be booted in advance: %s", text[0] ? text : strerror(-error));

@@ -41,6 +41,12 @@ def test_children_ignored():
         ok(False, "where SIGCHLD is ignored, it ends with its gdb", error)
 
 
+def test_file_limit():
+    """Reprise outlives the signal of a file that grows past a limit; what it starts has it as it was."""
+    result = reprise("gdb", "-q", "--no-kernel-symbols", "--gdb", stand_in("kill -s XFSZ $$"), "R", timeout=60)
+    same((result.returncode, result.stderr), (128 + signal.SIGXFSZ, b""), "SIGXFSZ ends a gdb")
+
+
 def test_ended(number, script, name):
     """A signal ends gdb too, and nothing is left of both."""
     os.makedirs("temporary", exist_ok=True)
@@ -64,6 +70,7 @@ def main():
         reprise("record", "--kernel", "K", "--mem", "16M", "-o", "R")
         test_no_folder()
         test_children_ignored()
+        test_file_limit()
         # What nobody writes to: who reads it waits until a signal comes.
         os.mkfifo("never")
         test_ended(signal.SIGTERM, "echo $$; exec cat never", "SIGTERM")

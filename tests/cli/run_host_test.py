@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import struct
 import subprocess
 import termios
@@ -223,6 +224,20 @@ def test_randomness():
     ok(info["saved_guest_ns"] > 0 and info["is_run"], "a run starts from a saved state", info)
 
 
+def test_file_limit():
+    """Where files are limited (ulimit -f), the sparse one of what the command writes may be too large."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+
+    result = reprise("run", "-o", "limit.rpz", "--", "true", preexec_fn=limit)
+    same((result.returncode, result.stderr.decode()),
+         (125, "reprise: run: a scratch disk of 16384 MiB: files are limited to 1.07 GB by ulimit -f; raise that, or try "
+          "--scratch 1024M\n"), "a scratch disk beyond the limit of files' sizes is told in a line")
+    result = reprise("run", "-o", "limit.rpz", "--scratch", "1024M", "--", "sh", "-c", "echo x > /var/tmp/x; cat /var/tmp/x",
+                     preexec_fn=limit)
+    same((result.returncode, result.stdout, result.stderr), (0, b"x\n", b""), "and what it says is to be tried works")
+
+
 def main():
     require_kernel()
     with Directory() as directory:
@@ -235,6 +250,7 @@ def main():
         test_window_size()
         test_rootfs()
         test_randomness()
+        test_file_limit()
     done()
 
 

@@ -1,9 +1,12 @@
 """What the command says and returns when KVM fails: before the first instruction, and in the middle of a recording.
 
-Usage: failing_test.py REPRISE FAILING-REPRISE GUEST ENDLESS-GUEST
+Usage: failing_test.py REPRISE FAILING-REPRISE GUEST ENDLESS-GUEST [hunt]
+
+hunt: only what needs a Linux guest.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 # pylint: disable=wrong-import-position
-from harness import Directory, done, ok, reprise, same, unforced
+from harness import Directory, done, ok, reprise, require_kernel, same, unforced
 
 FAILING, GUEST, ENDLESS = map(os.path.abspath, sys.argv[2:5])
 
@@ -62,8 +65,30 @@ def test_start():
     same(engines("start.rpz"), ["jit", "interp"], "start: with jit")
     ok_without(failing("start", "replay", "start.rpz"), "engine kvm cannot start: Cannot allocate memory",
                "start: a replay likewise")
-    result = failing("start", "replay", "--quiet", "start.rpz")
-    same((result.returncode, lines(result)), (0, []), "start: nothing is said if nothing is to be")
+    for command in (["replay", "--quiet"], ["gdb", "--gdb", "true", "--no-kernel-symbols", "--quiet"]):
+        result = failing("start", *command, "start.rpz")
+        same((result.returncode, lines(result)), (0, []), f"start: {command[0]} says nothing if nothing is to be said")
+
+
+def test_debuggers():
+    """Whatever replays says the same line, in the same words as what records."""
+    said = "reprise: engine kvm cannot start: Cannot allocate memory; running without KVM"
+    debuggers = {"gdb": ["gdb", "--gdb", "true", "--no-kernel-symbols", "start.rpz"],
+                 "serve": ["serve", "--listen", "absent/socket", "start.rpz"],
+                 "symbols": ["symbols", "start.rpz"]}
+    for name, arguments in debuggers.items():
+        same([line for line in lines(failing("start", *arguments)) if "KVM" in line], [said], f"start: {name} says so in a line")
+    for name, arguments in debuggers.items():
+        told = [line for line in lines(failing("busy", *arguments)) if "KVM" in line]
+        ok(len(told) == 1 and told[0].startswith("reprise: engine kvm cannot start: /dev/kvm: busy") and
+           told[0].endswith("; running without KVM"), f"busy: {name} says so in a line", told)
+
+
+def test_hunt():
+    """Of many runs one tells it."""
+    result = failing("start", "hunt", "--states", "1", "--runs", "2", "--", "true")
+    ok_without(result, "engine kvm cannot start: Cannot allocate memory", "start: a hunt says so once")
+    ok(re.fullmatch(r"reprise: 2 runs in .* 0 failed", lines(result)[-1]), "and goes on", lines(result))
 
 
 def test_lost():
@@ -84,9 +109,14 @@ def main():
         sys.exit(0)
     with Directory() as directory:
         os.chdir(directory)
-        test_busy()
-        test_start()
-        test_lost()
+        if sys.argv[5:] == ["hunt"]:
+            require_kernel()
+            test_hunt()
+        else:
+            test_busy()
+            test_start()
+            test_debuggers()
+            test_lost()
     done()
 
 
