@@ -177,12 +177,17 @@ static double seconds(uint64_t ns)
 	return (double)ns / (double)NS_PER_S;
 }
 
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 void hunt_report_progress(struct hunt *hunt)
 {
 	static uint64_t shown_ns;
 	const bool live = isatty(STDERR_FILENO);
 	uint64_t now_ns = hunt_now_ns(), passed_ns = now_ns - hunt->started_ns;
-	char runs[TEXT_NUMBER_BYTES], failures[TEXT_NUMBER_BYTES];
+	char runs[TEXT_NUMBER_BYTES], failures[TEXT_NUMBER_BYTES], text[4 * TEXT_NUMBER_BYTES];
 
 	if (hunt->values->guest.recording.quiet)
 		return;
@@ -192,12 +197,13 @@ void hunt_report_progress(struct hunt *hunt)
 	shown_ns = now_ns;
 	text_count(runs, hunt->n_done);
 	text_count(failures, hunt->n_failed);
+	snprintf(text, sizeof(text), "hunting: %s run%s, %s failure%s, %.1f runs/s, %.0f s", runs,
+		 plural(hunt->n_done), failures, plural(hunt->n_failed),
+		 (double)hunt->n_done / seconds(passed_ns), seconds(passed_ns));
 	if (live)
-		progress_show("hunting: %s runs, %s failures, %.1f runs/s, %.0f s", runs, failures,
-			      (double)hunt->n_done / seconds(passed_ns), seconds(passed_ns));
+		progress_show("%s", text);
 	else
-		message("hunting: %s runs, %s failures, %.1f runs/s, %.0f s", runs, failures,
-			(double)hunt->n_done / seconds(passed_ns), seconds(passed_ns));
+		message("%s", text);
 }
 
 /* ---- the command line of a run ---- */
@@ -370,13 +376,13 @@ static void tell_all(const struct hunt *hunt)
 	for (unsigned i = 0; i < hunt->n_found; i++)
 		tell_found(hunt, &hunt->found[i]);
 	if (!hunt->values->guest.recording.quiet)
-		message("%" PRIu64 " runs in %.1f s (%.1f a second), %" PRIu64 " failed",
-			hunt->n_done, took, took > 0 ? (double)hunt->n_done / took : 0,
-			hunt->n_failed);
+		message("%" PRIu64 " run%s in %.1f s (%.1f a second), %" PRIu64 " failed",
+			hunt->n_done, plural(hunt->n_done), took,
+			took > 0 ? (double)hunt->n_done / took : 0, hunt->n_failed);
 	if (hunt->n_broken)
 		message("hunt: %" PRIu64
 			" run%s came to nothing, the last one: %s; recordings go to %s",
-			hunt->n_broken, hunt->n_broken == 1 ? "" : "s", hunt->broken,
+			hunt->n_broken, plural(hunt->n_broken), hunt->broken,
 			hunt->output_directory);
 }
 

@@ -58,6 +58,9 @@ def test_race():
 def test_nothing():
     result = hunt("--runs", 3, "--json", "none.json", "--junit", "none.xml", "--", "true")
     same(result.returncode, 0, "a command that never fails")
+    ok(re.search(rb"^reprise: 3 runs in ", result.stderr, re.MULTILINE), "the summary", result.stderr)
+    result = hunt("--runs", 1, "--", "true")
+    ok(re.search(rb"^reprise: 1 run in ", result.stderr, re.MULTILINE), "the summary of a single run", result.stderr)
     told = json.loads(Path("none.json").read_text())
     same((told["runs"], told["failed"], told["failures"]), (3, 0, []), "was run as often as asked for")
     suite = xml.etree.ElementTree.parse("none.xml").getroot().find("testsuite")
