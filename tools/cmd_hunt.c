@@ -222,6 +222,8 @@ static int prepare(struct hunt *hunt, char *const *argv)
 	int status = check_options(hunt);
 
 	if (!status)
+		status = guest_run_check_epoch("hunt", &values->guest, false);
+	if (!status)
 		status = check_output(values->guest.recording.output);
 	if (!status)
 		status = guest_run_init(&hunt->guest, "hunt", &values->guest, argv,

@@ -299,6 +299,8 @@ static int run(const struct command *command, int argc, char **argv)
 		return parsed == OPTIONS_DONE ? STATUS_OK : STATUS_USAGE;
 	int status = guest_results_check(&values.results);
 	if (!status)
+		status = guest_run_check_epoch(command->name, &values.guest, values.cold);
+	if (!status)
 		status = run_guest(&run, operands.item);
 	terminal_close(run.terminal);
 	close_own_streams(&run);

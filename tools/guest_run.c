@@ -1,6 +1,7 @@
 #include "tools/guest_run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@
  * its machine, which ends the run. */
 #define COMMAND_LINE  "console=ttyS0 cryptomgr.notests panic=-1"
 #define SCRATCH_BYTES (UINT64_C(16) << 30)
+
+#define NS_PER_S UINT64_C(1000000000)
 
 #define FIELD(member) offsetof(struct guest_options, member)
 
@@ -183,6 +186,26 @@ static void describe(struct guest_run *run)
 		config->directory = "/";
 	else if (getcwd(run->directory, sizeof(run->directory)))
 		config->directory = run->directory;
+}
+
+/*
+ * Linux takes no date before its boot, as the time since then tells, and none so late that a signed
+ * number of nanoseconds would overflow within thirty years (timekeeping.c,
+ * timespec64_valid_settod).
+ */
+int guest_run_check_epoch(const char *command, const struct guest_options *values, bool cold)
+{
+	const struct option_number *epoch = &values->recording.epoch;
+	const uint64_t max = INT64_MAX / NS_PER_S - 30 * UINT64_C(365) * 86400 - 1;
+	uint64_t min = 0;
+
+	if (!cold)
+		min = warm_state_limit_ns(values->recording.ram_bytes.value) / NS_PER_S + 1;
+	if (!epoch->given || (epoch->value >= min && epoch->value <= max))
+		return STATUS_OK;
+	message("%s: --epoch: %" PRIu64 " is out of range, %" PRIu64 " to %" PRIu64 "%s", command,
+		epoch->value, min, max, cold ? "" : " in a guest that has booted before");
+	return STATUS_USAGE;
 }
 
 int guest_run_init(struct guest_run *run, const char *command, const struct guest_options *values,

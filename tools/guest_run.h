@@ -48,6 +48,9 @@ struct guest_run {
  * finished in any case. They come in this order.
  */
 
+/* Whether the guest can have the date that the user names. cold: it is to boot. */
+int guest_run_check_epoch(const char *command, const struct guest_options *values, bool cold);
+
 /* Everything that does not depend on how the guest starts. command_line: the kernel's. */
 int guest_run_init(struct guest_run *run, const char *command, const struct guest_options *values,
 		   char *const *argv, const char *command_line);

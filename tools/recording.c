@@ -22,6 +22,8 @@
 #define DEFAULT_RAM_BYTES  (512 * MIB)
 #define DEFAULT_RATE       1000 /* ns per 1000 instructions */
 #define OUTPUT_NAMES_TRIED 100
+#define CLOCK_CHIP_MAX_S   UINT64_C(253402300799) /* the last of the year 9999: it has four digits \
+						   */
 
 static const char *const clock_names[] = {
 	[RECORDER_CLOCK_HOST] = "host", [RECORDER_CLOCK_VIRTUAL] = "virtual", NULL};
@@ -81,7 +83,7 @@ static const struct option options[] = {
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(epoch),
 	 .argument = "SECONDS",
-	 .max = INT64_MAX,
+	 .max = CLOCK_CHIP_MAX_S,
 	 .help = "The guest's date at the start, since 1970 UTC"},
 	{.name = "seed",
 	 .kind = OPTION_NUMBER,

@@ -135,6 +135,11 @@ static void remove_old(const char *directory)
 
 /* ---- making a state ---- */
 
+uint64_t warm_state_limit_ns(uint64_t ram_bytes)
+{
+	return READY_LIMIT_NS + ram_bytes * READY_NS_PER_BYTE;
+}
+
 static int boot(const struct recording *recording, unsigned variant, const char *path,
 		struct log_error *ret_error)
 {
@@ -154,7 +159,7 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 	config.seed = BOOT_SEED + variant;
 	config.chaos.strategies = 0;
 	config.start_delay_ns = 0;
-	config.limit_ns = READY_LIMIT_NS + config.ram_bytes * READY_NS_PER_BYTE;
+	config.limit_ns = warm_state_limit_ns(config.ram_bytes);
 	config.keep = NULL;
 	config.limit_icount = 0;
 	config.boot.command_line = command_line;

@@ -13,6 +13,10 @@
 /* As many states are kept at least, so that several can be used in turn. */
 #define WARM_STATE_VARIANTS 8
 
+/* The time that a guest with so much memory has for its boot at most, and where its clock stands at
+ * most in a state. */
+uint64_t warm_state_limit_ns(uint64_t ram_bytes);
+
 /*
  * The file with the state for this recording, booting a guest to make it when the cache has none.
  * *ret_path is the caller's to free; NULL when there can be no cache, or it has no room, and a line

@@ -224,6 +224,16 @@ def test_randomness():
     ok(info["saved_guest_ns"] > 0 and info["is_run"], "a run starts from a saved state", info)
 
 
+def test_epoch():
+    """The first and the last date that there can be; of a guest that boots, its clock chip has the century."""
+    for epoch, options in (("61", []), ("8277292035", []), ("8277292035", ["--cold"])):
+        result = reprise("run", "-o", "epoch.rpz", "--clock", "virtual", "--epoch", epoch, *options, "--",
+                         "date", "-u", "+%s")
+        told = result.stdout.decode().strip()
+        ok(result.returncode == 0 and told.isdigit() and 0 <= int(told) - int(epoch) < 60,
+           f"--epoch {' '.join([epoch, *options])}: the guest's date", result)
+
+
 def test_file_limit():
     """Where files are limited (ulimit -f), the sparse one of what the command writes may be too large."""
     def limit():
@@ -250,6 +260,7 @@ def main():
         test_window_size()
         test_rootfs()
         test_randomness()
+        test_epoch()
         test_file_limit()
     done()
 

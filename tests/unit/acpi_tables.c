@@ -88,6 +88,7 @@ static void test_fadt(void)
 	tap_ok(get(fadt + 120, 8) == 0xcf9 && fadt[128] == ACPI_RESET_VALUE &&
 		       (get(fadt + 112, 4) & (1u << 10)),
 	       "reset register");
+	tap_ok(fadt[108] == 0x32, "where the clock chip has the century");
 	tap_ok(!(get(fadt + 112, 4) & (1u << 20)), "not hardware-reduced");
 }
 

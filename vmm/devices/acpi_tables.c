@@ -13,6 +13,7 @@
 
 #include "vmm/devices/acpi_aml.h"
 #include "vmm/devices/layout.h"
+#include "vmm/devices/rtc_time.h"
 
 #define BLOB_BYTES_MAX 0x4000u
 
@@ -278,6 +279,7 @@ static uint8_t *put_fadt(struct blob *blob, const uint8_t *facs, const uint8_t *
 	fadt[91] = 4; /* PM_TMR_LEN */
 	put_le(fadt + 96, LATENCY_C2_NONE, 2);
 	put_le(fadt + 98, LATENCY_C3_NONE, 2);
+	fadt[108] = RTC_CENTURY;
 	put_le(fadt + 109, BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_MSI, 2);
 	put_le(fadt + 112,
 	       FADT_WBINVD | FADT_PROC_C1 | FADT_NO_PWR_BUTTON | FADT_NO_SLP_BUTTON |
