@@ -216,7 +216,6 @@ static int record(struct run *run)
 	const struct recording_options *values = &run->values->guest.recording;
 	struct recorder_result result = {0};
 
-	interrupt_install();
 	int status = recording_run(&run->guest.recording, values->quiet, &result);
 	terminal_close(run->terminal);
 	run->terminal = NULL;
@@ -250,6 +249,7 @@ static int prepare(struct run *run, char *const *argv)
 
 	if (!status)
 		status = open_own_streams(run);
+	interrupt_install();
 	if (!status)
 		status = values->cold ? guest_run_cold(&run->guest)
 				      : guest_run_warm(&run->guest, 0, tell);

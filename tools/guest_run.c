@@ -13,6 +13,7 @@
 #include "tools/guest/agent.h"
 #include "tools/guest_command.h"
 #include "tools/guest_image.h"
+#include "tools/interrupt.h"
 #include "tools/kernel.h"
 #include "tools/message.h"
 #include "tools/modules.h"
@@ -245,6 +246,8 @@ int guest_run_cold(struct guest_run *run)
 {
 	int error = warm_disk_format(&run->recording.config, 0);
 
+	if (error && *interrupt_flag()) /* ^C is for what makes the file system, too */
+		return STATUS_SIGNAL_BASE + *interrupt_flag();
 	if (error)
 		message("%s: the scratch disk: %s; see --scratch", run->command, strerror(-error));
 	return error ? STATUS_FAILED : STATUS_OK;

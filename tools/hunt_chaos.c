@@ -158,8 +158,14 @@ static int64_t choose_time_ns(struct chaos *chaos)
 
 /* ---- the plan ---- */
 
+/* Unless the user says what the variable is, or that it is none. */
 static void add(struct option_list *list, const char *variable)
 {
+	const size_t n = strcspn(variable, "=");
+
+	for (unsigned i = 0; i < list->n; i++)
+		if (strcspn(list->item[i], "=") == n && !strncmp(list->item[i], variable, n))
+			return;
 	if (list->n < OPTION_LIST_MAX)
 		list->item[list->n++] = variable;
 }

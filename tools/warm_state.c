@@ -15,6 +15,7 @@
 #include "tools/cache.h"
 #include "tools/file_limit.h"
 #include "tools/guest/agent.h"
+#include "tools/interrupt.h"
 #include "tools/message.h"
 #include "tools/warm_disk.h"
 
@@ -116,20 +117,40 @@ static int newer_first(const void *a, const void *b)
 	return st_a.st_mtime > st_b.st_mtime ? -1 : st_a.st_mtime < st_b.st_mtime;
 }
 
+/* False: nothing is to be freed. */
+static bool find_files(const char *directory, const char *names, glob_t *ret_found)
+{
+	char pattern[PATH_MAX];
+
+	return snprintf(pattern, sizeof(pattern), "%s/%s", directory, names) < PATH_MAX &&
+	       !glob(pattern, GLOB_NOSORT, NULL, ret_found);
+}
+
 /* Of older tools and kernels. */
 static void remove_old(const char *directory)
 {
-	char pattern[PATH_MAX];
 	glob_t found;
 
-	if (snprintf(pattern, sizeof(pattern), "%s/warm-*.rpz", directory) >= PATH_MAX ||
-	    glob(pattern, GLOB_NOSORT, NULL, &found))
+	if (!find_files(directory, "warm-*.rpz", &found))
 		return;
 	qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), newer_first);
 	for (size_t i = KEPT_STATES; i < found.gl_pathc; i++) {
 		warm_disk_remove(found.gl_pathv[i]);
 		unlink(found.gl_pathv[i]);
 	}
+	globfree(&found);
+}
+
+/* Of processes that were killed while they made a state: who has the lock is the only one that
+ * lives. */
+static void remove_unfinished(const char *directory)
+{
+	glob_t found;
+
+	if (!find_files(directory, "warm-*.new*", &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		unlink(found.gl_pathv[i]);
 	globfree(&found);
 }
 
@@ -184,12 +205,20 @@ static int boot(const struct recording *recording, unsigned variant, const char 
 	return -ENOEXEC;
 }
 
+static int tell_interrupted(void)
+{
+	message("interrupted while a guest was booted in advance");
+	return STATUS_SIGNAL_BASE + *interrupt_flag();
+}
+
 /* Without room for it the guest boots as if there were no cache. */
 static int tell_failure(int error, const char *text, const char *directory, bool tell)
 {
 	char limit[FILE_LIMIT_HINT_BYTES];
 	const char *hint = file_limit_hint(error, limit);
 
+	if (*interrupt_flag())
+		return tell_interrupted();
 	if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG) {
 		if (tell)
 			message("no cache for booted guests: %s: %s", directory,
@@ -233,6 +262,19 @@ static int take_disk(const struct recording *recording, const char *path)
 	return error ? STATUS_FAILED : STATUS_OK;
 }
 
+/* Until it is ours or a signal ends the wait. */
+static bool wait_for_lock(int fd)
+{
+	int error;
+
+	if (fd < 0)
+		return false;
+	do {
+		error = flock(fd, LOCK_EX);
+	} while (error && errno == EINTR && !*interrupt_flag());
+	return !error;
+}
+
 /* One process makes a state, others that want it wait. *found: as *made above. */
 static int make_locked(const struct recording *recording, unsigned variant, bool tell,
 		       const char *directory, const char *path, bool *found)
@@ -241,9 +283,11 @@ static int make_locked(const struct recording *recording, unsigned variant, bool
 
 	snprintf(lock, sizeof(lock), "%s/lock", directory);
 	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status = STATUS_OK;
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
-	if (!is_usable(&recording->config, path)) {
+	if (wait_for_lock(fd))
+		remove_unfinished(directory);
+	if (*interrupt_flag()) {
+		status = tell_interrupted();
+	} else if (!is_usable(&recording->config, path)) {
 		if (tell)
 			message("booting a guest in advance, once for this kernel");
 		status = make(recording, variant, tell, directory, path, found);

@@ -21,7 +21,7 @@ uint64_t warm_state_limit_ns(uint64_t ram_bytes);
  * The file with the state for this recording, booting a guest to make it when the cache has none.
  * *ret_path is the caller's to free; NULL when there can be no cache, or it has no room, and a line
  * was printed when that is told; the scratch disk may then hold anything. Returns STATUS_OK, or
- * STATUS_FAILED after a line was printed.
+ * another status after a line was printed. The first signal (interrupt.h) ends it in good order.
  */
 int warm_state_find(const struct recording *recording, unsigned variant, bool tell,
 		    char **ret_path);

@@ -227,6 +227,20 @@ def test_addresses():
     ok(heap3 != heap2 and abs(stack3 - stack2) > 1 << 20, "and by chance", stack3, heap3)
 
 
+def test_perturb():
+    """What the user says of a variable prevails, also that it is not to be there."""
+    def given(*options):
+        hunt("-q", "--chaos=memory", "--seed", 1, "--runs", 1, "--json", "perturb.json", "-o", "perturb.rpz", *options, "--",
+             "sh", "-c", "echo ${MALLOC_PERTURB_-none} ${MALLOC_PERTURB_X-none}; exit 1", env=environment)
+        return json.loads(Path("perturb.json").read_text())["failures"][0]["output"].split()
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_PERTURB_")}
+    drawn, other = given("--env", "MALLOC_PERTURB_X=8")
+    ok(drawn.isdigit() and 1 <= int(drawn) <= 255 and other == "8", "--chaos=memory: MALLOC_PERTURB_ is drawn", drawn, other)
+    same(given("--env", "MALLOC_PERTURB_=0"), ["0", "none"], "unless --env gives it a value")
+    same(given("--env", "MALLOC_PERTURB_"), ["none", "none"], "or asks for the host's, which has none")
+
+
 def test_input():
     Path("in").write_bytes(b"from a file\n")
     with open("in", "rb") as stdin:
@@ -315,6 +329,7 @@ def main():
         test_host_clock()
         test_seeds()
         test_addresses()
+        test_perturb()
         test_input()
         test_interrupt()
         test_leftovers()

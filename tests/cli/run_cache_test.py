@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 from harness import TOOL, Directory, done, ok, reprise, require_kernel, same, unforced
+from signals import listen
 
 
 def test_user():
@@ -60,6 +62,36 @@ def test_warm():
     same((result.returncode, result.stdout), (0, b"fourth\n"), "without a cache the guest boots")
 
 
+def test_ended():
+    """A run that ends while a guest is booted in advance leaves nothing unfinished in the cache, or the next does."""
+    environment = os.environ | {"XDG_CACHE_HOME": os.getcwd() + "/ended"}
+
+    def files():
+        return sorted(path.name for path in Path("ended/reprise").glob("*"))
+
+    def unfinished():
+        return [name for name in files() if ".new" in name]
+
+    def end(number):
+        with subprocess.Popen([TOOL, "run", "-o", "ended.rpz", "--", "true"], stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, env=environment, preexec_fn=listen) as process:
+            while process.poll() is None and not unfinished():
+                pass
+            process.send_signal(number)
+            told = process.stderr.read().decode()
+        return process.returncode, told
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        same((end(number), files()), ((128 + number, "reprise: interrupted while a guest was booted in advance\n"), ["lock"]),
+             f"{number.name} while a guest is booted in advance")
+    end(signal.SIGKILL)
+    ok(unfinished(), "kill -9 leaves what was unfinished", files())
+    result = reprise("run", "-o", "sixth.rpz", "--", "echo", "sixth", env=environment)
+    same((result.returncode, result.stdout, unfinished()), (0, b"sixth\n", []), "which the next one removes")
+    # As above: no recordings.
+    shutil.rmtree("ended")
+
+
 def test_full():
     """A disk on which a booted guest has no room: in a mount namespace, as nothing else fills one."""
     os.mkdir("full")
@@ -81,6 +113,7 @@ def main():
     with Directory() as directory:
         os.chdir(directory)
         test_user()
+        test_ended()
         test_warm()
         test_full()
     done()
