@@ -145,13 +145,18 @@ static void remove_old(const char *directory)
  * lives. */
 static void remove_unfinished(const char *directory)
 {
+	/* Of make() below and warm_disk.c, and what a state is called before it is whole (bytes.c).
+	 */
+	static const char *const names[] = {"warm-*.rpz.*.new", "warm-*.rpz.*.new.*.part"};
 	glob_t found;
 
-	if (!find_files(directory, "warm-*.new*", &found))
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		unlink(found.gl_pathv[i]);
-	globfree(&found);
+	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+		if (!find_files(directory, names[k], &found))
+			continue;
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			unlink(found.gl_pathv[i]);
+		globfree(&found);
+	}
 }
 
 /* ---- making a state ---- */
