@@ -22,8 +22,9 @@
 #define DEFAULT_RAM_BYTES  (512 * MIB)
 #define DEFAULT_RATE       1000 /* ns per 1000 instructions */
 #define OUTPUT_NAMES_TRIED 100
-#define CLOCK_CHIP_MAX_S   UINT64_C(253402300799) /* the last of the year 9999: it has four digits \
-						   */
+
+/* The last second of the year 9999: the clock chip has four digits. */
+#define CLOCK_CHIP_MAX_S UINT64_C(253402300799)
 
 static const char *const clock_names[] = {
 	[RECORDER_CLOCK_HOST] = "host", [RECORDER_CLOCK_VIRTUAL] = "virtual", NULL};
