@@ -160,6 +160,28 @@ static bool is_named(void *ctx, const struct module *module)
 	return !search->address;
 }
 
+/* Under the name that the executable has for the dynamic linker: before that has run there is no
+ * list. */
+static bool is_interpreter(struct gdbstub *stub, const char *path)
+{
+	uint64_t at = find_auxv(stub, AT_PHDR), n = find_auxv(stub, AT_PHNUM);
+	size_t offset = at & ~PAGE_MASK;
+	uint8_t head[MODULE_HEAD_BYTES];
+	Elf64_Phdr segment;
+
+	if (!at || !process_read_head(stub, at & PAGE_MASK, head))
+		return false;
+	for (; n-- && offset + sizeof(segment) <= sizeof(head); offset += sizeof(segment)) {
+		memcpy(&segment, head + offset, sizeof(segment));
+		if (segment.p_type == PT_INTERP)
+			return segment.p_offset < sizeof(head) &&
+			       segment.p_filesz <= sizeof(head) - segment.p_offset &&
+			       segment.p_filesz == strlen(path) + 1 &&
+			       !memcmp(head + segment.p_offset, path, segment.p_filesz);
+	}
+	return false;
+}
+
 size_t process_build_id(void *ctx, const char *path, uint8_t *ret, size_t max)
 {
 	struct gdbstub *stub = ctx;
@@ -170,6 +192,8 @@ size_t process_build_id(void *ctx, const char *path, uint8_t *ret, size_t max)
 	mapping_each(stub->process->guest, stub->process->mm, is_head_of, &search);
 	if (!search.address)
 		process_each_module(stub, is_named, &search);
+	if (!search.address && is_interpreter(stub, path))
+		search.address = find_auxv(stub, AT_BASE);
 	if (!search.address || !process_read_head(stub, search.address, head) ||
 	    !build_id_read(head, sizeof(head), &id) || id.n > max)
 		return 0;
