@@ -161,10 +161,12 @@ bool packet_transfer_features(struct gdbstub *stub, struct cursor *cursor)
 	return true;
 }
 
+/* gdb asks for it in the name of the thread that is chosen, before it looks at others. */
 bool packet_transfer_threads(struct gdbstub *stub, struct cursor *cursor)
 {
 	struct reply document = {0};
 
+	stub->chosen = stub->g_thread;
 	describe_threads(stub, &document);
 	transfer(stub, cursor, &document);
 	reply_finish(&document);

@@ -178,8 +178,8 @@ bool run_step_back(struct gdbstub *stub, struct cursor *cursor)
 
 	if (!prepare(stub))
 		return true;
-	/* gdb names the thread of a step forwards; backwards it says any and means the one chosen.
-	 */
+	/* gdb names the thread of a step forwards; backwards it says any and means the one chosen,
+	 * unless its scheduler-locking is "on" or "step". */
 	uint32_t thread = stub->c_thread ? stub->c_thread : stub->chosen;
 	enum timeline_status status = stub->view->step_back(stub, thread, &what);
 	return finish(stub, status, &what);
