@@ -59,31 +59,30 @@ struct meeting {
 	int listener;
 };
 
-/* Steps back are those of the thread that gdb asked about last, since it does not name it (gdb 13,
- * remote.c); "thread apply" asks about others. */
-#define NAMES_ITS_THREAD(command)                                                                  \
-	"define hook-" command "\n"                                                                \
-	"if $_thread\n"                                                                            \
-	"eval \"thread apply %d -q echo\", $_thread\n"                                             \
-	"end\n"                                                                                    \
-	"end\n"
-
 /* Registers and memory are as of where the server is: gdb has to be told when that moves. What
  * would change the past gdb refuses itself, in words of its own. */
-static const char gdb_commands[] = NAMES_ITS_THREAD("stepi") NAMES_ITS_THREAD(
-	"nexti") NAMES_ITS_THREAD("step") NAMES_ITS_THREAD("next") NAMES_ITS_THREAD("until")
-	NAMES_ITS_THREAD(
-		"finish") "define seek\n"
-			  "monitor seek $arg0\n"
-			  "maintenance flush register-cache\n"
-			  "maintenance flush dcache\n"
-			  "frame\n"
-			  "end\n"
-			  "document seek\n"
-			  "Go to an instruction count of the recording, to its start or its end.\n"
-			  "end\n"
-			  "set may-write-memory off\n"
-			  "set may-call-functions off\n";
+static const char gdb_commands[] =
+	"define seek\n"
+	"monitor seek $arg0\n"
+	"maintenance flush register-cache\n"
+	"maintenance flush dcache\n"
+	"frame\n"
+	"end\n"
+	"document seek\n"
+	"Go to an instruction count of the recording, to its start or its end.\n"
+	"end\n"
+	"set may-write-memory off\n"
+	"set may-call-functions off\n";
+
+/* gdb does not say whose a step back is (gdb 13, remote.c): it is that of the thread whose life it
+ * has asked about last. After "thread apply" that is another than the selected one. */
+static const char hook[] = "define hook-%s\n"
+			   "if $_thread\n"
+			   "eval \"thread apply %%d -q echo\", $_thread\n"
+			   "end\n"
+			   "end\n";
+
+static const char *const hooked[] = {"stepi", "nexti", "step", "next", "until", "finish"};
 
 static int write_script(const struct meeting *meeting)
 {
@@ -92,6 +91,8 @@ static int write_script(const struct meeting *meeting)
 	if (!out)
 		return -errno;
 	fputs(gdb_commands, out);
+	for (size_t i = 0; i < sizeof(hooked) / sizeof(hooked[0]); i++)
+		fprintf(out, hook, hooked[i]);
 	return fclose(out) ? -errno : 0;
 }
 

@@ -39,12 +39,18 @@ def position(client):
     return int(re.match(r"icount (\d+)", client.monitor("when")[0])[1])
 
 
+def is_there(client, thread):
+    """Of the process that is looked at."""
+    process = re.match(r"QCp([0-9a-f]+)", client.ask("qC"))[1]
+    return client.ask(f"Tp{process}.{thread}") == "OK"
+
+
 def hits(client, packet):
     """Position, thread and first argument of each stop on the way to an end."""
     found = []
     while "replaylog" not in (reply := client.ask(packet)):
         stop = re.fullmatch(r"T05swbreak:;thread:p[0-9a-f]+\.([0-9a-f]+);", reply)
-        if not stop or len(found) > 4 * ROUNDS:
+        if not stop or not is_there(client, stop[1]) or len(found) > 4 * ROUNDS:
             ok(False, f"stops of {packet}", reply, found)
             break
         found.append((position(client), int(stop[1], 16), register(client, RDI)))
