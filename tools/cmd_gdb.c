@@ -84,6 +84,20 @@ static const char hook[] = "define hook-%s\n"
 
 static const char *const hooked[] = {"stepi", "nexti", "step", "next", "until", "finish"};
 
+/* gdb's own recording would lie over this one, write to it, and leave its thread "running".
+ * Commands of gdb's own are redefined: it would ask whether that is meant. */
+static const char no_record[] = "set confirm off\n"
+				"define record\n"
+				"echo This is a recording: going back needs no record.\\n\n"
+				"end\n"
+				"define record full\n"
+				"record\n"
+				"end\n"
+				"define target record-full\n"
+				"record\n"
+				"end\n"
+				"set confirm on\n";
+
 static int write_script(const struct meeting *meeting)
 {
 	FILE *out = fopen(meeting->script, "we");
@@ -93,6 +107,7 @@ static int write_script(const struct meeting *meeting)
 	fputs(gdb_commands, out);
 	for (size_t i = 0; i < sizeof(hooked) / sizeof(hooked[0]); i++)
 		fprintf(out, hook, hooked[i]);
+	fputs(no_record, out);
 	return fclose(out) ? -errno : 0;
 }
 

@@ -64,9 +64,18 @@ def threads():
         steps_of(number, at)
 
 
+def records():
+    """gdb's own recording is refused before it is in the way."""
+    for command in ("record", "record full", "target record-full"):
+        check("needs no record" in execute(command), f"{command}: refused")
+        check("No recording is currently active" in execute("info record"), f"{command}: none is begun")
+
+
 def main():
     begin()
     libraries()
+    if gdb.convenience_variable("by_reprise"):
+        records()
     threads()
     end()
 

@@ -184,7 +184,7 @@ def main():
         program, file = record(folder)
         packets(program, file)
         take_checks(run([sys.argv[1], "gdb", "-q", "--process", "twins", "--at", "start", file, "--", "-nx", "-q",
-                         "-batch", "-x", SESSION]), "reprise gdb")
+                         "-batch", "-ex", "set $by_reprise = 1", "-x", SESSION]), "reprise gdb")
         with Server(sys.argv[1], file, "--process", "twins", "--at", "start") as server:
             take_checks(run([*gdb_command(server.socket), "-ex", "set scheduler-locking step", "-x", SESSION]),
                         "scheduler-locking step")

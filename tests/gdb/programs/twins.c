@@ -14,6 +14,7 @@ static int to_child[2], to_parent[2];
 static int in, out;
 static volatile int met, runs;
 static volatile int child;
+static pthread_barrier_t last;
 
 /* Where the breakpoints are: the first argument tells who is there and when. */
 __attribute__((noinline)) void meet(int number)
@@ -45,7 +46,9 @@ static void *run(void *argument)
 static void *run_second(void *argument)
 {
 	runs = 1;
-	return run(argument);
+	run(argument);
+	pthread_barrier_wait(&last);
+	return NULL;
 }
 
 static void run_twice(int base, int from, int to)
@@ -55,10 +58,12 @@ static void run_twice(int base, int from, int to)
 
 	in = from;
 	out = to;
+	pthread_barrier_init(&last, NULL, 2);
 	pthread_create(&thread, NULL, run_second, &second);
 	while (!runs) /* both are there before the first turn */
 		sched_yield();
 	run(&first);
+	pthread_barrier_wait(&last); /* and behind the last */
 	pthread_join(thread, NULL);
 }
 
