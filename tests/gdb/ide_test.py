@@ -95,6 +95,44 @@ def look_around(gdb, function, callers, variable):
     ok("not allowed" in gdb.console("set var *(char *)$sp = 1"), "memory cannot be written")
 
 
+def value_of(answer):
+    return re.search(r'value="((?:[^"\\\\]|\\\\.)*)"', answer)[1]
+
+
+def variables(gdb):
+    """What the windows for variables, watched expressions, registers and memory ask for: MIEngine's MICommandFactory."""
+    ok("^done" in gdb.send("-thread-select 1") and "^done" in gdb.send("-stack-select-frame 0"), "a thread and a frame")
+    ok('depth="2"' in gdb.send("-stack-info-depth 1000"), "the stack's depth")
+    ok('func="main"' in gdb.send("-stack-list-frames 0 1000"), "its frames")
+    ok('name="count",type="int",value="100"' in gdb.send("-stack-list-arguments 2 0 0"), "a frame's arguments")
+    ok('name="number"' in gdb.send("-stack-list-variables 2"), "a frame's variables")
+    answer = gdb.send('-var-create - * "*stock"')
+    name = re.search(r'\^done,name="(\w+)",numchild="[1-9]', answer)
+    ok(name, "a variable with parts", answer)
+    children = gdb.send(f'-var-list-children --simple-values "{name[1]}" 0 1000')
+    ok('exp="count"' in children and 'exp="label"' in children, "its parts", children)
+    ok("attr=" in gdb.send(f"-var-show-attributes {name[1]}.count"), "whether it can be edited")
+    before = value_of(gdb.send(f"-var-evaluate-expression {name[1]}.count"))
+    ok("^error" in gdb.send(f'-var-assign {name[1]}.count "77"'), "editing it is refused")
+    same(value_of(gdb.send(f"-var-evaluate-expression {name[1]}.count")), before, "and changes nothing")
+    ok("^done" in gdb.send(f"-var-delete {name[1]}"), "and away")
+    same(value_of(gdb.send('-data-evaluate-expression "number + 5"')), "6", "a watched expression")
+    ok('"rip"' in gdb.send("-data-list-register-names"), "the registers' names")
+    ok('value="0x' in gdb.send("-data-list-register-values x"), "the registers")
+    ok(re.search(r'contents="[0-9a-f]{32}"', gdb.send("-data-read-memory-bytes $sp 16")), "memory")
+
+
+def buttons(gdb):
+    """Step Into, Step Out, a step by one instruction, a breakpoint with a condition."""
+    same(line_of(gdb.run("-exec-step"))[0], "make_label", "the button Step Into")
+    same(line_of(gdb.run("-exec-finish"))[0], "add", "the button Step Out")
+    ok("end-stepping-range" in gdb.run("-exec-step-instruction"), "a step by one instruction")
+    answer = gdb.send('-break-insert -f -c "number == 3" add')
+    ok("^done,bkpt" in answer, "a breakpoint with a condition", answer)
+    ok('name="number",value="3"' in gdb.run("-exec-continue"), "is met when that holds")
+    gdb.send("-break-delete " + re.search(r'number="(\d+)"', answer)[1])
+
+
 def machine_session(config, address):
     gdb = begin(config, address, sys.argv[2])
     ok('name="vCPU 0"' in gdb.send("-thread-info"), "threads")
@@ -113,8 +151,12 @@ def process_session(config, address, program):
     gdb.send("-break-insert -t main")
     same(line_of(gdb.run("-exec-continue"))[0], "main", "and forward again")
     libraries = gdb.console("info sharedlibrary")
-    ok("libc.so.6" in libraries, "libraries", libraries)
-    gdb.send("-target-disconnect")
+    ok(re.search(r"Yes .*libc\.so\.6", libraries), "libraries, with symbols", libraries)
+    gdb.send('-break-insert -t -f -c "number == 1" add')
+    gdb.run("-exec-continue")
+    variables(gdb)
+    buttons(gdb)
+    ok("^exit" in gdb.send("-gdb-exit", r"\^exit"), "the end of the session")
     gdb.close()
 
 
