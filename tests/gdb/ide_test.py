@@ -100,7 +100,7 @@ def value_of(answer):
 
 
 def variables(gdb):
-    """What the windows for variables, watched expressions, registers and memory ask for: MIEngine's MICommandFactory."""
+    """What the windows for variables, watched expressions, registers and memory ask for (MIEngine)."""
     ok("^done" in gdb.send("-thread-select 1") and "^done" in gdb.send("-stack-select-frame 0"), "a thread and a frame")
     ok('depth="2"' in gdb.send("-stack-info-depth 1000"), "the stack's depth")
     ok('func="main"' in gdb.send("-stack-list-frames 0 1000"), "its frames")

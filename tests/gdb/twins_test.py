@@ -176,7 +176,8 @@ def packets(program, file):
     places = [{place for place, _, _ in found} for found in (mine, its)]
     ok(places[0] | places[1] <= set(everybody) and not places[0] & places[1],
        "each is at the address when the other is not", places, everybody)
-    ok(any(min(places[0]) < place < max(places[0]) for place in places[1]), "one between the turns of the other", places)
+    ok(any(min(places[0]) < place < max(places[0]) for place in places[1]), "one between the turns of the other",
+       places)
 
 
 def main():
