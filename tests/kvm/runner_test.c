@@ -235,6 +235,77 @@ static void test_renewal(struct kvm_guest *guest)
 	       (unsigned long long)(statistics(guest)->renewals - renewals));
 }
 
+/* ---- address spaces ---- */
+
+/* Spaces that map the first user page each to another; one more than are kept. */
+#define SPACES       (MMU_SPACES + 1)
+#define SPACE_GPA(n) (UINT64_C(0x100000) + (n)*UINT64_C(4) * PAGE_BYTES)
+
+static void store_entry(struct kvm_guest *guest, uint64_t table, uint64_t linear, unsigned level,
+			uint64_t to)
+{
+	uint64_t index = linear >> (PAGE_SHIFT + 9 * (level - 1)) & 511;
+	uint64_t entry = to | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D;
+
+	memory_write(guest->machine->memory, table + 8 * index, &entry, sizeof(entry));
+}
+
+static void make_space(struct kvm_guest *guest, unsigned space)
+{
+	uint64_t table = SPACE_GPA(space);
+
+	for (unsigned level = 4; level > 1; level--, table += PAGE_BYTES)
+		store_entry(guest, table, GUEST_LINEAR, level, table + PAGE_BYTES);
+	store_entry(guest, table, GUEST_LINEAR, 1, PAGE_GPA(space));
+	write_word(guest, space, 7000 + space);
+}
+
+static void load_cr3(struct kvm_guest *guest, uint64_t cr3)
+{
+	guest->cpu->cr3 = cr3;
+	cpu_update_mode(guest->cpu);
+	mmu_select(guest->cpu);
+}
+
+/* How many fills it takes to read the first page of spaces, one after the other; UINT64_MAX when it
+ * was not each one's own. */
+static uint64_t fills_of(struct kvm_guest *guest, unsigned first, unsigned n)
+{
+	uint64_t fills = statistics(guest)->fills;
+
+	for (unsigned space = first; space < first + n; space++) {
+		load_cr3(guest, SPACE_GPA(space));
+		if (!load_is(guest, 0, 7000 + space))
+			return UINT64_MAX;
+	}
+	return statistics(guest)->fills - fills;
+}
+
+/* Going back to a space that was entered before takes no fill, as long as it is among those that
+ * are kept: those used last. */
+static void test_spaces(struct kvm_guest *guest)
+{
+	uint64_t cr3 = guest->cpu->cr3, roots;
+	unsigned filled = 0;
+
+	mmu_flush(guest->machine->mmu);
+	for (unsigned space = 0; space < SPACES; space++)
+		make_space(guest, space);
+	tap_ok(fills_of(guest, 0, MMU_SPACES) == MMU_SPACES, "%u spaces: each is filled once",
+	       MMU_SPACES);
+	roots = statistics(guest)->new_roots;
+	for (unsigned round = 0; round < 3; round++)
+		filled += fills_of(guest, 0, MMU_SPACES) != 0;
+	tap_ok(!filled && statistics(guest)->new_roots == roots,
+	       "back in each, three times over: nothing is filled");
+	tap_ok(fills_of(guest, MMU_SPACES, 1) == 1, "one more is filled");
+	tap_ok(fills_of(guest, 1, MMU_SPACES) == 0, "the others are as before");
+	tap_ok(fills_of(guest, 0, 1) == 1, "but for the oldest, which is filled again");
+	tap_ok(fills_of(guest, 2, MMU_SPACES - 1) == 0 && fills_of(guest, 1, 1) == 1,
+	       "in place of what is the oldest then");
+	load_cr3(guest, cr3);
+}
+
 /* A request for CPL 0 while the VM stands in the exception stub. */
 static void test_request_in_stub(struct kvm_guest *guest)
 {
@@ -458,6 +529,7 @@ int main(void)
 	test_fault_state(&guest);
 	test_narrowing(&guest);
 	test_many_narrowings(&guest);
+	test_spaces(&guest);
 	test_request_in_stub(&guest);
 	test_renewal(&guest);
 	for (unsigned i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
