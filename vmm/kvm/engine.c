@@ -92,14 +92,15 @@ static enum slice_end take_left(struct kvm_engine *kvm, struct cpu *cpu)
 	return exit == RUNTIME_EXIT_POLL || kvm->cold ? SLICE_DONE : SLICE_SINGLE;
 }
 
-/* The rest runs the instruction that faulted, and derives the guest's fault if it is one. */
+/* The rest runs the instruction at which KVM stopped for what it says, and derives the guest's
+ * fault if it is one. */
 static enum slice_end take_fault(struct kvm_engine *kvm, struct cpu *cpu,
-				 const struct runtime_registers *registers)
+				 const struct runtime_registers *registers, const char *what)
 {
 	if (!translator_fault(kvm->translator, registers, cpu)) {
 		snprintf(kvm->failure, sizeof(kvm->failure),
-			 "exception %u at 0x%llx in KVM is not explained by any guest instruction",
-			 kvm->runner.fault.vector, (unsigned long long)registers->rip);
+			 "%s at 0x%llx in KVM is not explained by any guest instruction", what,
+			 (unsigned long long)registers->rip);
 		return SLICE_FAILED;
 	}
 	if (kvm_runner_fx(&kvm->runner, &cpu->fx)) {
@@ -107,6 +108,15 @@ static enum slice_end take_fault(struct kvm_engine *kvm, struct cpu *cpu,
 		return SLICE_FAILED;
 	}
 	return SLICE_SINGLE;
+}
+
+static enum slice_end take_exception(struct kvm_engine *kvm, struct cpu *cpu)
+{
+	const struct kvm_runner_fault *fault = &kvm->runner.fault;
+	char what[24];
+
+	snprintf(what, sizeof(what), "exception %u", fault->vector);
+	return take_fault(kvm, cpu, &fault->registers, what);
 }
 
 /* What the rest is going to change, most often by the guest's own page fault. */
@@ -167,7 +177,7 @@ static enum slice_end take_unexpected(struct kvm_engine *kvm, struct cpu *cpu)
 		return SLICE_FAILED;
 	}
 	ban(kvm, cpu);
-	return take_fault(kvm, cpu, &registers);
+	return take_fault(kvm, cpu, &registers, kvm->runner.unexpected);
 }
 
 /* Whether the rest is to run for a while first, since what comes next was translated just now. */
@@ -222,7 +232,7 @@ static enum slice_end run_translated(struct kvm_engine *kvm, struct cpu *cpu)
 		case KVM_RUNNER_FAULT:
 			if (!fill(kvm, cpu)) {
 				remember_fault(kvm, cpu);
-				end = take_fault(kvm, cpu, &kvm->runner.fault.registers);
+				end = take_exception(kvm, cpu);
 				kvm->in_kvm.unexpected += end == SLICE_FAILED;
 				return end;
 			}
