@@ -235,6 +235,18 @@ static uint64_t mix(uint64_t value)
 	return value ^ value >> 32;
 }
 
+/* Takes down the whole state, and what the guest asks for if it does. */
+static void observe(struct rig *rig, const struct crossing_request *request)
+{
+	if (!rig->observed)
+		return;
+	rig->seen = mix(rig->seen ^ mix(rig->machine->icount) ^ rig_digest(rig));
+	if (request)
+		rig->seen = mix(rig->seen ^ mix(request->kind) ^ mix(request->address) ^
+				request->value);
+	*(request ? &rig->n_crossings : &rig->n_events) += 1;
+}
+
 enum engine_exit rig_run_once(struct rig *rig, uint64_t until, bool window)
 {
 	const struct run_control control = {.until_icount = until, .interrupt_window = window};
@@ -242,6 +254,7 @@ enum engine_exit rig_run_once(struct rig *rig, uint64_t until, bool window)
 	enum engine_exit exit;
 
 	while ((exit = rig->engine->ops->run(rig->engine, &control)) == ENGINE_CROSSING) {
+		observe(rig, &crossing->request);
 		uint64_t answer = mix(rig->machine->icount * 64 + crossing->n_answers);
 		crossing->answers[crossing->n_answers++] =
 			crossing_is_read(crossing->request.kind) ? answer : 0;
@@ -252,9 +265,9 @@ enum engine_exit rig_run_once(struct rig *rig, uint64_t until, bool window)
 
 /* ---- events ---- */
 
-static bool event_due(uint64_t icount)
+static bool event_due(const struct rig *rig, uint64_t icount)
 {
-	return mix(icount ^ 0x5555) % 61 == 0;
+	return rig->events && mix(icount ^ 0x5555) % (rig->spacing ? rig->spacing : 61) == 0;
 }
 
 static void write_event(struct rig *rig, uint64_t gpa, const void *data, uint32_t n)
@@ -327,15 +340,16 @@ void rig_run(struct rig *rig, uint64_t until, bool window)
 
 	rig->halted = false;
 	while (machine->icount < until && !rig->halted) {
-		if (rig->events && event_due(machine->icount)) {
+		if (event_due(rig, machine->icount)) {
 			uint64_t before = machine->icount;
+			observe(rig, NULL);
 			apply_event(rig);
 			note_hits(rig);
 			if (machine->icount != before)
 				continue;
 		}
 		uint64_t stop = machine->icount + 1;
-		while (stop < until && !(rig->events && event_due(stop)))
+		while (stop < until && !event_due(rig, stop))
 			stop++;
 		enum engine_exit exit;
 		do {

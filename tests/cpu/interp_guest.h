@@ -59,6 +59,10 @@ struct rig {
 	bool halted;   /* the last run ended so */
 	uint64_t hits; /* of watchpoints in rig_run(): a digest of all, with their counts */
 	unsigned n_hits;
+	unsigned spacing; /* events are so many counts apart, on average; 0: 61 */
+	bool observed;    /* the state is looked at before each event and at each crossing */
+	uint64_t seen;    /* a digest of all these states, with their counts */
+	unsigned n_events, n_crossings; /* that were */
 };
 
 /* The engine of rigs made from here on; interp unless it is changed. */

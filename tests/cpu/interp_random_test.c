@@ -1,8 +1,9 @@
 /*
  * Random programs run by blocks, to random counts, against the same program run in single steps:
- * equal states at every count at which both stand. The programs write their own code and page
- * tables, use the code through two mappings, cross pages, repeat strings, fault, read ports and
- * devices, single-step themselves, set breakpoints; DMA and interrupts come at fixed counts.
+ * equal states at every count at which both stand, and at every event and crossing. The programs
+ * write their own code and page tables, use the code through two mappings, cross pages, repeat
+ * strings, fault, read ports and devices, single-step themselves, set breakpoints; DMA and
+ * interrupts come at fixed counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +54,11 @@ static void explain(const struct writer *w, uint64_t from, uint64_t to)
 /* What single steps find at a count. */
 struct found {
 	uint64_t digest;
-	bool window; /* an interrupt could be taken */
+	uint64_t seen; /* of the states at events and crossings so far */
+	bool window;   /* an interrupt could be taken */
 };
+
+static uint64_t observed; /* events and crossings of all programs */
 
 /* The reference: single steps; fresh: with every cache dropped before each. */
 static uint64_t record(const struct writer *w, bool fresh, struct found *found)
@@ -63,15 +67,18 @@ static uint64_t record(const struct writer *w, bool fresh, struct found *found)
 	uint64_t n;
 
 	load_program(&rig, w);
+	rig.observed = true;
 	do {
 		if (fresh)
 			rig.engine->ops->flush(rig.engine);
 		found[rig.machine->icount] =
-			(struct found){rig_digest(&rig), cpu_can_take_interrupt(rig.cpu)};
+			(struct found){rig_digest(&rig), rig.seen, cpu_can_take_interrupt(rig.cpu)};
 		rig_run(&rig, rig.machine->icount + 1, false);
 		n = rig.machine->icount;
 	} while (n < STEPS && !rig.halted);
 	found[n].digest = rig_digest(&rig);
+	found[n].seen = rig.seen;
+	observed += rig.n_events + rig.n_crossings;
 	rig_destroy(&rig);
 	return n;
 }
@@ -102,6 +109,7 @@ static bool compare(struct writer *w, const struct found *found, uint64_t end, u
 	uint64_t last = 0;
 
 	load_program(&rig, w);
+	rig.observed = true;
 	while (good && rig.machine->icount < end) {
 		uint64_t target = rig.machine->icount + 1 + any(w, stride);
 		bool window = any(w, 4) == 0;
@@ -110,7 +118,8 @@ static bool compare(struct writer *w, const struct found *found, uint64_t end, u
 		if (!good)
 			tap_note("no stop at a window");
 		rig_run(&rig, target, window && !w->quiet);
-		good &= rig_digest(&rig) == found[rig.machine->icount].digest;
+		good &= rig_digest(&rig) == found[rig.machine->icount].digest &&
+			rig.seen == found[rig.machine->icount].seen;
 		if (!good)
 			tap_note("differs between %llu and %llu", (unsigned long long)last,
 				 (unsigned long long)rig.machine->icount);
@@ -260,6 +269,8 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = first; i < first + programs; i++)
 		test_program(i);
+	tap_ok(observed > programs, "%llu events and crossings, with equal states at each",
+	       (unsigned long long)observed);
 	if (!engine->unwatched)
 		tap_ok(watch_hits > programs, "%llu hits of watchpoints",
 		       (unsigned long long)watch_hits);

@@ -1,6 +1,8 @@
 /*
  * Random programs of user code under the kvm engine against interp, for so long that its blocks and
- * polls are the product's: equal states at every count at which both stand. Twice: as it chooses
+ * polls are the product's: equal states at every count at which both stand, and wherever the
+ * outside comes in: at each interrupt, write by a device, change of the clock, and at each port or
+ * device that is read or written. Twice: as it chooses
  * what runs in KVM, which depends on what exits cost here, and half of them with everything there.
  * kvm-random has short runs.
  */
@@ -19,10 +21,23 @@
 #define STRIDE_MAX 40000u
 #define STOPS_MAX  (STEPS / STRIDE_MIN + 2)
 
+/* Events are so far apart, on average: most stretches between them are long enough for KVM. */
+#define SPACING 16000u
+
 struct trace {
 	unsigned n;
 	uint64_t icount[STOPS_MAX], digest[STOPS_MAX];
+	uint64_t seen[STOPS_MAX]; /* of the states at events and crossings so far */
+	unsigned n_events, n_crossings;
 };
+
+static void load(struct rig *rig, const struct writer *program, const struct engine_ops *ops)
+{
+	rig_engine = ops;
+	load_program(rig, program);
+	rig->events = rig->observed = true;
+	rig->spacing = SPACING;
+}
 
 static void run(struct rig *rig, struct writer *random, struct trace *trace)
 {
@@ -32,16 +47,17 @@ static void run(struct rig *rig, struct writer *random, struct trace *trace)
 
 		rig_run(rig, rig->machine->icount + stride, false);
 		trace->icount[trace->n] = rig->machine->icount;
+		trace->seen[trace->n] = rig->seen;
 		trace->digest[trace->n++] = rig_digest(rig);
 	} while (rig->machine->icount < STEPS && !rig->halted);
+	trace->n_events = rig->n_events;
+	trace->n_crossings = rig->n_crossings;
 }
 
 static void run_to(struct rig *rig, const struct writer *program, const struct trace *trace,
 		   unsigned stop, const struct engine_ops *ops)
 {
-	rig_engine = ops;
-	load_program(rig, program);
-	rig->events = false;
+	load(rig, program, ops);
 	for (unsigned i = 0; i <= stop; i++)
 		rig_run(rig, trace->icount[i], false);
 }
@@ -82,9 +98,12 @@ static bool same(const struct writer *program, const struct trace *a, const stru
 		 const struct engine_ops *ops)
 {
 	for (unsigned i = 0; i < a->n; i++) {
-		if (i < b->n && a->icount[i] == b->icount[i] && a->digest[i] == b->digest[i])
+		if (i < b->n && a->icount[i] == b->icount[i] && a->digest[i] == b->digest[i] &&
+		    a->seen[i] == b->seen[i])
 			continue;
-		tap_note("differs between %llu and %llu (%llu)",
+		tap_note("differs %s %llu and %llu (%llu)",
+			 i < b->n && a->digest[i] == b->digest[i] ? "at an event between"
+								  : "between",
 			 (unsigned long long)(i ? a->icount[i - 1] : 0),
 			 (unsigned long long)a->icount[i], (unsigned long long)b->icount[i]);
 		explain(program, a, i, ops);
@@ -99,9 +118,7 @@ static void trace_program(const struct writer *program, const struct engine_ops 
 	struct writer random = *program;
 	struct rig rig;
 
-	rig_engine = ops;
-	load_program(&rig, program);
-	rig.events = false;
+	load(&rig, program, ops);
 	run(&rig, &random, ret_trace);
 	if (rig.engine->ops->uses)
 		rig.engine->ops->uses(rig.engine, ret_uses);
@@ -110,7 +127,7 @@ static void trace_program(const struct writer *program, const struct engine_ops 
 
 /* What ran in KVM of all programs. */
 struct total {
-	uint64_t in_kvm, steps, unexpected;
+	uint64_t in_kvm, steps, unexpected, events, crossings;
 };
 
 static void test_program(unsigned i, const struct engine_ops *ops, struct total *total)
@@ -122,6 +139,8 @@ static void test_program(unsigned i, const struct engine_ops *ops, struct total 
 	write_program(&program, 1000 + i, RIG_USER64);
 	trace_program(&program, &interp_engine_ops, &a, uses);
 	trace_program(&program, ops, &b, uses);
+	total->events += a.n_events;
+	total->crossings += a.n_crossings;
 	total->steps += a.icount[a.n - 1];
 	total->in_kvm += uses[0].instructions;
 	total->unexpected += uses[0].unexpected;
@@ -141,6 +160,9 @@ static void test_engine(unsigned first, unsigned programs, const struct engine_o
 	tap_ok(total.in_kvm && total.in_kvm * 100 >= total.steps * least_percent,
 	       "%llu of %llu instructions in KVM", (unsigned long long)total.in_kvm,
 	       (unsigned long long)total.steps);
+	tap_ok(total.events > programs && total.crossings > programs,
+	       "equal states at %llu events and %llu crossings", (unsigned long long)total.events,
+	       (unsigned long long)total.crossings);
 	tap_ok(!total.unexpected, "no exit was unexpected");
 }
 
