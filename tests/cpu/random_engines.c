@@ -9,7 +9,7 @@ static void vary_native(unsigned n)
 		{.poll_often = true, .max_insns = 8},
 		{.poll_often = true, .max_insns = 1},
 		{.poll_often = true, .max_insns = 3, .distrust_host = true},
-		{.poll_often = true, .max_insns = 24, .cache_bytes = 0x80000},
+		{.poll_often = true, .max_insns = 24, .cache_bytes = 0xa0000},
 	};
 
 	native_engine_options = ways[n % 4];
@@ -32,7 +32,7 @@ static void vary_jit(unsigned n)
 		{.max_insns = 24},
 		{.max_insns = 1},
 		{.max_insns = 5, .distrust_host = true},
-		{.max_insns = 24, .cache_bytes = 0x80000},
+		{.max_insns = 24, .cache_bytes = 0xa0000},
 	};
 
 	jit_options = ways[n % 4];

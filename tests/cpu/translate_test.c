@@ -177,7 +177,7 @@ static void test_cache_bound(void)
 
 	record(program_self, program_self_end, 0);
 	rig_engine = &native_engine_ops;
-	native_engine_options = (struct native_engine_options){.cache_bytes = 0x62000};
+	native_engine_options = (struct native_engine_options){.cache_bytes = 0x82000};
 	struct outcome outcome = {.good = true};
 	load(&rig, program_self, program_self_end, 0);
 	run_to(&rig, STEPS, &outcome);

@@ -57,7 +57,7 @@ static void look(struct mappings *ret)
 static void test_engine(const char *name, const struct engine_ops *ops, enum rig_mode mode,
 			bool runs_here)
 {
-	struct mappings mappings;
+	struct mappings mappings = {0};
 	struct engine_use uses[ENGINE_MAX_USES];
 	unsigned looks = 0, both = 0, apart = 0;
 	struct rig rig;

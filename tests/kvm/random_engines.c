@@ -15,7 +15,7 @@ static void vary(unsigned n)
 		{.max_insns = 8, .jit = true},
 		{.max_insns = 1},
 		{.max_insns = 3, .distrust_host = true},
-		{.max_insns = 1, .cache_bytes = 0x80000, .jit = true},
+		{.max_insns = 1, .cache_bytes = 0xa0000, .jit = true},
 	};
 
 	kvm_small_options = ways[n % 4];
