@@ -283,7 +283,7 @@ static bool is_untouched(const struct gdbstub *stub, uint64_t address)
 	uint32_t error;
 
 	process_view.read_space(stub, 0, &space);
-	walk_tables(&space, address, ACCESS_READ, false, false, &walk, &error);
+	walk_tables(&space, address, &(struct walk_access){.kind = ACCESS_READ}, &walk, &error);
 	return walk.n_steps && !walk.step[walk.n_steps - 1].entry;
 }
 

@@ -93,8 +93,8 @@ static bool walk_to(struct gdbstub *stub, const struct cpu *space, struct point_
 	struct walk walk;
 	uint32_t error;
 
-	range->mapped =
-		walk_tables(space, range->address, ACCESS_READ, false, false, &walk, &error);
+	range->mapped = walk_tables(space, range->address,
+				    &(struct walk_access){.kind = ACCESS_READ}, &walk, &error);
 	range->gpa = walk.gpa;
 	for (unsigned i = 0; i < walk.n_steps; i++)
 		if (!add_table(&stub->watches, walk.step[i].entry_gpa, walk.step[i].entry_bytes))

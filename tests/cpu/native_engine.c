@@ -86,11 +86,12 @@ static void unmap_pages(struct native_engine *native)
 /* Whether a cached translation could serve the access: nothing about it changes memory. */
 static bool may_map(const struct cpu *cpu, uint64_t linear, bool write, uint64_t *ret_gpa)
 {
+	const struct walk_access access = {.kind = write ? ACCESS_WRITE : ACCESS_READ,
+					   .user = true};
 	struct walk walk;
 	uint32_t error;
 
-	if (!walk_tables(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, true, false, &walk,
-			 &error))
+	if (!walk_tables(cpu, linear, &access, &walk, &error))
 		return false;
 	for (unsigned i = 0; i < walk.n_steps; i++)
 		if (!(walk.step[i].entry & PTE_A))

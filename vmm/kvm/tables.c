@@ -300,10 +300,11 @@ static void fill_entry(const struct filling *filling, unsigned index)
 {
 	struct memory *memory = filling->cpu->machine->memory;
 	uint64_t linear = filling->linear + index * (uint64_t)PAGE_BYTES;
+	static const struct walk_access read = {.kind = ACCESS_READ, .user = true};
 	struct walk walk;
 	uint32_t error;
 
-	if (!walk_tables(filling->cpu, linear, ACCESS_READ, true, false, &walk, &error) ||
+	if (!walk_tables(filling->cpu, linear, &read, &walk, &error) ||
 	    !(walk.step[walk.n_steps - 1].entry & PTE_A))
 		return;
 	uint32_t number = memory_page_number(memory, walk.gpa);
@@ -352,11 +353,11 @@ static bool access_is_plain(const struct cpu *cpu, uint64_t linear, bool write,
 			    struct walk *ret_walk)
 {
 	const struct memory *memory = cpu->machine->memory;
+	const struct walk_access access = {.kind = write ? ACCESS_WRITE : ACCESS_READ,
+					   .user = true};
 	uint32_t error;
 
-	if (!walk_tables(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, true, false, ret_walk,
-			 &error) ||
-	    (write && !ret_walk->dirty))
+	if (!walk_tables(cpu, linear, &access, ret_walk, &error) || (write && !ret_walk->dirty))
 		return false;
 	const uint8_t *flags = memory_flags(memory, ret_walk->gpa);
 	return flags && !(*flags & (write ? (uint8_t)~FIRST_WRITE : PAGE_WATCH));

@@ -18,50 +18,8 @@
 #include <string.h>
 
 #include "vmm/machine.h"
+#include "vmm/mmu/space.h"
 #include "vmm/mmu/walk.h"
-
-#define SPACE_NONE UINT64_MAX
-
-enum tlb_variant { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_VARIANTS };
-
-struct space {
-	uint64_t root; /* CR3's table address; SPACE_NONE: free */
-	uint64_t bits; /* the control bits that translations depend on */
-	uint64_t pdpte[4];
-	uint64_t last_used;
-	struct tlb tlb[TLB_VARIANTS];
-};
-
-/* Slow writes to a tracked page since it was last walked before it is given up as a page table. */
-#define TABLE_WRITES_MAX 128
-
-struct table_info {
-	uint64_t linear; /* where the range it maps begins */
-	uint16_t spaces; /* bit n: space n may hold translations read from here */
-	uint8_t level;   /* 0: not tracked */
-	uint8_t entry_bytes;
-	bool high;      /* below the top level, and walked for addresses from MMU_HIGH on */
-	bool ambiguous; /* walked for more than one range or level */
-	bool mixed;     /* walked with entries of both sizes: what a byte belongs to is unclear */
-	uint8_t writes;
-};
-
-/* Linear pages through which a page may be in write arrays. */
-#define WRITE_NOWHERE 0
-#define WRITE_MANY    1 /* otherwise: the one linear page, plus 2 */
-
-struct mmu {
-	struct machine *machine;
-	struct space *current;
-	uint64_t uses;
-	struct tlb never;          /* stays empty: every access takes the slow path */
-	struct table_info *tables; /* by page number */
-	uint64_t *write_linear;    /* by page number */
-	bool no_writes;            /* all write arrays are empty */
-	struct mmu_listener listeners[MMU_MAX_LISTENERS];
-	unsigned n_listeners;
-	struct space spaces[MMU_SPACES];
-};
 
 /* ---- emptying ---- */
 
@@ -77,16 +35,6 @@ static void empty_exec(struct tlb *tlb)
 		tlb->exec[i].tag = (i ^ 1) << PAGE_SHIFT;
 }
 
-static struct tlb_watched *watched_slot(struct tlb *tlb, uint64_t linear)
-{
-	return &tlb->watched[(linear >> PAGE_SHIFT) % TLB_WATCHED_ENTRIES];
-}
-
-static struct tlb_slow *slow_slot(struct tlb *tlb, uint64_t linear)
-{
-	return &tlb->slow[(linear >> PAGE_SHIFT) % TLB_SLOW_ENTRIES];
-}
-
 static void empty_tlb(struct tlb *tlb)
 {
 	for (unsigned i = 0; i < TLB_WATCHED_ENTRIES; i++)
@@ -96,6 +44,12 @@ static void empty_tlb(struct tlb *tlb)
 	empty_entries(tlb->read);
 	empty_entries(tlb->write);
 	empty_exec(tlb);
+}
+
+static void empty_upper(struct space *space)
+{
+	for (unsigned i = 0; i < UPPER_ENTRIES; i++)
+		space->upper[i].key = UPPER_NONE;
 }
 
 static void tell_emptied(struct mmu *mmu, struct space *space, bool low)
@@ -114,6 +68,7 @@ static void empty_space(struct mmu *mmu, struct space *space, bool low)
 {
 	for (unsigned v = 0; v < TLB_VARIANTS; v++)
 		empty_tlb(&space->tlb[v]);
+	empty_upper(space);
 	tell_emptied(mmu, space, low);
 }
 
@@ -250,6 +205,13 @@ static void flush_spaces_of(struct mmu *mmu, const struct table_info *info)
 	request_resync(mmu);
 }
 
+static void drop_upper(struct mmu *mmu, const struct table_info *info)
+{
+	for (unsigned i = 0; i < MMU_SPACES; i++)
+		if (info->spaces & (1u << i))
+			empty_upper(&mmu->spaces[i]);
+}
+
 static void drop_range(struct mmu *mmu, const struct table_info *info, const struct range *range)
 {
 	for (unsigned i = 0; i < MMU_SPACES; i++) {
@@ -348,6 +310,8 @@ static bool change_entry(struct mmu *mmu, const struct table_info *info, uint32_
 		flush_spaces_of(mmu, info);
 		return false;
 	}
+	if (info->level > 1)
+		drop_upper(mmu, info);
 	if (maps_nothing(mmu, info, before))
 		return true;
 	struct range range = range_of(info, offset);
@@ -527,15 +491,6 @@ static struct space *find_space(struct mmu *mmu, const struct cpu *cpu, uint64_t
 	return oldest;
 }
 
-static enum tlb_variant variant_of(const struct cpu *cpu)
-{
-	if (cpu->cpl == 3)
-		return TLB_USER;
-	if ((cpu->cr4 & CR4_SMAP) && (cpu->rflags_rest & FLAG_AC))
-		return TLB_SUPERVISOR_AC;
-	return TLB_SUPERVISOR;
-}
-
 /* Accesses that must be looked at one by one: alignment checks, data breakpoints. */
 static bool every_access_counts(const struct cpu *cpu)
 {
@@ -553,224 +508,4 @@ void mmu_select(struct cpu *cpu)
 		mmu->current->last_used = ++mmu->uses;
 	}
 	cpu->tlb = every_access_counts(cpu) ? &mmu->never : &mmu->current->tlb[variant_of(cpu)];
-}
-
-/* ---- filling ---- */
-
-static void track_table(struct mmu *mmu, const struct walk_step *step, uint64_t linear)
-{
-	uint64_t table = step->entry_gpa & PAGE_MASK;
-	struct table_info *info = &mmu->tables[step->page];
-	unsigned index_bits = step->entry_bytes == 8 ? 9 : 10;
-	uint64_t start = linear & ~((UINT64_C(1) << (PAGE_SHIFT + step->level * index_bits)) - 1);
-
-	if (step->level == WALK_MAX_LEVELS)
-		start = 0; /* both halves are its own */
-	if (!info->level) {
-		info->level = step->level;
-		info->entry_bytes = step->entry_bytes;
-		info->linear = start;
-		memory_protect(mmu->machine->memory, table, PAGE_TABLE);
-	} else if (info->level != step->level || info->linear != start ||
-		   info->entry_bytes != step->entry_bytes) {
-		info->ambiguous = true;
-		info->mixed |= info->entry_bytes != step->entry_bytes;
-	}
-	info->spaces |= 1u << (mmu->current - mmu->spaces);
-	info->high |= step->level < WALK_MAX_LEVELS && linear >= MMU_HIGH;
-	info->writes = 0;
-}
-
-bool mmu_keep_walk(struct mmu *mmu, const struct walk *walk, uint64_t linear)
-{
-	for (unsigned i = 0; i < walk->n_steps; i++)
-		if (walk->step[i].page == UINT32_MAX || !(walk->step[i].entry & PTE_A))
-			return false;
-	for (unsigned i = 0; i < walk->n_steps; i++)
-		track_table(mmu, &walk->step[i], linear);
-	return true;
-}
-
-unsigned mmu_selected_space(const struct mmu *mmu)
-{
-	return (unsigned)(mmu->current - mmu->spaces);
-}
-
-static void fill_watched(struct tlb *tlb, uint64_t page, uint64_t gpa, uint8_t *host, bool writable)
-{
-	struct tlb_watched *watched = watched_slot(tlb, page);
-	bool was_writable = watched->tag == page && watched->gpa == gpa && watched->writable;
-
-	*watched = (struct tlb_watched){page, gpa, host, writable || was_writable};
-}
-
-static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const struct walk *walk,
-		      bool write)
-{
-	uint64_t gpa = walk->gpa & PAGE_MASK;
-	uint8_t *host;
-	uint32_t number = memory_find_page(mmu->machine->memory, gpa, &host);
-
-	if (number == UINT32_MAX)
-		return;
-	const uint8_t *flags = memory_flags_of(mmu->machine->memory, number);
-	struct tlb_entry entry = {page, host};
-	if (*flags & PAGE_WATCH)
-		fill_watched(tlb, page, gpa, host, write && walk->dirty);
-	if (!memory_reads_are_watched(mmu->machine->memory, gpa, *flags))
-		*tlb_slot(tlb->read, page) = entry;
-	if (!write || !walk->dirty || (*flags & PAGE_WATCH))
-		return;
-	if (*flags) {
-		*slow_slot(tlb, page) = (struct tlb_slow){page, gpa, flags};
-		return;
-	}
-	*tlb_slot(tlb->write, page) = entry;
-	mmu->no_writes = false;
-	uint64_t *where = &mmu->write_linear[number];
-	if (*where == WRITE_NOWHERE)
-		*where = page + 2;
-	else if (*where != page + 2)
-		*where = WRITE_MANY;
-}
-
-static void fill(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum tlb_variant variant,
-		 const struct walk *walk)
-{
-	struct mmu *mmu = cpu->machine->mmu;
-	struct tlb *tlb = &mmu->current->tlb[variant];
-	uint64_t page = linear & PAGE_MASK;
-
-	/* Whoever hits a cached translation is spared the check of the address. */
-	if (cpu_long_mode(cpu) && !address_is_canonical(linear))
-		return;
-	if (!mmu_keep_walk(mmu, walk, linear))
-		return;
-	if (kind == ACCESS_EXEC)
-		*tlb_exec_slot(tlb, page) = (struct tlb_exec_entry){page, walk->gpa & PAGE_MASK};
-	else
-		fill_data(mmu, tlb, page, walk, kind == ACCESS_WRITE);
-}
-
-bool mmu_translate(struct cpu *cpu, uint64_t linear, enum access_kind kind, enum privilege priv,
-		   uint64_t *ret_gpa)
-{
-	enum tlb_variant variant = priv == PRIVILEGE_SYSTEM ? TLB_SUPERVISOR : variant_of(cpu);
-	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
-	struct walk walk;
-	uint32_t error = 0;
-
-	linear = walk_linear(cpu, linear);
-	if (!walk_tables(cpu, linear, kind, variant == TLB_USER, smap, &walk, &error))
-		return raise_page_fault(cpu, linear, error);
-	walk_commit(cpu, &walk, kind);
-	fill(cpu, linear, kind, variant, &walk);
-	*ret_gpa = walk.gpa;
-	return true;
-}
-
-static bool make_writable(struct memory *memory, const struct walk *walk)
-{
-	const uint8_t *flags = memory_flags(memory, walk->gpa);
-
-	if (!walk->dirty || !flags || (*flags & ~MMU_FIRST_WRITE))
-		return false;
-	if (*flags)
-		memory_mark_written(memory, walk->gpa);
-	return true;
-}
-
-/* Walks for an access that leaves all accessed bits as they are. False: it is not so, or not
- * allowed. */
-static bool walk_plain(const struct cpu *cpu, uint64_t linear, enum access_kind kind,
-		       struct walk *ret_walk)
-{
-	enum tlb_variant variant = variant_of(cpu);
-	bool smap = (cpu->cr4 & CR4_SMAP) && variant == TLB_SUPERVISOR;
-	uint32_t error;
-
-	if (!address_is_canonical(linear) ||
-	    !walk_tables(cpu, linear, kind, variant == TLB_USER, smap, ret_walk, &error))
-		return false;
-	for (unsigned i = 0; i < ret_walk->n_steps; i++)
-		if (!(ret_walk->step[i].entry & PTE_A))
-			return false;
-	return true;
-}
-
-static bool reads_from(const struct walk *walk, uint64_t page)
-{
-	for (unsigned i = 0; i < walk->n_steps; i++)
-		if ((walk->step[i].entry_gpa & PAGE_MASK) == page)
-			return true;
-	return false;
-}
-
-bool mmu_write_is_plain(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
-{
-	struct walk data, code;
-
-	if (cpu->tlb == &cpu->machine->mmu->never ||
-	    !walk_plain(cpu, linear, ACCESS_WRITE, &data) || !data.dirty ||
-	    !walk_plain(cpu, cpu->rip, ACCESS_EXEC, &code))
-		return false;
-	uint64_t page = data.gpa & PAGE_MASK;
-	*ret_gpa = data.gpa;
-	return (code.gpa & PAGE_MASK) != page && !reads_from(&code, page) &&
-	       !reads_from(&data, page);
-}
-
-bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
-{
-	struct mmu *mmu = cpu->machine->mmu;
-	struct tlb_entry *entries = kind == ACCESS_WRITE ? cpu->tlb->write : cpu->tlb->read;
-	struct walk walk;
-	uint64_t gpa;
-
-	if (tlb_lookup(entries, linear, 1) || cpu->tlb == &mmu->never ||
-	    (kind == ACCESS_WRITE && tlb_is_slow(cpu->tlb, linear, 1, &gpa)) ||
-	    !walk_plain(cpu, linear, kind, &walk))
-		return false;
-	if (kind == ACCESS_WRITE && !make_writable(cpu->machine->memory, &walk))
-		return false;
-	fill(cpu, linear, kind, variant_of(cpu), &walk);
-	return tlb_lookup(entries, linear, 1) != NULL;
-}
-
-bool mmu_fetch_plain(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
-{
-	struct walk walk;
-
-	if (!walk_plain(cpu, linear, ACCESS_EXEC, &walk))
-		return false;
-	fill(cpu, linear, ACCESS_EXEC, variant_of(cpu), &walk);
-	*ret_gpa = walk.gpa;
-	return true;
-}
-
-uint8_t *mmu_beside_watches(const struct cpu *cpu, uint64_t linear, uint32_t n,
-			    enum access_kind kind)
-{
-	const struct memory *memory = cpu->machine->memory;
-	const struct tlb_watched *watched = watched_slot(cpu->tlb, linear);
-	uint32_t offset = linear % PAGE_BYTES;
-
-	if (watched->tag != (linear & PAGE_MASK) || offset + n > PAGE_BYTES ||
-	    (kind == ACCESS_READ && !memory_reads_are_watched(memory, watched->gpa, PAGE_WATCH)) ||
-	    !memory_is_beside_watches(memory, watched->gpa + offset, n, kind == ACCESS_WRITE))
-		return NULL;
-	if (kind == ACCESS_WRITE &&
-	    (!watched->writable || *memory_flags(memory, watched->gpa) != PAGE_WATCH))
-		return NULL;
-	return watched->host + offset;
-}
-
-struct tlb *mmu_system_tlb(struct mmu *mmu)
-{
-	return &mmu->current->tlb[TLB_SUPERVISOR];
-}
-
-struct tlb *mmu_lifted_tlb(struct mmu *mmu)
-{
-	return &mmu->current->tlb[TLB_SUPERVISOR_AC];
 }

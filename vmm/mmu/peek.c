@@ -8,11 +8,12 @@
 
 bool mmu_peek(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
+	static const struct walk_access read = {.kind = ACCESS_READ};
 	struct walk walk;
 	uint32_t error;
 
 	/* A refused access has walked all the way too; only missing entries have no address. */
-	if (!walk_tables(cpu, walk_linear(cpu, linear), ACCESS_READ, false, false, &walk, &error))
+	if (!walk_tables(cpu, walk_linear(cpu, linear), &read, &walk, &error))
 		return false;
 	*ret_gpa = walk.gpa;
 	return true;

@@ -119,51 +119,96 @@ static void begin(struct walk *walk)
 	walk->user = walk->writable = walk->executable = walk->dirty = true;
 }
 
-bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user,
-		 bool smap, struct walk *ret_walk, uint32_t *ret_error)
+/* Where a walk is: the table that is read next. */
+struct place {
+	unsigned level;
+	uint64_t table;
+};
+
+static bool walk_from(const struct cpu *cpu, const struct paging *paging, struct place at,
+		      uint64_t linear, const struct walk_access *access, struct walk *walk,
+		      uint32_t *ret_error)
 {
-	struct walk *walk = ret_walk;
+	uint32_t error = error_code(cpu, access->kind, access->user);
 
-	begin(walk);
-	if (!(cpu->cr0 & CR0_PG)) {
-		walk->gpa = linear & UINT64_C(0xffffffff);
-		return true;
-	}
-	struct paging paging = paging_of(cpu, linear);
-	uint64_t table = paging.root;
-	uint64_t error = error_code(cpu, kind, user);
-
-	*ret_error = error;
-	if (!paging.root_present)
-		return false;
-	for (unsigned level = paging.levels;; level--) {
-		unsigned shift = level_shift(&paging, level);
-		uint64_t index = (linear >> shift) & ((1u << paging.index_bits) - 1);
+	for (*ret_error = error;; at.level--) {
+		unsigned shift = level_shift(paging, at.level);
+		uint64_t index = (linear >> shift) & ((1u << paging->index_bits) - 1);
 		struct walk_step *step = &walk->step[walk->n_steps++];
-		step->entry_gpa = table + index * paging.entry_bytes;
-		step->level = (uint8_t)level;
-		step->entry_bytes = paging.entry_bytes;
+		step->entry_gpa = at.table + index * paging->entry_bytes;
+		step->level = (uint8_t)at.level;
+		step->entry_bytes = paging->entry_bytes;
 		read_entry(cpu, step);
 		if (!(step->entry & PTE_P))
 			return false;
-		bool leaf = maps_page(cpu, &paging, level, step->entry);
-		if (reserved_set(&paging, level, step->entry, leaf, shift)) {
+		bool leaf = maps_page(cpu, paging, at.level, step->entry);
+		if (reserved_set(paging, at.level, step->entry, leaf, shift)) {
 			*ret_error = error | PF_PRESENT | PF_RESERVED;
 			return false;
 		}
 		walk->user &= !!(step->entry & PTE_U);
 		walk->writable &= !!(step->entry & PTE_W);
-		walk->executable &= !(paging.nx && (step->entry & PTE_NX));
+		walk->executable &= !(paging->nx && (step->entry & PTE_NX));
 		if (leaf) {
 			walk->dirty = step->entry & PTE_D;
-			walk->gpa = frame_of(&paging, step->entry, shift) |
+			walk->gpa = frame_of(paging, step->entry, shift) |
 				    (linear & ((UINT64_C(1) << shift) - 1));
 			break;
 		}
-		table = frame_of(&paging, step->entry, PAGE_SHIFT);
+		at.table = frame_of(paging, step->entry, PAGE_SHIFT);
 	}
 	*ret_error = error | PF_PRESENT;
-	return access_allowed(cpu, walk, kind, user, smap);
+	return access_allowed(cpu, walk, access->kind, access->user, access->smap);
+}
+
+bool walk_tables(const struct cpu *cpu, uint64_t linear, const struct walk_access *access,
+		 struct walk *ret_walk, uint32_t *ret_error)
+{
+	begin(ret_walk);
+	if (!(cpu->cr0 & CR0_PG)) {
+		ret_walk->gpa = linear & UINT64_C(0xffffffff);
+		return true;
+	}
+	struct paging paging = paging_of(cpu, linear);
+	if (!paging.root_present) {
+		*ret_error = error_code(cpu, access->kind, access->user);
+		return false;
+	}
+	return walk_from(cpu, &paging, (struct place){paging.levels, paging.root}, linear, access,
+			 ret_walk, ret_error);
+}
+
+bool walk_last(const struct cpu *cpu, uint64_t linear, const struct walk_access *access,
+	       const struct walk_upper *upper, struct walk *ret_walk, uint32_t *ret_error)
+{
+	struct paging paging = paging_of(cpu, linear);
+
+	begin(ret_walk);
+	ret_walk->user = upper->user;
+	ret_walk->writable = upper->writable;
+	ret_walk->executable = upper->executable;
+	return walk_from(cpu, &paging, (struct place){1, upper->table}, linear, access, ret_walk,
+			 ret_error);
+}
+
+bool walk_find_upper(const struct walk *walk, struct walk_upper *ret_upper)
+{
+	unsigned last = walk->n_steps - 1;
+
+	if (walk->n_steps < 2 || walk->step[last].level != 1)
+		return false;
+	uint64_t all = UINT64_MAX, any = 0;
+	for (unsigned i = 0; i < last; i++) {
+		all &= walk->step[i].entry;
+		any |= walk->step[i].entry;
+	}
+	*ret_upper = (struct walk_upper){
+		.table = walk->step[last].entry_gpa & PAGE_MASK,
+		.user = all & PTE_U,
+		.writable = all & PTE_W,
+		.executable = !(any & PTE_NX),
+	};
+	return true;
 }
 
 void walk_commit(const struct cpu *cpu, struct walk *walk, enum access_kind kind)

@@ -44,13 +44,32 @@ static inline uint64_t walk_linear(const struct cpu *cpu, uint64_t linear)
 	return cpu_long_mode(cpu) ? linear : (uint32_t)linear;
 }
 
+/* What is walked for. */
+struct walk_access {
+	enum access_kind kind;
+	bool user; /* made with user privilege */
+	bool smap; /* SMAP applies if the page is a user page */
+};
+
 /*
- * Walks for an access; user: made with user privilege; smap: SMAP applies if the page is a user
- * page. Returns true when it is allowed. Otherwise *ret_error is the page fault's error code. Reads
- * memory only; walk_commit() sets the bits.
+ * Walks for an access. Returns true when it is allowed. Otherwise *ret_error is the page fault's
+ * error code. Reads memory only; walk_commit() sets the bits.
  */
-bool walk_tables(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool user,
-		 bool smap, struct walk *ret_walk, uint32_t *ret_error);
+bool walk_tables(const struct cpu *cpu, uint64_t linear, const struct walk_access *access,
+		 struct walk *ret_walk, uint32_t *ret_error);
+
+/* What a walk found in front of its last table, whose entries map pages of 4 KiB. */
+struct walk_upper {
+	uint64_t table;                  /* the last one's address */
+	bool user, writable, executable; /* what the levels in front of it allow */
+};
+
+/* Returns false when the walk has no such table, or nothing in front of it. */
+bool walk_find_upper(const struct walk *walk, struct walk_upper *ret_upper);
+
+/* As walk_tables(), from the last table on: its entry is the only step. */
+bool walk_last(const struct cpu *cpu, uint64_t linear, const struct walk_access *access,
+	       const struct walk_upper *upper, struct walk *ret_walk, uint32_t *ret_error);
 
 /* Sets A at every level used and, for a write, D in the last. */
 void walk_commit(const struct cpu *cpu, struct walk *walk, enum access_kind kind);
