@@ -48,7 +48,7 @@ struct translator_config {
 	bool kernel;                 /* code of CPL 0 too */
 	uint32_t base;               /* where the area runs; 0: RUNTIME_BASE */
 	enum page_flags flag;        /* of pages with translated code; 0: PAGE_TRANSLATED */
-	uint32_t cache_bytes;        /* bound of the code cache, at least 520 KiB; 0: all there is */
+	uint32_t cache_bytes; /* bound of the code cache, at least 520 KiB; 0: all there is */
 	/* Runs of blocks that are translated ahead when one is asked for: to leave for them is
 	 * worse the dearer leaving is. */
 	unsigned ahead;
