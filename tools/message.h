@@ -12,8 +12,7 @@ __attribute__((format(printf, 1, 2))) void message_verbatim(const char *format, 
 
 /*
  * Reports an error of the log library about the file at path, with the byte offset where it has
- * one. hint: what to try, without parentheses; NULL: nothing,
- * or the limit that files have passed.
+ * one. hint: what to try, without parentheses; NULL: nothing, or the limit that files have passed.
  */
 void message_log_error(const char *path, const struct log_error *error, const char *hint);
 

@@ -45,8 +45,8 @@ unsigned code_find_held(const struct generator *g, unsigned reg);
 void code_load_guest(struct generator *g, unsigned temp, unsigned reg);
 /* The temporaries hold these guest registers, or GPR_ZERO, here. */
 void code_hold(struct generator *g, unsigned in_temp, unsigned in_temp2);
-/* The guest register that an address needs, in place or in a temporary. others: what the address
- * has beside it, or GPR_ZERO. */
+/* The guest register that an address needs, in place or in a temporary: temp, unless it lies in one
+ * already. other: the register that the address has beside it, or GPR_ZERO. */
 unsigned code_address_register(struct generator *g, unsigned reg, unsigned other, unsigned temp);
 
 /* reg = a linear address that counts as the block's do. */

@@ -7,9 +7,10 @@
  *
  * For every page that a cached walk read as a page table, table_info remembers which linear range
  * it serves and which spaces may hold translations from it. A write to such a page arrives in
- * table_write(): an entry that was not present drops nothing; any other drops what it maps in the
- * spaces concerned, and has their listeners drop everything where that is more than a page. A page
- * written often without being walked is no page table any more and stops being tracked.
+ * on_table_write(): an entry that was not present, or led to a table in which nothing is, drops
+ * nothing; any other drops what it maps in the spaces concerned, and has their listeners drop
+ * everything where that is more than a page. A page written often without being walked is no page
+ * table any more and stops being tracked.
  */
 #include "vmm/mmu/mmu.h"
 

@@ -3,8 +3,8 @@
  *
  * A block is planned first (plan.c): its instructions decoded and classified, which flags live
  * after each, where it polls. Then each instruction is written in order (generate.c, copy.c,
- * stack.c) and its end (branch.c). Code that is seldom run, and constants, are put off to behind
- * the run of blocks (deferred).
+ * stack.c) and its end (branch.c). Code that is seldom run, and constants, are put off until the
+ * run of blocks is written (deferred), and go to the cache's second part.
  *
  * R11 holds the count until an instruction needs it otherwise: for the guest's own R11, for the
  * guest's RSP without its bias, or for a constant address. The count then waits in context->count.
