@@ -62,6 +62,8 @@ struct meeting {
 /* Registers and memory are as of where the server is: gdb has to be told when that moves. What
  * would change the past gdb refuses itself, in words of its own. */
 static const char gdb_commands[] =
+	"set $_reprise_confirm = $_gdb_setting(\"confirm\")\n"
+	"set confirm off\n" /* what is defined already is defined anew without a question */
 	"define seek\n"
 	"monitor seek $arg0\n"
 	"maintenance flush register-cache\n"
@@ -84,10 +86,8 @@ static const char hook[] = "define hook-%s\n"
 
 static const char *const hooked[] = {"stepi", "nexti", "step", "next", "until", "finish"};
 
-/* gdb's own recording would lie over this one, write to it, and leave its thread "running".
- * Commands of gdb's own are redefined: it would ask whether that is meant. */
-static const char no_record[] = "set confirm off\n"
-				"define record\n"
+/* gdb's own recording would lie over this one, write to it, and leave its thread "running". */
+static const char no_record[] = "define record\n"
 				"echo This is a recording: going back needs no record.\\n\n"
 				"end\n"
 				"define record full\n"
@@ -95,8 +95,12 @@ static const char no_record[] = "set confirm off\n"
 				"end\n"
 				"define target record-full\n"
 				"record\n"
-				"end\n"
-				"set confirm on\n";
+				"end\n";
+
+/* As the user has it. */
+static const char confirm_again[] = "if $_reprise_confirm\n"
+				    "set confirm on\n"
+				    "end\n";
 
 static int write_script(const struct meeting *meeting)
 {
@@ -108,6 +112,7 @@ static int write_script(const struct meeting *meeting)
 	for (size_t i = 0; i < sizeof(hooked) / sizeof(hooked[0]); i++)
 		fprintf(out, hook, hooked[i]);
 	fputs(no_record, out);
+	fputs(confirm_again, out);
 	return fclose(out) ? -errno : 0;
 }
 

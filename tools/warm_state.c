@@ -290,7 +290,9 @@ static int make_locked(const struct recording *recording, unsigned variant, bool
 	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status = STATUS_OK;
 	if (wait_for_lock(fd))
 		remove_unfinished(directory);
-	if (!is_usable(&recording->config, path)) {
+	if (*interrupt_flag()) {
+		status = tell_interrupted();
+	} else if (!is_usable(&recording->config, path)) {
 		if (tell)
 			message("booting a guest in advance, once for this kernel");
 		status = make(recording, variant, tell, directory, path, found);

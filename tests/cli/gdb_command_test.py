@@ -47,6 +47,20 @@ def test_file_limit():
     same((result.returncode, result.stderr), (128 + signal.SIGXFSZ, b""), "SIGXFSZ ends a gdb")
 
 
+def shown_confirm():
+    result = reprise("gdb", "-q", "--no-kernel-symbols", "R", "--", "-ex", "show confirm", "-ex", "kill",
+                     timeout=60, env=os.environ | {"HOME": os.getcwd()})
+    return re.findall(rb"Whether to confirm potentially dangerous operations is (on|off)", result.stdout)
+
+
+def test_confirm():
+    """What gdb is told at its start leaves its settings as the user has them, and asks nothing."""
+    Path(".gdbinit").write_text("define hook-step\nend\n")
+    same(shown_confirm(), [b"on"], "gdb asks as it does by itself")
+    Path(".gdbinit").write_text("set confirm off\n")
+    same(shown_confirm(), [b"off"], "… and does not where the user's .gdbinit says so")
+
+
 def test_ended(number, script, name):
     """A signal ends gdb too, and nothing is left of both."""
     os.makedirs("temporary", exist_ok=True)
@@ -71,6 +85,7 @@ def main():
         test_no_folder()
         test_children_ignored()
         test_file_limit()
+        test_confirm()
         # What nobody writes to: who reads it waits until a signal comes.
         os.mkfifo("never")
         test_ended(signal.SIGTERM, "echo $$; exec cat never", "SIGTERM")
