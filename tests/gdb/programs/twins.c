@@ -17,7 +17,7 @@ static volatile int child;
 static pthread_barrier_t last;
 
 /* Where the breakpoints are: the first argument tells who is there and when. */
-__attribute__((noinline)) void meet(int number)
+static __attribute__((noinline)) void meet(int number)
 {
 	met = number;
 }
