@@ -169,26 +169,18 @@ static bool is_accessed(const struct walk *walk)
 	return true;
 }
 
-/* Walks for an access that does. False: it is not so, or not allowed. */
-static bool walk_plain(const struct cpu *cpu, uint64_t linear, enum access_kind kind,
+/* Walks for an access that does. whole: with all steps. False: it is not so, or not allowed. */
+static bool walk_plain(const struct cpu *cpu, uint64_t linear, enum access_kind kind, bool whole,
 		       struct walk *ret_walk)
 {
 	struct walk_access access = access_by(cpu, kind, variant_of(cpu));
 	uint32_t error;
 
-	return address_is_canonical(linear) &&
-	       walk_shortly(cpu, linear, &access, ret_walk, &error) && is_accessed(ret_walk);
-}
-
-/* Likewise, with all steps. */
-static bool walk_plain_whole(const struct cpu *cpu, uint64_t linear, enum access_kind kind,
-			     struct walk *ret_walk)
-{
-	struct walk_access access = access_by(cpu, kind, variant_of(cpu));
-	uint32_t error;
-
-	return address_is_canonical(linear) &&
-	       walk_tables(cpu, linear, &access, ret_walk, &error) && is_accessed(ret_walk);
+	if (!address_is_canonical(linear))
+		return false;
+	bool allowed = whole ? walk_tables(cpu, linear, &access, ret_walk, &error)
+			     : walk_shortly(cpu, linear, &access, ret_walk, &error);
+	return allowed && is_accessed(ret_walk);
 }
 
 static bool reads_from(const struct walk *walk, uint64_t page)
@@ -204,8 +196,8 @@ bool mmu_write_is_plain(const struct cpu *cpu, uint64_t linear, uint64_t *ret_gp
 	struct walk data, code;
 
 	if (cpu->tlb == &cpu->machine->mmu->never ||
-	    !walk_plain_whole(cpu, linear, ACCESS_WRITE, &data) || !data.dirty ||
-	    !walk_plain_whole(cpu, cpu->rip, ACCESS_EXEC, &code))
+	    !walk_plain(cpu, linear, ACCESS_WRITE, true, &data) || !data.dirty ||
+	    !walk_plain(cpu, cpu->rip, ACCESS_EXEC, true, &code))
 		return false;
 	uint64_t page = data.gpa & PAGE_MASK;
 	*ret_gpa = data.gpa;
@@ -222,7 +214,7 @@ bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind)
 
 	if (tlb_lookup(entries, linear, 1) || cpu->tlb == &mmu->never ||
 	    (kind == ACCESS_WRITE && tlb_is_slow(cpu->tlb, linear, 1, &gpa)) ||
-	    !walk_plain(cpu, linear, kind, &walk))
+	    !walk_plain(cpu, linear, kind, false, &walk))
 		return false;
 	if (kind == ACCESS_WRITE && !make_writable(cpu->machine->memory, &walk))
 		return false;
@@ -234,7 +226,7 @@ bool mmu_fetch_plain(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
 	struct walk walk;
 
-	if (!walk_plain(cpu, linear, ACCESS_EXEC, &walk))
+	if (!walk_plain(cpu, linear, ACCESS_EXEC, false, &walk))
 		return false;
 	fill(cpu, linear, ACCESS_EXEC, variant_of(cpu), &walk);
 	*ret_gpa = walk.gpa;
