@@ -9,9 +9,7 @@
 main:
 	call enter_long
 	MODE64
-	mov %cr4, %rax /* OSFXSR: without SSE no code is translated */
-	or $0x200, %rax
-	mov %rax, %cr4
+	ENABLE_SSE
 	TRY_USER_AT .Lat, "mov $own, %edi; mov $PAGES, %ecx; xor %eax, %eax; movq %rax, %xmm0; inc %eax; movq %rax, %xmm1; 1: paddq %xmm1, %xmm0; movq (%rdi), %xmm2; paddq %xmm0, %xmm2; .Lat: movq %xmm2, (%rdi); add $4096, %edi; dec %ecx; jnz 1b"
 	jmp finish64
 

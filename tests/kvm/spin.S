@@ -6,9 +6,7 @@
 main:
 	call enter_long
 	MODE64
-	mov %cr4, %rax /* OSFXSR: without SSE no code is translated */
-	or $0x200, %rax
-	mov %rax, %cr4
+	ENABLE_SSE
 	ENTER_USER USER_CS64, 1f
 1:	inc %rax
 	jmp 1b

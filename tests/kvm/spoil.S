@@ -29,9 +29,7 @@
 main:
 	call enter_long
 	MODE64
-	mov %cr4, %rax /* OSFXSR: without SSE no code is translated */
-	or $0x200, %rax
-	mov %rax, %cr4
+	ENABLE_SSE
 	mov $1, %r11d
 #if defined(COUNT)
 	SPOIL_COUNT 200000, own

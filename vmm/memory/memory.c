@@ -260,15 +260,6 @@ bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n)
 	return true;
 }
 
-/* Mostly an entry of a page table, which is one move. */
-static void copy(uint8_t *to, const uint8_t *from, uint64_t n)
-{
-	if (n == 8)
-		memcpy(to, from, 8);
-	else
-		memcpy(to, from, n);
-}
-
 void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64_t n)
 {
 	uint8_t *out = buffer;
@@ -278,7 +269,7 @@ void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64
 			here = n;
 		const uint8_t *page = memory_page(memory, gpa);
 		if (page)
-			copy(out, page + gpa % PAGE_BYTES, here);
+			memory_copy_word(out, page + gpa % PAGE_BYTES, here);
 		else
 			memset(out, 0xff, here);
 		out += here;
@@ -480,7 +471,7 @@ static void write_pages(struct memory *memory, uint64_t gpa, const void *data, u
 			host += gpa % PAGE_BYTES;
 			if (memory->flags[page])
 				announce_write(memory, page, gpa, host, in, here);
-			copy(host, in, here);
+			memory_copy_word(host, in, here);
 		}
 		in += here;
 		gpa += here;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PAGE_BYTES 4096u
 #define PAGE_SHIFT 12
@@ -108,6 +109,16 @@ uint32_t memory_find_page(const struct memory *memory, uint64_t gpa, uint8_t **r
 
 /* True when all of [gpa, gpa+n) is RAM. */
 bool memory_is_ram(const struct memory *memory, uint64_t gpa, uint64_t n);
+
+/* memcpy() of what is mostly 8 bytes, an entry of a table or a word on a stack: one move where the
+ * compiler knows. */
+static inline void memory_copy_word(void *to, const void *from, uint64_t n)
+{
+	if (n == 8)
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, n);
+}
 
 /* Copies out of RAM and ROM. Bytes elsewhere read as 0xff. */
 void memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64_t n);

@@ -78,6 +78,13 @@
 	.endm
 	MODE32
 
+	/* In long mode: CR4.OSFXSR, without which no code is translated. */
+	.macro ENABLE_SSE
+	mov %cr4, %rax
+	or $0x200, %rax
+	mov %rax, %cr4
+	.endm
+
 	/* A record: its name and what is wanted. */
 	.macro RECORD label, lo, hi, name
 	.pushsection .names, "a"

@@ -138,26 +138,6 @@ bool far_stack_probe(struct cpu *cpu, const struct far_stack *stack)
 	return true;
 }
 
-/* Mostly of 8 bytes, which the compiler makes one move if it knows. */
-static void put_value(uint8_t *to, uint64_t value, unsigned bytes)
-{
-	if (bytes == 8)
-		memcpy(to, &value, 8);
-	else
-		memcpy(to, &value, bytes);
-}
-
-static uint64_t get_value(const uint8_t *from, unsigned bytes)
-{
-	uint64_t value = 0;
-
-	if (bytes == 8)
-		memcpy(&value, from, 8);
-	else
-		memcpy(&value, from, bytes);
-	return value;
-}
-
 bool far_stack_write(struct cpu *cpu, const struct far_stack *stack)
 {
 	uint8_t bytes[FAR_STACK_MAX_PUSHES * 8];
@@ -165,8 +145,8 @@ bool far_stack_write(struct cpu *cpu, const struct far_stack *stack)
 	for (unsigned i = 0; i < stack->n;) {
 		unsigned run = run_length(cpu, stack, i);
 		for (unsigned k = 0; k < run; k++)
-			put_value(bytes + (run - 1 - k) * stack->push_bytes, stack->value[i + k],
-				  stack->push_bytes);
+			memory_copy_word(bytes + (run - 1 - k) * stack->push_bytes,
+					 &stack->value[i + k], stack->push_bytes);
 		if (!linear_write(cpu, stack->linear[i + run - 1], bytes, run * stack->push_bytes,
 				  (enum privilege)stack->priv))
 			return cpu->stop == CPU_STOP_FAULT && fail_push(cpu, stack, i, run);
@@ -198,8 +178,11 @@ bool far_stack_pop(struct cpu *cpu, struct far_stack *stack, unsigned n, uint64_
 		if (!far_stack_linear(cpu, stack, stack->sp, total, &linear) ||
 		    !linear_read(cpu, linear, bytes, total, (enum privilege)stack->priv))
 			return false;
-		for (unsigned i = 0; i < n; i++)
-			ret_values[i] = get_value(bytes + i * stack->push_bytes, stack->push_bytes);
+		for (unsigned i = 0; i < n; i++) {
+			ret_values[i] = 0;
+			memory_copy_word(&ret_values[i], bytes + i * stack->push_bytes,
+					 stack->push_bytes);
+		}
 		stack->sp += total;
 		return true;
 	}
