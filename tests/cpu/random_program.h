@@ -17,8 +17,9 @@ struct writer {
 	uint32_t n_patchable;
 	uint64_t seed;
 	enum rig_mode mode;
-	bool quiet; /* no events */
-	bool high;  /* the program begins at RIG_HIGH */
+	bool quiet;  /* no events */
+	bool rounds; /* more loops that go through memory than else */
+	bool high;   /* the program begins at RIG_HIGH */
 };
 
 /* A random number below n, from the writer's seed. */

@@ -1,5 +1,6 @@
 #include "vmm/jit/code.h"
 
+#include "vmm/jit/loop.h"
 #include "vmm/jit/share.h"
 #include "vmm/mmu/mmu.h"
 
@@ -97,8 +98,15 @@ bool code_is_displaced(unsigned reg)
 
 static const uint8_t temporaries[] = {JIT_TEMP, JIT_TEMP2};
 
+unsigned code_home(const struct generator *g, unsigned reg)
+{
+	return g->loop && g->loop->moved_in ? g->loop->home[reg] : GPR_ZERO;
+}
+
 unsigned code_find_held(const struct generator *g, unsigned reg)
 {
+	if (code_home(g, reg) != GPR_ZERO)
+		return code_home(g, reg);
 	for (unsigned i = 0; i < 2 && g->held.at == g->e->at; i++)
 		if (g->held.guest[i] == reg)
 			return temporaries[i];
@@ -182,6 +190,8 @@ unsigned code_address_register(struct generator *g, unsigned reg, unsigned other
 {
 	if (reg == GPR_ZERO || !code_is_displaced(reg))
 		return reg;
+	if (code_home(g, reg) != GPR_ZERO)
+		return code_home(g, reg);
 	if (other == GPR_ZERO || !code_is_displaced(other)) { /* the other takes no temporary */
 		unsigned held = code_find_held(g, reg);
 		if (held != GPR_ZERO)
@@ -191,8 +201,8 @@ unsigned code_address_register(struct generator *g, unsigned reg, unsigned other
 	return temp;
 }
 
-/* disp: in place of the instruction's, and perhaps a bit less than 32 bits hold. */
-static void address_of_registers(struct generator *g, const struct insn *insn, int64_t disp)
+/* disp may be a bit less than 32 bits hold. */
+void code_sum(struct generator *g, unsigned base, unsigned index, uint8_t scale, int64_t disp)
 {
 	int32_t near = disp < INT32_MIN ? INT32_MIN : (int32_t)disp;
 	struct encoding lea = {.opcode = 0x8d,
@@ -201,14 +211,12 @@ static void address_of_registers(struct generator *g, const struct insn *insn, i
 			       .memory = true,
 			       .guest = true,
 			       .reg = JIT_TEMP,
-			       .scale = insn->scale,
+			       .scale = scale,
 			       .disp = near};
 
-	bool same = insn->index == insn->base;
-	lea.base = (uint8_t)code_address_register(g, insn->base, same ? GPR_ZERO : insn->index,
-						  JIT_TEMP);
-	lea.index = same ? lea.base
-			 : (uint8_t)code_address_register(g, insn->index, insn->base, JIT_TEMP2);
+	bool same = index == base;
+	lea.base = (uint8_t)code_address_register(g, base, same ? GPR_ZERO : index, JIT_TEMP);
+	lea.index = same ? lea.base : (uint8_t)code_address_register(g, index, base, JIT_TEMP2);
 	emit_encoding(g->e, &lea);
 	if (disp != near)
 		emit_lea(g->e, JIT_TEMP, JIT_TEMP, GPR_ZERO, (int32_t)(disp - near));
@@ -225,7 +233,7 @@ static void address(struct generator *g, const struct insn *insn, unsigned less)
 	else if (insn->base == GPR_ZERO && insn->index == GPR_ZERO)
 		emit_constant(g->e, JIT_TEMP, (uint64_t)disp);
 	else
-		address_of_registers(g, insn, disp);
+		code_sum(g, insn->base, insn->index, insn->scale, disp);
 	if (insn->seg == SEG_FS)
 		code_memory(g->e, OP_ADD, JIT_TEMP, GPR_ZERO, (int32_t)CONTEXT(fs_base), true);
 	else if (insn->seg == SEG_GS)
@@ -272,8 +280,7 @@ _Static_assert(sizeof(struct tlb_entry) == 16, "as indexed below");
 
 #define ENTRY_SHIFT 4
 
-/* Returns the branch that is taken when the entry does not serve size bytes. */
-static uint32_t find_entry(struct emitter *e, bool write, unsigned size)
+uint32_t code_find_entry(struct emitter *e, bool write, unsigned size)
 {
 	uint32_t array = write ? JIT_CONTEXT(tlb_write) : JIT_CONTEXT(tlb_read);
 
@@ -297,7 +304,7 @@ static void note_access(struct deferred *deferred, bool write, unsigned size,
 
 static void find_entry_of(struct generator *g, bool write, unsigned size)
 {
-	uint32_t miss = find_entry(g->e, write, size ? size : 1);
+	uint32_t miss = code_find_entry(g->e, write, size ? size : 1);
 
 	note_access(defer(g, DEFERRED_FILL, miss), write, size, g->e);
 }
@@ -354,7 +361,7 @@ static void defer_range(struct generator *g, const struct share_range *range, ui
 
 static void find_range(struct generator *g, const struct share_range *range, uint32_t slot)
 {
-	defer_range(g, range, find_entry(g->e, range->write, range->bytes));
+	defer_range(g, range, code_find_entry(g->e, range->write, range->bytes));
 	code_add_host(g->e);
 	emit_store(g->e, slot, JIT_TEMP);
 }
@@ -388,17 +395,19 @@ int32_t code_translate_shared(struct generator *g, bool aligned)
 	return access->at;
 }
 
-int32_t code_operand(struct generator *g, const struct insn *insn, bool write, unsigned size,
-		     bool aligned)
+struct host_operand code_operand(struct generator *g, const struct insn *insn, bool write,
+				 unsigned size, bool aligned)
 {
+	if (g->loop)
+		return loop_operand(g);
 	if (!code_is_shared(g)) {
 		address(g, insn, 0);
 		code_translate(g, write, size, aligned);
-		return 0;
+		return code_at_temp(0);
 	}
 	if (!code_is_found(g))
 		address(g, insn, shared(g)->at);
-	return code_translate_shared(g, aligned);
+	return code_at_temp(code_translate_shared(g, aligned));
 }
 
 int32_t code_stack(struct generator *g, unsigned reg, int32_t disp, bool write, unsigned size)

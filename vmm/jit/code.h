@@ -19,7 +19,7 @@ enum { OP_ADD = 0x03, OP_SUB = 0x2b, OP_CMP = 0x3b, OP_LOAD = 0x8b, OP_STORE = 0
 enum { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_CMP = 7 };
 /* Extensions of C1. */
 enum { SHIFT_LEFT = 4, SHIFT_RIGHT = 5, SHIFT_ARITHMETIC = 7 };
-enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7, CC_G = 15 };
+enum { CC_NO = 1, CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7, CC_LE = 14, CC_G = 15 };
 
 /* op reg, [base + disp]; base GPR_ZERO: at an absolute address. wide: of 64 bits, else 32. */
 void code_memory(struct emitter *e, uint8_t opcode, unsigned reg, unsigned base, int32_t disp,
@@ -39,7 +39,10 @@ bool code_is_displaced(unsigned reg);
 
 /* ---- guest registers in temporaries; struct held ---- */
 
-/* The temporary that holds a guest register here, or GPR_ZERO. */
+/* Where a register that is not in place is as long as the loop that is written runs, or GPR_ZERO.
+ */
+unsigned code_home(const struct generator *g, unsigned reg);
+/* That, or the temporary that holds a guest register here, or GPR_ZERO. */
 unsigned code_find_held(const struct generator *g, unsigned reg);
 /* A displaced guest register into a temporary. */
 void code_load_guest(struct generator *g, unsigned temp, unsigned reg);
@@ -65,8 +68,22 @@ void code_lose_flags(struct generator *g);
 
 /* ---- memory ---- */
 
+/* A memory operand of the host's: base + (index << scale) + disp. */
+struct host_operand {
+	uint8_t base, index, scale;
+	int32_t disp;
+};
+
+/* The one at JIT_TEMP + disp. */
+static inline struct host_operand code_at_temp(int32_t disp)
+{
+	return (struct host_operand){.base = JIT_TEMP, .index = GPR_ZERO, .disp = disp};
+}
+
 /* The linear address of the instruction's memory operand in JIT_TEMP. Takes both, and the flags. */
 void code_address(struct generator *g, const struct insn *insn);
+/* JIT_TEMP = base + (index << scale) + disp, guest registers. Takes both. */
+void code_sum(struct generator *g, unsigned base, unsigned index, uint8_t scale, int64_t disp);
 /* JIT_TEMP = reg + disp; and the flags go. */
 void code_stack_address(struct generator *g, unsigned reg, int32_t disp);
 /*
@@ -77,6 +94,8 @@ void code_translate(struct generator *g, bool write, unsigned size, bool aligned
 /* The first steps of that, for who does not know the size: JIT_TEMP holds the offset in the page,
  * and JIT_TEMP2 points to the entry, which serves all of it. */
 void code_find_page(struct generator *g, bool write);
+/* Those, bare. Returns the branch that is taken when the entry does not serve size bytes. */
+uint32_t code_find_entry(struct emitter *e, bool write, unsigned size);
 /* The last: adds where the page is. */
 void code_add_host(struct emitter *e);
 /* Whether the present instruction shares its look-up; and whether it is not the first to. */
@@ -87,10 +106,11 @@ bool code_is_found(const struct generator *g);
  * if it is the first. Returns what is to be added to JIT_TEMP.
  */
 int32_t code_translate_shared(struct generator *g, bool aligned);
-/* Likewise for its memory operand, shared or not; and for size bytes at reg + disp. */
-int32_t code_operand(struct generator *g, const struct insn *insn, bool write, unsigned size,
-		     bool aligned);
+/* Likewise for size bytes at reg + disp, shared or not. */
 int32_t code_stack(struct generator *g, unsigned reg, int32_t disp, bool write, unsigned size);
+/* The instruction's memory operand, its look-up shared or not, or made for the whole loop. */
+struct host_operand code_operand(struct generator *g, const struct insn *insn, bool write,
+				 unsigned size, bool aligned);
 /* A branch at patch leaves the block in front of the instruction. */
 void code_defer_slow(struct generator *g, uint32_t patch);
 
@@ -99,6 +119,8 @@ void code_defer_slow(struct generator *g, uint32_t patch);
 /* The memory operand that may share its look-up, or NULL; and whether it is written. */
 const struct operand *jit_shared_operand(const struct planned *planned);
 bool jit_writes_memory(const struct insn *insn);
+/* To its size. */
+bool jit_must_be_aligned(const struct insn *insn, unsigned size);
 bool jit_possible(const struct planned *planned, uint64_t linear);
 /* Writes instructions that are written together, of those in front of the nth. Returns how many; 0:
  * the present one is to be written alone. */
@@ -115,6 +137,9 @@ void jit_write_cld(struct generator *g);
  * that the instruction finds the bit from JIT_TEMP on. */
 void jit_translate_bits(struct generator *g, const struct insn *insn, bool write);
 void jit_write_end(struct generator *g);
+/* A jump to a guest address. */
+void jit_jump_to(struct generator *g, uint64_t rip);
+bool jit_uses_vectors(const struct plan *plan);
 void jit_write_next(struct generator *g);
 void jit_jump_link(struct emitter *e, uint32_t link);
 void jit_trampolines(struct code_cache *cache, const struct translator_config *config);

@@ -25,6 +25,8 @@
 /* Ranges of memory that a block's instructions share a look-up of (share.h). */
 #define JIT_SLOTS 16
 
+#define LOOP_COUNTERS 1024u
+
 struct jit_context {
 	uint64_t tlb_read, tlb_write; /* struct tlb_entry[] of the space and privilege */
 	uint64_t space;               /* struct runtime_space of both */
@@ -46,6 +48,14 @@ struct jit_context {
 	/* Host addresses of ranges, each good to the end of the block that stored it: none that
 	 * could be written ceases to be so while the block goes on (jit_fill_fn). */
 	uint64_t slots[JIT_SLOTS];
+	/* Of the loop that runs (loop.h), whose ranges have the slots: rounds beside the first that
+	 * its accesses allow; the count behind all of them, less the budget; and their
+	 * instructions. R15 is what is left of these, negative, meanwhile. */
+	uint64_t further_rounds, rounds_end, rounds_insns;
+	/* By numbers that may be the same: until a branch back is taken for a loop's; and until a
+	 * loop is given up. */
+	uint8_t heat[LOOP_COUNTERS];
+	int8_t credit[LOOP_COUNTERS];
 };
 
 #define JIT_CONTEXT_OFFSET RUNTIME_CONTEXT

@@ -6,13 +6,14 @@
 
 #include <Zydis/Mnemonic.h>
 
+#include "vmm/jit/loop.h"
 #include "vmm/jit/share.h"
 #include "vmm/mmu/mmu.h"
 #include "vmm/translate/space.h"
 
 /* ---- the beginning ---- */
 
-static bool uses_vectors(const struct plan *plan)
+bool jit_uses_vectors(const struct plan *plan)
 {
 	for (unsigned i = 0; i < plan->n; i++)
 		if (plan->insns[i].effect.cls == CLASS_VECTOR)
@@ -28,7 +29,7 @@ static void begin_block(struct generator *g)
 	struct deferred *stop = generator_defer(g, DEFERRED_SLOW, emit_jump_if(e, CC_G));
 	stop->n = (int8_t) - (int)g->plan->n;
 	stop->site = generator_site(g, SITE_POLL, g->plan->linear);
-	if (!uses_vectors(g->plan))
+	if (!jit_uses_vectors(g->plan))
 		return;
 	code_is_loaded(e);
 	struct deferred *load = generator_defer(g, DEFERRED_STATE, emit_jump_if(e, CC_Z));
@@ -52,6 +53,25 @@ void jit_jump_link(struct emitter *e, uint32_t link)
 	emit_encoding(e, &jump);
 }
 
+/* Whether a branch that the block ends with may close a loop. */
+static bool may_close_loop(const struct generator *g, uint64_t target)
+{
+	return g->loop_heat && !g->loop && branch_is_near(g, target) && target <= generator_rip(g);
+}
+
+/* Such a branch is counted; when it has been taken often enough the loop is translated as one. */
+static void defer_heat(struct generator *g, uint64_t target, uint32_t patch)
+{
+	struct deferred *heat = generator_defer(g, DEFERRED_HEAT, patch);
+	uint32_t code = branch_near_code(g, target);
+
+	heat->constant = code;
+	heat->other = code == NONE ? generator_site(g, SITE_NEAR, target) : NONE;
+	heat->site = generator_site(g, SITE_LOOP, target);
+	if (heat->site != NONE)
+		g->cache->sites[heat->site].patch = patch;
+}
+
 static void jump_to(struct generator *g, uint64_t rip, bool near)
 {
 	uint32_t code = near ? branch_near_code(g, rip) : NONE;
@@ -64,6 +84,11 @@ static void jump_to(struct generator *g, uint64_t rip, bool near)
 		branch_defer_near(g, rip, emit_jump(g->e));
 }
 
+void jit_jump_to(struct generator *g, uint64_t rip)
+{
+	jump_to(g, rip, branch_is_near(g, rip));
+}
+
 static void write_conditional(struct generator *g)
 {
 	uint64_t target = branch_direct_target(g);
@@ -73,6 +98,10 @@ static void write_conditional(struct generator *g)
 	uint32_t displacement = emit_jump_if(g->e, g->plan->insns[g->at].insn.opcode & 15);
 	if (!branch_is_near(g, target)) {
 		branch_defer_far(g, target, displacement);
+		return;
+	}
+	if (may_close_loop(g, target)) {
+		defer_heat(g, target, displacement);
 		return;
 	}
 	uint32_t code = branch_near_code(g, target);
@@ -112,7 +141,10 @@ static void write_direct(struct generator *g, bool call)
 	if (call)
 		push_return(g);
 	code_save_flags(g);
-	jump_to(g, target, branch_is_near(g, target));
+	if (!call && may_close_loop(g, target))
+		defer_heat(g, target, emit_jump(g->e));
+	else
+		jit_jump_to(g, target);
 }
 
 /* ---- indirect branches ---- */
@@ -340,6 +372,27 @@ static void finish_link(struct generator *g, const struct deferred *deferred)
 	emit_exit(g, deferred->site);
 }
 
+static void finish_heat(struct generator *g, const struct deferred *deferred)
+{
+	struct emitter *e = g->e;
+	uint32_t code = (uint32_t)deferred->constant, other = deferred->other;
+	uint32_t heat = JIT_CONTEXT(heat) + deferred->site % LOOP_COUNTERS;
+
+	loop_count_down(e, heat);
+	uint32_t hot = emit_jump_if(e, CC_Z);
+	if (code != NONE) {
+		emit_jump_to(e, code);
+	} else if (other != NONE) {
+		uint32_t onward = emit_jump(e);
+		emit_patch(e, onward, e->at);
+		g->cache->sites[other].patch = onward;
+		emit_exit(g, other);
+	}
+	emit_patch(e, hot, e->at);
+	loop_set_counter(e, heat, g->loop_heat);
+	emit_exit(g, deferred->site);
+}
+
 static void finish_one(struct generator *g, const struct deferred *deferred)
 {
 	if (deferred->patch != NONE)
@@ -362,6 +415,9 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 		break;
 	case DEFERRED_LINK:
 		finish_link(g, deferred);
+		break;
+	case DEFERRED_HEAT:
+		finish_heat(g, deferred);
 		break;
 	default:
 		break; /* is none of this writer's */
@@ -407,6 +463,8 @@ const struct writer jit_writer = {
 	.name = "tlb",
 	.possible = jit_possible,
 	.block = jit_block,
+	.loop_is_possible = loop_is_possible,
+	.loop = loop_write,
 	.next = jit_write_next,
 	.finish = jit_finish,
 	.jump_link = jit_jump_link,

@@ -27,7 +27,14 @@
 
 #define SIGNAL_STACK_BYTES 65536
 
-struct jit_options jit_options = {.cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS};
+/* How often a branch back is taken before it is taken for a loop's. */
+#define LOOP_HEAT 24
+
+/* What a loop may cost before it has proven its worth. */
+#define LOOP_CREDIT 32
+
+struct jit_options jit_options = {
+	.cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS, .loop_heat = LOOP_HEAT};
 
 /* ---- listening to the mmu ---- */
 
@@ -442,6 +449,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.ahead = 1,
 		.max_insns = jit_options.max_insns,
 		.distrust_host = jit_options.distrust_host,
+		.loop_heat = jit_options.loop_heat,
 	};
 	const struct mmu_listener listener = {.flush_space = on_flush_space,
 					      .flush_low = on_flush_low,
@@ -467,6 +475,8 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 	jit->context->engine = (uint64_t)(uintptr_t)jit;
 	jit->context->fill = (uint64_t)(uintptr_t)fill;
 	jit->context->transfer = (uint64_t)(uintptr_t)jit_transfer;
+	memset(jit->context->heat, jit_options.loop_heat, sizeof(jit->context->heat));
+	memset(jit->context->credit, LOOP_CREDIT, sizeof(jit->context->credit));
 	return mmu_add_listener(machine->mmu, &listener);
 }
 

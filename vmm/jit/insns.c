@@ -65,7 +65,7 @@ bool jit_writes_memory(const struct insn *insn)
 	return false;
 }
 
-static bool must_be_aligned(const struct insn *insn, unsigned size)
+bool jit_must_be_aligned(const struct insn *insn, unsigned size)
 {
 	return size == 16 && ((insn_row(insn->mnemonic)->flags & ROW_ALIGN16) ||
 			      insn->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B);
@@ -198,6 +198,7 @@ struct places {
 	unsigned n;
 	uint8_t guest[2], host[2];
 	bool written[2];
+	bool stay; /* they are there for longer */
 };
 
 static unsigned place_of(const struct places *places, unsigned reg)
@@ -209,7 +210,7 @@ static unsigned place_of(const struct places *places, unsigned reg)
 }
 
 /* Puts the displaced registers of the operands into temporaries. */
-static struct places find_places(const struct insn *insn)
+static struct places find_places(const struct generator *g, const struct insn *insn)
 {
 	struct places places = {.n = 0, .host = {JIT_TEMP2, JIT_TEMP}};
 
@@ -223,6 +224,10 @@ static struct places find_places(const struct insn *insn)
 		if (n == places.n)
 			places.n++;
 		places.guest[n] = operand->reg;
+		if (code_home(g, operand->reg) != GPR_ZERO) {
+			places.host[n] = (uint8_t)code_home(g, operand->reg);
+			places.stay = true;
+		}
 		places.written[n] |= insn_writes_operand(insn, i);
 	}
 	return places;
@@ -230,7 +235,7 @@ static struct places find_places(const struct insn *insn)
 
 static void load_places(struct generator *g, const struct insn *insn, const struct places *places)
 {
-	for (unsigned i = 0; i < places->n; i++) {
+	for (unsigned i = 0; i < places->n && !places->stay; i++) {
 		bool whole = insn_only_writes(insn) && is_displaced(&insn->operand[0]) &&
 			     places->guest[i] == insn->operand[0].reg &&
 			     !(insn->operand[1].kind == OPERAND_REG &&
@@ -242,7 +247,7 @@ static void load_places(struct generator *g, const struct insn *insn, const stru
 
 static void store_places(struct generator *g, const struct places *places)
 {
-	for (unsigned i = 0; i < places->n; i++)
+	for (unsigned i = 0; i < places->n && !places->stay; i++)
 		if (places->written[i])
 			emit_store(g->e, CONTEXT_GPR(places->guest[i]), places->host[i]);
 }
@@ -260,9 +265,9 @@ static struct planned move_to_place(const struct planned *planned, const struct 
 	return moved;
 }
 
-/* disp: what is added to JIT_TEMP for its memory operand. */
+/* at: where its memory operand is, if it has one. */
 static struct encoding encode(const struct planned *planned, const struct places *places,
-			      int32_t disp)
+			      struct host_operand at)
 {
 	const struct insn *insn = &planned->insn;
 	struct encoding c;
@@ -278,28 +283,21 @@ static struct encoding encode(const struct planned *planned, const struct places
 			c.rm = (uint8_t)place_of(places, operand->reg);
 	}
 	if (c.memory) {
-		c.base = JIT_TEMP;
-		c.index = GPR_ZERO;
-		c.scale = 0;
-		c.disp = disp;
+		c.base = at.base;
+		c.index = at.index;
+		c.scale = at.scale;
+		c.disp = at.disp;
 		c.segment = ENCODING_FLAT;
 	}
 	return c;
 }
 
-/* Returns what is to be added to JIT_TEMP. */
-static int32_t translate_operand(struct generator *g, const struct insn *insn)
+static struct host_operand translate_operand(struct generator *g, const struct insn *insn)
 {
 	const struct operand *memory = memory_operand(insn);
 
 	return code_operand(g, insn, jit_writes_memory(insn), memory->size,
-			    must_be_aligned(insn, memory->size));
-}
-
-/* All flags that the instruction leaves are its own, of those that live. */
-static bool sets_flags(const struct insn_effect *effect)
-{
-	return (effect->writes | effect->inexact) == FLAGS_ARITH && !effect->reads;
+			    jit_must_be_aligned(insn, memory->size));
 }
 
 /* Of the flags that stand before it, CF alone matters. */
@@ -314,7 +312,7 @@ static bool needs_flags(const struct planned *planned)
 {
 	const struct insn_effect *effect = &planned->effect;
 
-	return effect->rule != RULE_NONE && !sets_flags(effect) &&
+	return effect->rule != RULE_NONE && !effect_sets_flags(effect) &&
 	       (effect->reads || (planned->live & ~effect->writes));
 }
 
@@ -347,6 +345,8 @@ static void hold_places(struct generator *g, const struct places *places, bool o
 
 	for (unsigned i = 0; i < places->n; i++)
 		in[places->host[i] == JIT_TEMP2] = places->guest[i];
+	if (places->stay)
+		return;
 	if (places->n || other)
 		code_hold(g, in[0], in[1]);
 	else
@@ -356,19 +356,19 @@ static void hold_places(struct generator *g, const struct places *places, bool o
 static void emit_copy(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
-	struct places places = find_places(insn);
+	struct places places = find_places(g, insn);
 	struct planned moved = move_to_place(planned, &places);
-	int32_t disp = 0;
+	struct host_operand at = code_at_temp(0);
 
 	if (is_bit_string(planned))
 		jit_translate_bits(g, insn, jit_writes_memory(insn));
 	else if (memory_operand(insn))
-		disp = translate_operand(g, insn);
+		at = translate_operand(g, insn);
 	prepare_flags(g, planned);
 	load_places(g, insn, &places);
 	fix_before(g, &moved);
 	bool held = g->held.at == g->e->at;
-	struct encoding c = encode(planned, &places, disp);
+	struct encoding c = encode(planned, &places, at);
 	emit_encoding(g->e, &c);
 	flags_changed(g, &planned->effect);
 	store_places(g, &places);
@@ -427,16 +427,16 @@ static void check_division(struct generator *g, const struct encoding *c, bool i
 static void emit_division(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
-	struct places places = find_places(insn);
+	struct places places = find_places(g, insn);
 
-	int32_t disp = 0;
+	struct host_operand at = code_at_temp(0);
 
 	places.host[0] = JIT_TEMP;
 	code_lose_flags(g);
 	if (memory_operand(insn))
-		disp = translate_operand(g, insn);
+		at = translate_operand(g, insn);
 	load_places(g, insn, &places);
-	struct encoding c = encode(planned, &places, disp);
+	struct encoding c = encode(planned, &places, at);
 	check_division(g, &c, insn->mnemonic == ZYDIS_MNEMONIC_IDIV);
 	emit_encoding(g->e, &c);
 }
@@ -447,7 +447,10 @@ static void emit_lea_insn(struct generator *g, const struct planned *planned)
 {
 	const struct insn *insn = &planned->insn;
 	const struct operand *to = &insn->operand[0];
-	unsigned host = code_is_displaced(to->reg) ? JIT_TEMP : to->reg;
+	bool home = code_home(g, to->reg) != GPR_ZERO;
+	unsigned host = home                         ? code_home(g, to->reg)
+			: code_is_displaced(to->reg) ? JIT_TEMP
+						     : to->reg;
 	struct encoding c;
 
 	encoding_from_insn(insn, planned->bytes, &c);
@@ -462,7 +465,7 @@ static void emit_lea_insn(struct generator *g, const struct planned *planned)
 		c.index = (uint8_t)code_address_register(g, insn->index, insn->base, JIT_TEMP2);
 		emit_encoding(g->e, &c);
 	}
-	if (code_is_displaced(to->reg)) {
+	if (code_is_displaced(to->reg) && !home) {
 		emit_store(g->e, CONTEXT_GPR(to->reg), host);
 		code_hold(g, to->reg, GPR_ZERO);
 	}

@@ -25,6 +25,7 @@ struct jit_options {
 	uint32_t cache_bytes; /* as in struct translator_config */
 	uint32_t max_insns;   /* likewise */
 	bool distrust_host;   /* likewise */
+	uint8_t loop_heat;    /* likewise */
 };
 extern struct jit_options jit_options;
 

@@ -154,7 +154,7 @@ bool branch_is_near(const struct generator *g, uint64_t rip)
 uint32_t branch_near_code(const struct generator *g, uint64_t rip)
 {
 	uint64_t gpa = (g->plan->gpa & PAGE_MASK) | rip % PAGE_BYTES;
-	uint32_t mode = g->translation->mode & ~MODE_ALONE;
+	uint32_t mode = g->translation->mode & ~(MODE_ALONE | MODE_LOOP);
 	uint32_t index = code_cache_lookup(g->cache, gpa, rip, mode);
 
 	if (index == NONE || g->cache->translations[index].crosses)

@@ -430,6 +430,7 @@ enum runtime_exit code_cache_exit(const struct site *site)
 		[SITE_POLL] = RUNTIME_EXIT_POLL, [SITE_INTERP] = RUNTIME_EXIT_INTERP,
 		[SITE_MISS] = RUNTIME_EXIT_MISS, [SITE_NEAR] = RUNTIME_EXIT_LINK,
 		[SITE_FAR] = RUNTIME_EXIT_LINK,  [SITE_ALONE] = RUNTIME_EXIT_LINK,
+		[SITE_LOOP] = RUNTIME_EXIT_LINK,
 	};
 
 	return exits[site->kind];

@@ -58,6 +58,10 @@ struct translation {
  * does, and leads to what that leads to. */
 #define MODE_ALONE (1u << (MODE_BITS + 5))
 
+/* Likewise: a loop from its first instruction to the branch back, written as one; it leads to the
+ * translation without for what it does not do itself. */
+#define MODE_LOOP (1u << (MODE_BITS + 7))
+
 /* Likewise: what is relative is another translation. */
 #define MODE_RELATIVE (1u << (MODE_BITS + 6))
 
@@ -86,6 +90,7 @@ enum site_kind {
 	SITE_MISS,
 	SITE_NEAR,  /* a direct branch inside the page; patch leads to it or to its exit */
 	SITE_ALONE, /* on with the same instructions, translated without shared look-ups; as NEAR */
+	SITE_LOOP,  /* a branch back that has been taken often; as NEAR */
 	SITE_FAR,   /* a direct branch out of the page, or to an instruction that crosses: a link */
 };
 
@@ -94,7 +99,7 @@ struct site {
 	uint64_t rip;      /* of the guest, after leaving; as from's linear */
 	uint8_t kind;      /* enum site_kind */
 	uint16_t mnemonic; /* SITE_INTERP: of the instruction at rip */
-	uint32_t patch;    /* SITE_NEAR, SITE_ALONE: offset of the branch's displacement */
+	uint32_t patch;    /* SITE_NEAR, _ALONE, _LOOP: offset of the branch's displacement */
 	uint32_t link;     /* SITE_FAR: its slot in struct runtime_space */
 	uint32_t from;     /* the translation that it belongs to */
 };

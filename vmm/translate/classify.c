@@ -194,3 +194,9 @@ void classify(const struct insn *insn, const struct host_flags *host,
 	effect.can_fault = may_fault(insn, effect.cls, effect.rule);
 	*ret_effect = effect;
 }
+
+bool effect_sets_flags(const struct insn_effect *effect)
+{
+	return (effect->writes | effect->inexact) == FLAGS_ARITH && !effect->reads &&
+	       effect->rule != RULE_DIVIDE;
+}

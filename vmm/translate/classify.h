@@ -69,6 +69,9 @@ struct insn_effect {
 void classify(const struct insn *insn, const struct host_flags *host,
 	      struct insn_effect *ret_effect);
 
+/* Whatever the flags are before it, all that it leaves are its own. */
+bool effect_sets_flags(const struct insn_effect *effect);
+
 /* Whether the instruction has an explicit memory operand that it accesses. */
 bool insn_accesses_memory(const struct insn *insn);
 

@@ -52,6 +52,8 @@ struct plan {
 	uint16_t left; /* END_INTERP: the mnemonic that is left to interp */
 	bool crosses;  /* one instruction across two pages */
 	bool far_end;  /* END_NEXT: what follows lies in another page, or crosses into one */
+	bool loop;     /* as plan_loop() says */
+	uint32_t live; /* flags that live in front of the first instruction */
 	uint8_t poll;  /* enum poll_place */
 	uint8_t poll_at;
 };
@@ -72,6 +74,8 @@ enum deferred_kind {
 			 */
 	DEFERRED_RANGE, /* likewise for bytes in one page; or on at the site, alone */
 	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
+	DEFERRED_HEAT,  /* counts; then on at constant, or if that is NONE by the other site; or the
+			   exit of the site */
 };
 
 struct deferred {
@@ -80,7 +84,7 @@ struct deferred {
 	uint16_t bytes; /* of the access: DEFERRED_FILL, DEFERRED_RANGE; 0: not known */
 	bool write;     /* likewise: some are written */
 	uint32_t patch; /* what is to lead here */
-	uint32_t site;
+	uint32_t site, other;
 	uint64_t constant;        /* where it goes on: a code address; or as its kind says */
 	struct encoding encoding; /* DEFERRED_POLL */
 };
@@ -116,6 +120,8 @@ struct generator {
 	bool flags_live;     /* jit: the guest's flags are in the host's */
 	bool flags_saved;    /* jit: and, or, in their slot */
 	struct share *share; /* jit: which look-ups are shared (vmm/jit/share.h) */
+	struct loop *loop;   /* jit: the one whose rounds are written (vmm/jit/loop.h), or NULL */
+	uint8_t loop_heat;   /* struct translator_config's */
 	struct held held;    /* jit: what is in its temporaries */
 	uint64_t r11_constant;
 	uint32_t
@@ -207,6 +213,15 @@ struct plan_rules {
  */
 bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
 		const struct plan_rules *rules);
+
+/*
+ * Plans a round of the loop that begins there: its last instruction branches back to the first,
+ * others branch out of it and are not taken while it goes on. Flags are looked at where it is left,
+ * nowhere else; poll_at is the last instruction that sets them all. Returns false when there is no
+ * such loop, or one that has more instructions than a plan, or no instruction of that kind.
+ */
+bool plan_loop(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+	       const struct plan_rules *rules);
 
 /* Writes the block's code. */
 void generate_block(struct generator *g, const struct plan *plan);

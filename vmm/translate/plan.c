@@ -49,6 +49,24 @@ static bool may_switch_and_fault(const struct planned *planned, bool switched)
 	return planned->effect.mmx && !switched && planned->insn.operand[0].kind == OPERAND_MEM;
 }
 
+static bool is_direct(const struct insn *insn)
+{
+	return insn->n_operands && insn->operand[0].kind == OPERAND_IMM;
+}
+
+/* Where a direct branch leads. */
+static uint64_t target_of(const struct plan *plan, const struct planned *branch)
+{
+	return plan->linear + branch->offset + branch->insn.length + branch->insn.imm;
+}
+
+/* A branch out of a loop, which is not taken while it goes on. */
+static bool is_way_out(const struct plan *plan, const struct planned *planned)
+{
+	return plan->loop && planned->effect.cls == CLASS_JCC &&
+	       target_of(plan, planned) != plan->linear;
+}
+
 /* Decodes until something ends the block. */
 static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
 		   const struct plan_rules *rules)
@@ -90,12 +108,20 @@ static void decode(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t 
 		planned->offset = plan->bytes;
 		plan->bytes += planned->insn.length;
 		plan->n++;
+		if (is_way_out(plan, planned))
+			continue;
 		if (ends_block(planned->effect.cls) || is_repeated(planned)) {
 			plan->end = END_BRANCH;
 			return;
 		}
 	}
 	plan->end = END_NEXT;
+}
+
+/* The state may be looked at in front of it: a fault, or what a branch out of a loop leads to. */
+static bool shows_flags(const struct plan *plan, const struct insn_effect *effect)
+{
+	return plan->loop ? effect->cls == CLASS_JCC : effect->can_fault;
 }
 
 /* Which flags live after each instruction: all of them wherever the state may be looked at. */
@@ -107,9 +133,10 @@ static void find_live_flags(struct plan *plan)
 		const struct insn_effect *effect = &plan->insns[i].effect;
 		plan->insns[i].live = live;
 		live = (live & ~effect->writes) | effect->reads;
-		if (effect->can_fault)
+		if (shows_flags(plan, effect))
 			live = FLAGS_ARITH;
 	}
+	plan->live = live;
 }
 
 /* Leaves instructions from the nth on to interp. */
@@ -146,11 +173,6 @@ static void settle_flags(struct plan *plan, const struct plan_rules *rules)
 
 /* ---- polls ---- */
 
-static bool is_direct(const struct insn *insn)
-{
-	return insn->n_operands && insn->operand[0].kind == OPERAND_IMM;
-}
-
 static bool same_page(uint64_t a, uint64_t b)
 {
 	return (a & PAGE_MASK) == (b & PAGE_MASK);
@@ -170,7 +192,7 @@ static bool needs_poll(const struct plan *plan)
 	uint64_t at = plan->linear + last->offset, next = at + last->insn.length;
 	if (plan->crosses || last->effect.cls == CLASS_RET || !is_direct(&last->insn))
 		return true;
-	uint64_t target = next + last->insn.imm;
+	uint64_t target = target_of(plan, last);
 	bool falls_through = last->effect.cls == CLASS_JCC || last->effect.cls == CLASS_LOOP;
 	return target <= at || !same_page(at, target) || (falls_through && !same_page(at, next));
 }
@@ -207,12 +229,18 @@ static void keep_one(struct plan *plan)
 	plan->far_end = true;
 }
 
-bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
-		const struct plan_rules *rules)
+static void begin(struct plan *plan, bool loop)
 {
 	plan->n = 0;
 	plan->bytes = 0;
 	plan->far_end = false;
+	plan->loop = loop;
+}
+
+bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+		const struct plan_rules *rules)
+{
+	begin(plan, false);
 	decode(plan, code, n, mode, rules);
 	if (plan->crosses && plan->n)
 		keep_one(plan);
@@ -221,4 +249,41 @@ bool plan_block(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mod
 		return false;
 	place_poll(plan, rules->poll_always);
 	return true;
+}
+
+/* ---- loops ---- */
+
+static bool is_closed(const struct plan *plan)
+{
+	if (plan->end != END_BRANCH || plan->crosses)
+		return false;
+	const struct planned *last = &plan->insns[plan->n - 1];
+	return (last->effect.cls == CLASS_JCC || last->effect.cls == CLASS_JMP) &&
+	       is_direct(&last->insn) && target_of(plan, last) == plan->linear;
+}
+
+static bool place_loop_poll(struct plan *plan)
+{
+	plan->poll = POLL_IN_FRONT;
+	for (unsigned i = plan->n; i-- > 0;) {
+		if (!effect_sets_flags(&plan->insns[i].effect))
+			continue;
+		plan->poll_at = (uint8_t)i;
+		return true;
+	}
+	return false;
+}
+
+bool plan_loop(struct plan *plan, const uint8_t *code, uint32_t n, uint32_t mode,
+	       const struct plan_rules *rules)
+{
+	begin(plan, true);
+	decode(plan, code, n, mode, rules);
+	if (!is_closed(plan))
+		return false;
+	find_live_flags(plan);
+	for (unsigned i = 0; i < plan->n; i++)
+		if (must_cut(&plan->insns[i], rules))
+			return false;
+	return place_loop_poll(plan);
 }

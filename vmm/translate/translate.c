@@ -135,10 +135,9 @@ uint32_t translator_poll_bound(const struct translator *t)
 	return t->config.poll_often ? 2 * max_insns(t) : RUNTIME_POLL_BOUND;
 }
 
-static bool plan_at(struct translator *t, const struct source *source, uint32_t offset,
-		    struct plan *plan)
+static struct plan_rules rules_of(const struct translator *t, const struct source *source)
 {
-	const struct plan_rules rules = {
+	return (struct plan_rules){
 		.host = &t->host,
 		.breakpoints = &t->breakpoints,
 		.max_insns = max_insns(t),
@@ -150,25 +149,45 @@ static bool plan_at(struct translator *t, const struct source *source, uint32_t 
 		.no_vector = source->mode & MODE_NO_VECTOR,
 		.possible = t->writer->possible,
 	};
+}
 
+static void place(struct plan *plan, const struct source *source, uint32_t offset)
+{
 	plan->gpa = source->gpa + offset;
 	plan->linear = source->linear + offset;
 	plan->crosses = source->crosses;
 	plan->relative = source->mode & MODE_RELATIVE;
+}
+
+static bool plan_at(struct translator *t, const struct source *source, uint32_t offset,
+		    struct plan *plan)
+{
+	const struct plan_rules rules = rules_of(t, source);
+
+	place(plan, source, offset);
 	return plan_block(plan, source->code + offset, source->n - offset, source->mode, &rules);
+}
+
+/* What is written from here on is the translation's, which is begun. */
+static uint32_t begin_writing(struct translator *t, const struct source *source,
+			      const struct plan *plan)
+{
+	uint32_t index = begin_translation(t, source, plan);
+
+	if (index == NONE)
+		return NONE;
+	t->generator.index = index;
+	t->generator.translation = &t->cache->translations[index];
+	return index;
 }
 
 /* One block's code, without what follows it. */
 static uint32_t emit_one(struct translator *t, const struct source *source, const struct plan *plan)
 {
-	struct generator *g = &t->generator;
-	uint32_t index = begin_translation(t, source, plan);
+	uint32_t index = begin_writing(t, source, plan);
 
-	if (index == NONE)
-		return NONE;
-	g->index = index;
-	g->translation = &t->cache->translations[index];
-	t->writer->block(g, plan);
+	if (index != NONE)
+		t->writer->block(&t->generator, plan);
 	return index;
 }
 
@@ -205,6 +224,19 @@ static void setup_generator(struct translator *t, const struct source *source)
 	g->home = source->mode & MODE_RELATIVE ? *code_cache_home(t->cache, source->gpa) : NO_HOME;
 	g->base = source->base;
 	g->n_deferred = 0;
+	g->loop = NULL;
+	g->loop_heat = t->config.loop_heat;
+}
+
+/* Writes what was put off to the other part of the cache. before: where the code began. */
+static void finish(struct translator *t, uint32_t before)
+{
+	t->statistics.code_bytes += t->cache->emitter.at - before;
+	code_cache_turn(t->cache);
+	before = t->cache->emitter.at;
+	t->writer->finish(&t->generator);
+	t->statistics.code_bytes += t->cache->emitter.at - before;
+	code_cache_turn(t->cache);
 }
 
 /* A run of blocks, each the one that the last falls through to. Returns the first, or NONE. */
@@ -238,13 +270,51 @@ static uint32_t translate_run(struct translator *t, const struct source *source)
 		plan = next_plan;
 		next_plan = done;
 	}
-	t->statistics.code_bytes += t->cache->emitter.at - before;
-	code_cache_turn(t->cache);
-	before = t->cache->emitter.at;
-	t->writer->finish(g);
-	t->statistics.code_bytes += t->cache->emitter.at - before;
-	code_cache_turn(t->cache);
+	finish(t, before);
 	return g->e->full ? NONE : first;
+}
+
+/* ---- loops ---- */
+
+static uint32_t write_loop(struct translator *t, const struct source *source, uint32_t code)
+{
+	struct plan *plan = &t->plans[0];
+	struct plan_rules rules = rules_of(t, source);
+	uint32_t before = t->cache->emitter.at;
+
+	rules.max_insns = BLOCK_MAX_INSNS;
+	place(plan, source, 0);
+	if (!plan_loop(plan, source->code, source->n, source->mode, &rules) ||
+	    !t->writer->loop_is_possible(plan))
+		return NONE;
+	setup_generator(t, source);
+	uint32_t index = begin_writing(t, source, plan);
+	if (index == NONE)
+		return NONE;
+	t->writer->loop(&t->generator, plan, code);
+	end_translation(t, plan);
+	finish(t, before);
+	t->statistics.loops++;
+	return index;
+}
+
+uint32_t translate_loop(struct translator *t, const struct cpu *cpu, uint32_t index)
+{
+	const struct translation *first = &t->cache->translations[index];
+	struct source source;
+
+	if (first->crosses || !t->writer->loop || !code_cache_has_room(t->cache) ||
+	    !translate_find_source(t, cpu, first->gpa, cpu->rip, &source))
+		return NONE;
+	source.mode |= MODE_LOOP;
+	uint32_t loop = code_cache_lookup(t->cache, source.gpa, source.linear, source.mode);
+	if (loop == NONE)
+		loop = write_loop(t, &source, first->code);
+	if (!t->cache->emitter.full)
+		return loop;
+	t->statistics.flushes++;
+	translator_flush(t);
+	return NONE;
 }
 
 /* ---- linking ---- */
@@ -294,8 +364,9 @@ void translate_link(struct translator *t, struct site *site, uint32_t target)
 	const struct translation *from = &t->cache->translations[site->from];
 	const struct translation *to = &t->cache->translations[target];
 
-	if (site->kind == SITE_NEAR || site->kind == SITE_ALONE) {
-		if ((from->gpa ^ to->gpa) & PAGE_MASK || ((from->mode ^ to->mode) & ~MODE_ALONE))
+	if (site->kind != SITE_FAR) {
+		if ((from->gpa ^ to->gpa) & PAGE_MASK ||
+		    ((from->mode ^ to->mode) & ~(MODE_ALONE | MODE_LOOP)))
 			return;
 		if (!to->crosses) {
 			emit_patch(&t->cache->emitter, site->patch, to->code);

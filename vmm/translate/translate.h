@@ -60,6 +60,12 @@ uint32_t translate_source(struct translator *t, const struct cpu *cpu, const str
  * translate_mode() says, and MODE_ALONE. */
 uint32_t translate_lookup(const struct translator *t, uint64_t gpa, uint64_t linear, uint32_t mode);
 
+/*
+ * The loop that begins where a translation does, at cpu's RIP, as one; made if it can be, else
+ * NONE. May flush.
+ */
+uint32_t translate_loop(struct translator *t, const struct cpu *cpu, uint32_t index);
+
 /* In the selected space: where a translation begins, and where a site goes on. */
 uint64_t translate_linear(const struct translator *t, uint32_t index);
 uint64_t translate_rip(const struct translator *t, const struct site *site);

@@ -475,6 +475,12 @@ bool translator_continue(struct translator *t, struct cpu *cpu)
 		return false;
 	if (!alone)
 		warm_page(t, index);
+	if (generation == t->generation && t->cache->sites[number].kind == SITE_LOOP) {
+		uint32_t loop = translate_loop(t, cpu, index);
+		if (generation != t->generation)
+			return false;
+		index = loop == NONE ? index : loop;
+	}
 	if (generation == t->generation)
 		translate_link(t, &t->cache->sites[number], index);
 	t->context->entry = translate_address(t, index);

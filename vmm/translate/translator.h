@@ -52,6 +52,9 @@ struct translator_config {
 	/* Runs of blocks that are translated ahead when one is asked for: to leave for them is
 	 * worse the dearer leaving is. */
 	unsigned ahead;
+	/* A branch back is taken so often before what it closes is translated as a loop, if the
+	 * writer does that; 0: never. */
+	uint8_t loop_heat;
 	uint32_t max_insns; /* tests: instructions in a block; 0: as many as there is room for */
 	bool poll_often;    /* tests: every block polls */
 	bool distrust_host; /* tests: take the host's undefined flags to be different everywhere */
@@ -163,6 +166,7 @@ struct translator_statistics {
 	uint64_t guest_bytes; /* of their instructions */
 	uint64_t code_bytes;  /* made of them */
 	uint64_t flushes;     /* because the cache was full */
+	uint64_t loops;       /* of the blocks: loops as one */
 	uint64_t dropped;     /* blocks whose bytes were written */
 	uint64_t exits[RUNTIME_EXIT_COUNT];
 	uint64_t faults;

@@ -10,13 +10,17 @@
 
 struct translator_config;
 
-/* All functions are mandatory. */
+/* All functions are mandatory, but for those of loops. */
 struct writer {
 	const char *name;
 	/* Whether it can write an instruction at linear; otherwise interp runs it. */
 	bool (*possible)(const struct planned *planned, uint64_t linear);
 	/* Writes a block's code, but not what it falls through to. */
 	void (*block)(struct generator *g, const struct plan *plan);
+	/* Whether it writes the loop as one; and writes it. code: of the block that it begins with,
+	 * which does the rounds that the loop leaves to it. NULL: it writes none. */
+	bool (*loop_is_possible)(const struct plan *plan);
+	void (*loop)(struct generator *g, const struct plan *plan, uint32_t code);
 	/* What the block falls through to does not follow: a jump there. */
 	void (*next)(struct generator *g);
 	/* Writes what was put off. */
