@@ -72,8 +72,9 @@ int log_writer_cut(struct log_writer *writer);
 int log_writer_finish(struct log_writer *writer, const Reprise__Trailer *trailer);
 /* The error that stuck, or code 0. */
 const struct log_error *log_writer_error(const struct log_writer *writer);
-/* Bytes written to the file so far; of those, bytes of event chunks. */
-void log_writer_sizes(const struct log_writer *writer, uint64_t *ret_file_bytes,
+/* Bytes written to the file so far, the initial RAM that was added included; of those, bytes of
+ * event chunks. */
+void log_writer_sizes(struct log_writer *writer, uint64_t *ret_file_bytes,
 		      uint64_t *ret_event_bytes);
 /* Frees; a file not finished stays as it is (complete chunks replay). Accepts NULL. */
 void log_writer_destroy(struct log_writer *writer);

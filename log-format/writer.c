@@ -9,6 +9,7 @@
 #include <lz4hc.h>
 #include <xxhash.h>
 
+#include "log-format/chunk_queue.h"
 #include "log-format/chunks.h"
 #include "log-format/events.h"
 #include "log-format/message.h"
@@ -21,6 +22,9 @@ struct log_writer {
 	struct log_error error; /* code 0: none yet */
 	struct byte_sink sink;
 	struct log_sync *sync; /* NULL: not asked for, or nothing to sync */
+	/* Of initial RAM, while it comes and a bit longer; the sink is its own meanwhile. NULL: all
+	 * is in the file and the table. */
+	struct chunk_queue *queue;
 	struct chunk_table table;
 	struct page_store pages;
 	struct event_encoder *encoder;
@@ -38,16 +42,19 @@ struct log_writer {
 };
 
 /*
- * The initial RAM is written once, before the guest runs, and makes most of a short recording's
- * bytes: it is worth LZ4 HC. What is written while the guest runs must not slow it down.
+ * The initial RAM is written once and makes most of a short recording's bytes: it is worth LZ4 HC,
+ * by a thread of its own, which the guest need not wait for. What is written while the guest runs
+ * must not slow it down.
  */
-static int compression_level(const struct log_writer *writer)
-{
-	return writer->image_done ? 0 : LZ4HC_CLEVEL_MIN;
-}
+#define IMAGE_LEVEL LZ4HC_CLEVEL_MIN
+#define GUEST_LEVEL 0
 
+static int drain(struct log_writer *writer);
+
+/* Where: at the file's end, which is known once nobody else writes. */
 static int fail(struct log_writer *writer, int code, const char *what)
 {
+	drain(writer);
 	if (writer->error.code)
 		return writer->error.code;
 	return log_error_set(&writer->error, code, writer->sink.bytes, "%s", what);
@@ -58,18 +65,66 @@ static int fail_system(struct log_writer *writer, int code)
 	return writer->error.code ? writer->error.code : fail(writer, code, strerror(-code));
 }
 
+/* The last place is the trailer's. */
+static int check_room(struct log_writer *writer, const struct chunk *chunk)
+{
+	uint64_t n = writer->table.n + (writer->queue ? chunk_queue_count(writer->queue) : 0);
+
+	if (n >= FORMAT_CHUNKS_MAX - 1 && chunk->kind != REPRISE__CHUNK_KIND__CHUNK_TRAILER)
+		return fail(writer, -EFBIG, "the file has as many chunks as a file may have");
+	return 0;
+}
+
+static int note_chunk(void *ctx, const struct chunk *chunk)
+{
+	struct log_writer *writer = ctx;
+
+	return chunk_table_add(&writer->table, chunk, &writer->error);
+}
+
+/* Waits for what the thread writes. */
+static int drain(struct log_writer *writer)
+{
+	struct chunk_queue *queue = writer->queue;
+
+	writer->queue = NULL;
+	int error = chunk_queue_finish(queue, note_chunk, writer);
+	return error ? fail_system(writer, error) : 0;
+}
+
 /* Compresses and appends one chunk, and adds it to the table. */
 static int write_chunk(struct log_writer *writer, struct chunk *chunk, const struct column *raw)
 {
-	/* The last place is the trailer's. */
-	if (writer->table.n >= FORMAT_CHUNKS_MAX - 1 &&
-	    chunk->kind != REPRISE__CHUNK_KIND__CHUNK_TRAILER)
-		return fail(writer, -EFBIG, "the file has as many chunks as a file may have");
-	int error = chunk_write(&writer->sink, &writer->stored, chunk, raw->data, raw->bytes,
-				compression_level(writer));
+	int error = drain(writer);
+
+	if (!error)
+		error = check_room(writer, chunk);
+	if (error)
+		return error;
+	error = chunk_write(&writer->sink, &writer->stored, chunk, raw->data, raw->bytes,
+			    GUEST_LEVEL);
 	if (error)
 		return fail_system(writer, error);
 	return chunk_table_add(&writer->table, chunk, &writer->error);
+}
+
+/* Likewise one of pages or RAM, which is empty afterwards: by the thread while initial RAM comes.
+ */
+static int write_memory_chunk(struct log_writer *writer, struct chunk *chunk, struct column *raw)
+{
+	int error;
+
+	if (writer->image_done) {
+		error = write_chunk(writer, chunk, raw);
+		column_clear(raw);
+		return error;
+	}
+	error = check_room(writer, chunk);
+	if (!error && !writer->queue)
+		error = chunk_queue_create(&writer->sink, IMAGE_LEVEL, &writer->queue);
+	if (!error)
+		error = chunk_queue_push(writer->queue, chunk, raw);
+	return error ? fail_system(writer, error) : 0;
 }
 
 static int write_message(struct log_writer *writer, uint8_t kind, const ProtobufCMessage *message)
@@ -88,9 +143,7 @@ static int write_pages(struct log_writer *writer)
 			      .n_items = page_store_pending(&writer->pages)};
 	if (!chunk.n_items)
 		return 0;
-	int error = write_chunk(writer, &chunk, &writer->pages.pending);
-	column_clear(&writer->pages.pending);
-	return error;
+	return write_memory_chunk(writer, &chunk, &writer->pages.pending);
 }
 
 static int refer_page(void *ctx, const uint8_t *page, uint64_t *ret_ref)
@@ -112,8 +165,7 @@ static int write_ram(struct log_writer *writer)
 	if (error)
 		return error;
 	struct chunk chunk = {.kind = REPRISE__CHUNK_KIND__CHUNK_RAM, .n_items = writer->n_ram};
-	error = write_chunk(writer, &chunk, &writer->ram);
-	column_clear(&writer->ram);
+	error = write_memory_chunk(writer, &chunk, &writer->ram);
 	writer->n_ram = writer->ram_page = writer->ram_ref = 0;
 	return error;
 }
@@ -122,8 +174,9 @@ static int end_image(struct log_writer *writer)
 {
 	if (writer->image_done)
 		return 0;
+	int error = write_ram(writer);
 	writer->image_done = true;
-	return write_ram(writer);
+	return error;
 }
 
 int log_writer_add_page(struct log_writer *writer, uint64_t gpa, const uint8_t *page)
@@ -185,7 +238,7 @@ static int take_image(struct log_writer *writer, struct log_reader *reader,
 {
 	if (writer->error.code)
 		return writer->error.code;
-	if (writer->image_done || writer->n_ram || writer->pages.n_pages)
+	if (writer->image_done || writer->n_ram || writer->pages.n_pages || writer->queue)
 		return fail(writer, -EINVAL, "an image is copied too late");
 	writer->image_offset = writer->sink.bytes;
 	int64_t last = last_ram_row(&reader->table);
@@ -436,6 +489,8 @@ int log_writer_finish(struct log_writer *writer, const Reprise__Trailer *trailer
 		return fail(writer, -EINVAL, "the file is already finished");
 	writer->finished = true;
 	int error = log_writer_cut(writer);
+	if (!error)
+		error = drain(writer);
 	if (!error) {
 		Reprise__Trailer counted = *trailer;
 		counted.n_events = writer->table.n_events;
@@ -452,9 +507,10 @@ const struct log_error *log_writer_error(const struct log_writer *writer)
 	return &writer->error;
 }
 
-void log_writer_sizes(const struct log_writer *writer, uint64_t *ret_file_bytes,
+void log_writer_sizes(struct log_writer *writer, uint64_t *ret_file_bytes,
 		      uint64_t *ret_event_bytes)
 {
+	drain(writer);
 	*ret_file_bytes = writer->sink.bytes;
 	*ret_event_bytes = writer->event_bytes;
 }
@@ -463,6 +519,7 @@ void log_writer_destroy(struct log_writer *writer)
 {
 	if (!writer)
 		return;
+	drain(writer);
 	log_sync_destroy(writer->sync);
 	byte_sink_close(&writer->sink);
 	chunk_table_finish(&writer->table);
