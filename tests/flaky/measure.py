@@ -1,10 +1,11 @@
 """How long each program of the corpus takes to fail: repeated on the host, hunted, hunted with chaos.
 
-Usage: measure.py [-n REPETITIONS] [-t SECONDS] [-o JSON] [--only NAME,…] [--ways host,hunt,chaos] REPRISE
+Usage: measure.py [-n REPETITIONS] [-t HOST,HUNT,CHAOS] [-o JSON] [--only NAME,…] [--ways host,hunt,chaos] REPRISE
 
-Prints the rows of the table in docs/hunt.md. A repetition that finds nothing within -t counts as that
-long; the medians are over all repetitions. It takes hours and wants the whole machine: what the JSON file has
-already, with as many repetitions of as many seconds, is taken from there, so that it may be ended and run again.
+Prints the rows of the table in docs/hunt.md. -t: seconds, each way's; a repetition that finds nothing within
+them counts as that long; the medians are over all repetitions. It takes hours and wants the whole machine: what
+the JSON file has already, with as many repetitions of as many seconds, is taken from there, so that it may be
+ended and run again.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import time
 from pathlib import Path
 
 from corpus import CASES, GUEST_TIMEOUT, HOST_TIMEOUT
+
+WAYS = ("host", "hunt", "chaos")
 
 
 def on_host(case, command, folder, limit):
@@ -78,8 +81,8 @@ def measure(tool, case, folder, way, repetitions, limit):
             "seconds": statistics.median(seconds)}
 
 
-def is_measured(result, options):
-    return result and (result["repetitions"], result.get("limit")) == (options.n, options.t)
+def is_measured(result, repetitions, limit):
+    return result and (result["repetitions"], result.get("limit")) == (repetitions, limit)
 
 
 def cell(result):
@@ -96,11 +99,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tool")
     parser.add_argument("-n", type=int, default=20)
-    parser.add_argument("-t", type=int, default=30)
+    parser.add_argument("-t", default="3,12,60")
     parser.add_argument("-o", default="flaky.json")
     parser.add_argument("--only", default="")
-    parser.add_argument("--ways", default="host,hunt,chaos")
+    parser.add_argument("--ways", default=",".join(WAYS))
     options = parser.parse_args()
+    limits = dict(zip(WAYS, map(int, options.t.split(",")), strict=True))
     tool = os.path.abspath(options.tool)
     os.environ.setdefault("XDG_CACHE_HOME", str(Path(tool).parents[1] / "cache"))
     boot_guests(tool)
@@ -111,13 +115,13 @@ def main():
             continue
         ways = results.setdefault(case.name, {})
         for way in options.ways.split(","):
-            if is_measured(ways.get(way), options):
+            if is_measured(ways.get(way), options.n, limits[way]):
                 continue
             with tempfile.TemporaryDirectory(prefix="reprise-flaky-") as folder:
-                ways[way] = measure(tool, case, folder, way, options.n, options.t)
+                ways[way] = measure(tool, case, folder, way, options.n, limits[way])
             output.write_text(json.dumps(results, indent=1))
         row = [case.kind, f"`{case.source.name}`"]
-        row += [cell(ways.get(way)) for way in ("host", "hunt", "chaos")]
+        row += [cell(ways.get(way)) for way in WAYS]
         print("| " + " | ".join(row) + " |", flush=True)
 
 
