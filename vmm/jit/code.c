@@ -63,7 +63,7 @@ void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n)
 		emit8(e, *bytes++);
 }
 
-void code_is_loaded(struct emitter *e)
+static void compare_zero(struct emitter *e, uint32_t address)
 {
 	struct encoding c = {.opcode = 0x80,
 			     .has_modrm = true,
@@ -71,9 +71,19 @@ void code_is_loaded(struct emitter *e)
 			     .reg = ALU_CMP,
 			     .base = GPR_ZERO,
 			     .index = GPR_ZERO,
-			     .disp = (int32_t)JIT_CONTEXT(loaded),
+			     .disp = (int32_t)address,
 			     .n_imm = 1};
 	emit_encoding(e, &c);
+}
+
+void code_is_loaded(struct emitter *e)
+{
+	compare_zero(e, JIT_CONTEXT(loaded));
+}
+
+void code_is_x87_loaded(struct emitter *e)
+{
+	compare_zero(e, JIT_CONTEXT(x87_loaded));
 }
 
 void code_linear(struct generator *g, unsigned reg, uint64_t address)

@@ -31,8 +31,9 @@ void code_immediate(struct emitter *e, unsigned extension, unsigned reg, int32_t
 void code_shift(struct emitter *e, unsigned extension, unsigned reg, uint8_t count, bool wide);
 void code_bytes(struct emitter *e, const uint8_t *bytes, unsigned n);
 
-/* cmp byte [loaded], 0: whether SSE state is loaded */
+/* cmp byte [loaded], 0: whether SSE state is loaded; and x87 state */
 void code_is_loaded(struct emitter *e);
+void code_is_x87_loaded(struct emitter *e);
 
 /* Registers that are not where the guest has them. */
 bool code_is_displaced(unsigned reg);
@@ -139,14 +140,14 @@ void jit_translate_bits(struct generator *g, const struct insn *insn, bool write
 void jit_write_end(struct generator *g);
 /* A jump to a guest address. */
 void jit_jump_to(struct generator *g, uint64_t rip);
-bool jit_uses_vectors(const struct plan *plan);
+bool jit_has_class(const struct plan *plan, enum insn_class cls);
 void jit_write_next(struct generator *g);
 void jit_jump_link(struct emitter *e, uint32_t link);
 void jit_trampolines(struct code_cache *cache, const struct translator_config *config);
 
 /* Code offsets of what the trampolines offer; the same for every area. */
 struct jit_offsets {
-	uint32_t fill, load_state;
+	uint32_t fill, load_state, load_x87;
 	uint32_t refill;   /* JIT_TEMP holds the address already */
 	uint32_t transfer; /* flags are saved */
 };

@@ -10,7 +10,8 @@
  *   whoever handles signals meanwhile needs a stack of its own.
  * - Flags: at a block's start in runtime_context.scratch[SCRATCH_FLAGS], as LAHF and SETO give them
  *   in AX; inside a block there, in the host's flags, or both (struct generator).
- * - XMM registers and MXCSR: the guest's once loaded is set, which blocks that use them see to.
+ * - XMM registers and MXCSR: the guest's once loaded is set, which blocks that use them see to. Of
+ * x87 and MMX state likewise, x87_loaded.
  * - DF is clear.
  */
 #ifndef REPRISE_VMM_JIT_CONTEXT_H
@@ -20,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/cpu/cpu.h"
+#include "vmm/memory/memory.h"
 #include "vmm/translate/runtime.h"
 
 /* Ranges of memory that a block's instructions share a look-up of (share.h). */
@@ -38,6 +41,7 @@ struct jit_context {
 	uint64_t fx;          /* struct fx_state of the vCPU */
 	uint64_t loaded;      /* 1: SSE state is in the registers */
 	uint64_t host_mxcsr;  /* while it is */
+	uint64_t x87_loaded;  /* 1: x87 state, too */
 	uint64_t retry, slow; /* where code goes on after fill, if it has helped and if not */
 	uint64_t fill;        /* jit_fill_fn */
 	uint64_t engine;      /* the argument */
@@ -56,7 +60,10 @@ struct jit_context {
 	 * loop is given up. */
 	uint8_t heat[LOOP_COUNTERS];
 	int8_t credit[LOOP_COUNTERS];
+	struct fx_state image; /* FXSAVE's and FXRSTOR's */
 };
+
+_Static_assert(sizeof(struct jit_context) <= PAGE_BYTES, "it is mapped as a page");
 
 #define JIT_CONTEXT_OFFSET RUNTIME_CONTEXT
 

@@ -13,12 +13,20 @@
 
 /* ---- the beginning ---- */
 
-bool jit_uses_vectors(const struct plan *plan)
+bool jit_has_class(const struct plan *plan, enum insn_class cls)
 {
 	for (unsigned i = 0; i < plan->n; i++)
-		if (plan->insns[i].effect.cls == CLASS_VECTOR)
+		if (plan->insns[i].effect.cls == cls)
 			return true;
 	return false;
+}
+
+/* Leads on through the deferred code of a kind if what was compared is not loaded. */
+static void defer_load(struct generator *g, enum deferred_kind kind)
+{
+	struct deferred *load = generator_defer(g, kind, emit_jump_if(g->e, CC_Z));
+
+	load->constant = g->e->at;
 }
 
 static void begin_block(struct generator *g)
@@ -29,11 +37,13 @@ static void begin_block(struct generator *g)
 	struct deferred *stop = generator_defer(g, DEFERRED_SLOW, emit_jump_if(e, CC_G));
 	stop->n = (int8_t) - (int)g->plan->n;
 	stop->site = generator_site(g, SITE_POLL, g->plan->linear);
-	if (!jit_uses_vectors(g->plan))
-		return;
-	code_is_loaded(e);
-	struct deferred *load = generator_defer(g, DEFERRED_STATE, emit_jump_if(e, CC_Z));
-	load->constant = e->at;
+	if (jit_has_class(g->plan, CLASS_X87)) {
+		code_is_x87_loaded(e);
+		defer_load(g, DEFERRED_X87);
+	} else if (jit_has_class(g->plan, CLASS_VECTOR)) {
+		code_is_loaded(e);
+		defer_load(g, DEFERRED_STATE);
+	}
 }
 
 /* ---- direct branches ---- */
@@ -354,10 +364,11 @@ static void finish_range(struct generator *g, const struct deferred *deferred)
 	emit_exit(g, deferred->site);
 }
 
-static void finish_state(struct generator *g, const struct deferred *deferred)
+/* load: the trampoline. */
+static void finish_state(struct generator *g, const struct deferred *deferred, uint32_t load)
 {
 	emit_store_imm(g->e, JIT_CONTEXT(retry), (int32_t)(g->e->linear + deferred->constant));
-	emit_jump_to(g->e, jit_offsets.load_state);
+	emit_jump_to(g->e, load);
 }
 
 static void finish_link(struct generator *g, const struct deferred *deferred)
@@ -411,7 +422,10 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 		finish_range(g, deferred);
 		break;
 	case DEFERRED_STATE:
-		finish_state(g, deferred);
+		finish_state(g, deferred, jit_offsets.load_state);
+		break;
+	case DEFERRED_X87:
+		finish_state(g, deferred, jit_offsets.load_x87);
 		break;
 	case DEFERRED_LINK:
 		finish_link(g, deferred);

@@ -48,8 +48,32 @@ static unsigned count_displaced(const struct insn *insn)
 	return (unsigned)__builtin_popcount(seen);
 }
 
+/* Of x87 and MMX, where the first operand may be one that is only read. */
+static bool stores(const struct insn *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_FST:
+	case ZYDIS_MNEMONIC_FSTP:
+	case ZYDIS_MNEMONIC_FIST:
+	case ZYDIS_MNEMONIC_FISTP:
+	case ZYDIS_MNEMONIC_FISTTP:
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_x87(const struct insn *insn)
+{
+	return insn->opcode_map == 0 && insn->opcode >= 0xd8 && insn->opcode <= 0xdf;
+}
+
 bool jit_writes_memory(const struct insn *insn)
 {
+	if (is_x87(insn))
+		return stores(insn);
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_MUL:
 	case ZYDIS_MNEMONIC_IMUL:
@@ -160,6 +184,7 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		return copy_is_possible(planned);
 	case CLASS_NOTHING:
 	case CLASS_TSC:
@@ -184,7 +209,6 @@ bool jit_possible(const struct planned *planned, uint64_t linear)
 	case CLASS_TRANSFER:
 		return insn->mnemonic == ZYDIS_MNEMONIC_SYSCALL || insn->op_size == 8;
 	case CLASS_LOOP:
-	case CLASS_X87:
 	case CLASS_INTERP:
 		break;
 	}
@@ -332,7 +356,7 @@ static void prepare_flags(struct generator *g, const struct planned *planned)
 static void flags_changed(struct generator *g, const struct insn_effect *effect)
 {
 	if (effect->rule == RULE_NONE || effect->rule == RULE_CONDITION ||
-	    effect->rule == RULE_STATUS_READ)
+	    effect->rule == RULE_X87_CONDITION || effect->rule == RULE_STATUS_READ)
 		return;
 	g->flags_live = true;
 	g->flags_saved = false;
@@ -637,6 +661,7 @@ void jit_write_insn(struct generator *g, const struct planned *planned)
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		if (planned->insn.mnemonic == ZYDIS_MNEMONIC_CLD)
 			jit_write_cld(g);
 		else if (planned->effect.rule == RULE_DIVIDE)

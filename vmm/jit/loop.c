@@ -322,7 +322,7 @@ static void write_front(struct generator *g, uint32_t code)
 	struct ways_back back = {.n = 0};
 
 	write_entry(g);
-	if (jit_uses_vectors(g->plan)) {
+	if (jit_has_class(g->plan, CLASS_VECTOR)) {
 		code_is_loaded(e);
 		go_back_if(&back, emit_jump_if(e, CC_Z));
 	}

@@ -174,6 +174,7 @@ static void follow(struct tracker *t, const struct planned *planned, uint64_t ri
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		follow_copy(t, insn);
 		break;
 	case CLASS_LEA:
@@ -240,6 +241,7 @@ static bool access_of(struct tracker *t, const struct planned *planned, uint64_t
 	switch ((enum insn_class)planned->effect.cls) {
 	case CLASS_COPY:
 	case CLASS_VECTOR:
+	case CLASS_X87:
 		return copy_access(t, planned, rip, ret_access);
 	case CLASS_PUSH:
 	case CLASS_CALL:

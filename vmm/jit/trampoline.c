@@ -67,6 +67,63 @@ static void emit_state(struct emitter *e, bool store, unsigned temp)
 	emit_mxcsr(e, store ? STMXCSR : LDMXCSR, temp, offsetof(struct fx_state, mxcsr));
 }
 
+/* 16 bytes of the image to struct fx_state at JIT_TEMP, or back. Takes XMM0. */
+static void emit_copy_image(struct emitter *e, bool store, unsigned offset)
+{
+	int32_t image = (int32_t)(JIT_CONTEXT(image) + offset);
+
+	emit_move_xmm(e, false, 0, store ? GPR_ZERO : JIT_TEMP, store ? image : (int32_t)offset);
+	emit_move_xmm(e, true, 0, store ? JIT_TEMP : GPR_ZERO, store ? (int32_t)offset : image);
+}
+
+/* FXSAVE64 or FXRSTOR64 [image] */
+static void emit_fx(struct emitter *e, bool store)
+{
+	struct encoding c = {.map = 1,
+			     .opcode = 0xae,
+			     .wide = true,
+			     .has_modrm = true,
+			     .memory = true,
+			     .reg = store ? 0 : 1,
+			     .base = GPR_ZERO,
+			     .index = GPR_ZERO,
+			     .disp = (int32_t)JIT_CONTEXT(image)};
+	emit_encoding(e, &c);
+}
+
+/* A field of the image to struct fx_state at JIT_TEMP. Takes the other temporary. */
+static void emit_store_field(struct emitter *e, unsigned offset, unsigned bytes)
+{
+	struct encoding store = {.opcode = bytes == 1 ? 0x88 : 0x89,
+				 .has_modrm = true,
+				 .memory = true,
+				 .reg = JIT_TEMP2,
+				 .base = JIT_TEMP,
+				 .index = GPR_ZERO,
+				 .disp = (int32_t)offset};
+
+	code_memory(e, OP_LOAD, JIT_TEMP2, GPR_ZERO, (int32_t)(JIT_CONTEXT(image) + offset), false);
+	emit_encoding(e, &store);
+}
+
+#define FX_REGISTERS offsetof(struct fx_state, st)
+#define FX_END       offsetof(struct fx_state, unused)
+
+/* x87 and SSE state to struct fx_state; FOP, FIP and FDP stay as they are. The host's code finds an
+ * x87 as it expects it. */
+static void emit_store_x87(struct emitter *e)
+{
+	emit_fx(e, true);
+	emit8(e, 0xdb); /* fninit */
+	emit8(e, 0xe3);
+	emit_load(e, JIT_TEMP, JIT_CONTEXT(fx));
+	emit_store_field(e, offsetof(struct fx_state, fcw), 4); /* and FSW */
+	emit_store_field(e, offsetof(struct fx_state, ftw), 1);
+	emit_store_field(e, offsetof(struct fx_state, mxcsr), 4);
+	for (unsigned at = FX_REGISTERS; at < FX_END; at += 16)
+		emit_copy_image(e, true, at);
+}
+
 /* A short branch over what follows if SSE state is not loaded; changes flags. */
 static uint32_t emit_skip_unless_loaded(struct emitter *e)
 {
@@ -83,12 +140,39 @@ static void emit_load_state(struct emitter *e)
 	emit_jump_memory(e, JIT_CONTEXT(retry));
 }
 
-/* SSE state back to where C finds it. */
+/* All of it, by an image, once what SSE state is loaded is where C finds it. */
+static void emit_load_x87(struct emitter *e)
+{
+	jit_offsets.load_x87 = e->at;
+	code_is_loaded(e);
+	uint32_t loaded = emit_jump_if(e, CC_NZ);
+	emit_mxcsr(e, STMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
+	emit_load(e, JIT_TEMP, JIT_CONTEXT(fx));
+	uint32_t goes_on = emit_jump(e);
+	emit_patch(e, loaded, e->at);
+	emit_state(e, true, JIT_TEMP);
+	emit_patch(e, goes_on, e->at);
+	for (unsigned at = 0; at < FX_END; at += 16)
+		emit_copy_image(e, false, at);
+	emit_fx(e, false);
+	emit_store_imm(e, JIT_CONTEXT(loaded), 1);
+	emit_store_imm(e, JIT_CONTEXT(x87_loaded), 1);
+	emit_jump_memory(e, JIT_CONTEXT(retry));
+}
+
+/* x87 and SSE state back to where C finds it. */
 static void emit_unload_state(struct emitter *e)
 {
 	uint32_t over = emit_skip_unless_loaded(e);
 
+	code_is_x87_loaded(e);
+	uint32_t without = emit_jump_if(e, CC_Z);
+	emit_store_x87(e);
+	emit_store_imm(e, JIT_CONTEXT(x87_loaded), 0);
+	uint32_t stored = emit_jump(e);
+	emit_patch(e, without, e->at);
 	emit_state(e, true, JIT_TEMP);
+	emit_patch(e, stored, e->at);
 	emit_mxcsr(e, LDMXCSR, GPR_ZERO, (int32_t)JIT_CONTEXT(host_mxcsr));
 	emit_store_imm(e, JIT_CONTEXT(loaded), 0);
 	emit_patch(e, over, e->at);
@@ -212,6 +296,7 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 		emit_patch(e, jumps[kind], e->at);
 	emit_leave(e);
 	emit_load_state(e);
+	emit_load_x87(e);
 	emit_fill(e);
 	emit_transfer(e);
 }

@@ -189,6 +189,7 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_FILL:
 	case DEFERRED_RANGE:
 	case DEFERRED_STATE:
+	case DEFERRED_X87:
 	case DEFERRED_HEAT:
 		assert(!"put off by this writer");
 	}

@@ -74,6 +74,7 @@ enum deferred_kind {
 			 */
 	DEFERRED_RANGE, /* likewise for bytes in one page; or on at the site, alone */
 	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
+	DEFERRED_X87,   /* x87 state, too */
 	DEFERRED_HEAT,  /* counts; then on at constant, or if that is NONE by the other site; or the
 			   exit of the site */
 };

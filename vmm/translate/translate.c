@@ -143,7 +143,7 @@ static struct plan_rules rules_of(const struct translator *t, const struct sourc
 		.max_insns = max_insns(t),
 		.poll_always = t->config.poll_often,
 		.no_tsc = source->mode & MODE_NO_TSC,
-		.no_x87 = source->mode & MODE_NO_X87,
+		.no_x87 = (source->mode & MODE_NO_X87) || !(source->mode & MODE_SSE),
 		.any_register = t->writer->any_register,
 		.kernel = source->mode & MODE_KERNEL,
 		.no_vector = source->mode & MODE_NO_VECTOR,
