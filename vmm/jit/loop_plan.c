@@ -297,6 +297,8 @@ void loop_give_registers(struct loop *loop, const struct plan *plan)
 		free |= bit_of(JIT_TEMP2);
 	if (n_displaced <= (unsigned)__builtin_popcount(free))
 		give_homes(loop, displaced, &free);
+	else /* they are added to slots in a temporary: loop_operand() */
+		free = lendable = 0;
 	for (unsigned i = 0; i < loop->n_ranges; i++)
 		loop->range[i].host = free ? take(&free) : GPR_ZERO;
 	loop->borrowed = lendable & (uint16_t)~free;
