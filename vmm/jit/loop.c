@@ -130,7 +130,6 @@ static void go_back_if(struct ways_back *back, uint32_t patch)
 /* JIT_TEMP /= stride, for what is less than a page. */
 static void divide(struct emitter *e, uint32_t stride)
 {
-	uint32_t reciprocal = ((1u << 24) + stride - 1) / stride;
 	struct encoding imul = {.opcode = 0x69,
 				.wide = true,
 				.has_modrm = true,
@@ -138,11 +137,12 @@ static void divide(struct emitter *e, uint32_t stride)
 				.rm = JIT_TEMP,
 				.n_imm = 4};
 
-	if (!(stride & (stride - 1))) {
+	if (!(stride & (stride - 1))) { /* a power of two */
 		if (stride > 1)
 			code_shift(e, SHIFT_RIGHT, JIT_TEMP, (uint8_t)__builtin_ctz(stride), true);
 		return;
 	}
+	uint32_t reciprocal = ((1u << 24) + stride - 1) / stride;
 	for (unsigned i = 0; i < 4; i++)
 		imul.imm[i] = (uint8_t)(reciprocal >> (8 * i));
 	emit_encoding(e, &imul);
