@@ -47,8 +47,6 @@ static void write_next(struct chunk_queue *queue)
 	int error = write_job(queue, &job);
 	pthread_mutex_lock(&queue->mutex);
 	queue->error = error;
-	if (error) /* for chunk_queue_finish() to give up with the others */
-		job.raw = (struct column){0};
 	queue->jobs[queue->n_done] = job;
 	queue->n_done += !error;
 	pthread_cond_broadcast(&queue->changed);

@@ -14,7 +14,7 @@ struct chunk_queue;
 int chunk_queue_create(struct byte_sink *sink, int level, struct chunk_queue **ret_queue);
 
 /* Appends a chunk some time later. In: its kind, n_items and icounts, and raw, which is empty
- * afterwards. Waits while a chunk's worth of many wait. Returns 0, -ENOMEM or what an earlier chunk
+ * afterwards. Waits while too many are not written yet. Returns 0, -ENOMEM or what an earlier chunk
  * failed with. */
 int chunk_queue_push(struct chunk_queue *queue, const struct chunk *chunk, struct column *raw);
 

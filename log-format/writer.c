@@ -489,8 +489,6 @@ int log_writer_finish(struct log_writer *writer, const Reprise__Trailer *trailer
 		return fail(writer, -EINVAL, "the file is already finished");
 	writer->finished = true;
 	int error = log_writer_cut(writer);
-	if (!error)
-		error = drain(writer);
 	if (!error) {
 		Reprise__Trailer counted = *trailer;
 		counted.n_events = writer->table.n_events;
