@@ -198,13 +198,13 @@ static enum boundary_result start(struct recorder *recorder)
 
 	recorder->started = true;
 	recorder->host_ns = world_now_ns();
-	recorder->cut_host_ns = recorder->host_ns;
 	guest_clock_start(&recorder->clock, machine, config->start_delay_ns, recorder->host_ns,
 			  &event);
 	if (config->limit_ns)
 		recorder->end_ns = event.clock.base + config->limit_ns;
 	chaos_start(&recorder->chaos, machine_current(machine), machine->icount);
-	return recorder_emit(recorder, &event);
+	enum boundary_result result = recorder_emit(recorder, &event);
+	return result == BOUNDARY_GO ? recorder_log_start_pace(recorder) : result;
 }
 
 /*

@@ -90,15 +90,20 @@ static bool cut_is_due(struct recorder *recorder)
 	return recorder->machine->icount >= recorder->cut_icount;
 }
 
+enum boundary_result recorder_log_start_pace(struct recorder *recorder)
+{
+	recorder->cut_host_ns = recorder->host_ns + CUT_NS;
+	recorder->cut_icount = recorder->machine->icount + CUT_INSTRUCTIONS;
+	return emit_digest(recorder);
+}
+
 enum boundary_result recorder_log_keep_pace(struct recorder *recorder)
 {
 	enum boundary_result result;
 
 	if (!cut_is_due(recorder))
 		return BOUNDARY_GO;
-	recorder->cut_host_ns = recorder->host_ns + CUT_NS;
-	recorder->cut_icount = recorder->machine->icount + CUT_INSTRUCTIONS;
-	result = emit_digest(recorder);
+	result = recorder_log_start_pace(recorder);
 	if (result == BOUNDARY_GO && log_writer_cut(recorder->writer) < 0) {
 		take_writer_error(recorder);
 		result = BOUNDARY_FAILED;

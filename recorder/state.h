@@ -80,6 +80,9 @@ int recorder_log_create(struct recorder *recorder);
 /* Stamps the event with the present count, applies it to the machine and appends it to the log. */
 enum boundary_result recorder_emit(struct recorder *recorder, struct event *event);
 
+/* Appends a digest; the next is due, with a cut, when as much as a chunk holds has passed. */
+enum boundary_result recorder_log_start_pace(struct recorder *recorder);
+
 /* Appends a digest and cuts the chunk when that is due. */
 enum boundary_result recorder_log_keep_pace(struct recorder *recorder);
 
