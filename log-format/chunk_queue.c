@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "log-format/quiet_thread.h"
 
 /* Of a megabyte each. */
 #define WAITING_MAX 64u
@@ -67,18 +68,6 @@ static void *queue_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the program's own threads. */
-static int start_thread(struct chunk_queue *queue)
-{
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int error = pthread_create(&queue->thread, NULL, queue_main, queue);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -error;
-}
-
 /* ---- its user ---- */
 
 int chunk_queue_create(struct byte_sink *sink, int level, struct chunk_queue **ret_queue)
@@ -91,7 +80,7 @@ int chunk_queue_create(struct byte_sink *sink, int level, struct chunk_queue **r
 	queue->level = level;
 	pthread_mutex_init(&queue->mutex, NULL);
 	pthread_cond_init(&queue->changed, NULL);
-	int error = start_thread(queue);
+	int error = quiet_thread_start(&queue->thread, queue_main, queue);
 	if (error) {
 		free(queue);
 		return error;

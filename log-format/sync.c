@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "log-format/quiet_thread.h"
 
 struct log_sync {
 	int fd;
@@ -37,17 +38,6 @@ static void *sync_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the program's own threads. */
-static int start_thread(struct log_sync *sync)
-{
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int error = pthread_create(&sync->thread, NULL, sync_main, sync);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -error;
-}
-
 int log_sync_create(int fd, struct log_sync **ret_sync)
 {
 	struct log_sync *sync = calloc(1, sizeof(*sync));
@@ -56,7 +46,7 @@ int log_sync_create(int fd, struct log_sync **ret_sync)
 	sync->fd = fd;
 	pthread_mutex_init(&sync->mutex, NULL);
 	pthread_cond_init(&sync->changed, NULL);
-	int error = start_thread(sync);
+	int error = quiet_thread_start(&sync->thread, sync_main, sync);
 	if (error) {
 		free(sync);
 		return error;

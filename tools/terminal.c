@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "log-format/quiet_thread.h"
 #include "tools/interrupt.h"
 
 enum { ESCAPE_KEY = 'A' & 0x1f };
@@ -83,17 +84,12 @@ static void *pump(void *ctx)
 	return NULL;
 }
 
-/* Signals are the main thread's: the recorder's waits end on them. */
 static int start_thread(struct terminal *terminal)
 {
-	sigset_t all, old;
+	int error = quiet_thread_start(&terminal->thread, pump, terminal);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int err = pthread_create(&terminal->thread, NULL, pump, terminal);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	terminal->has_thread = !err;
-	return -err;
+	terminal->has_thread = !error;
+	return error;
 }
 
 static int make_raw(struct terminal *terminal)

@@ -6,7 +6,8 @@ static const struct kvm_policy_costs costs = {.exit_ns = 40e3, .fault_ns = 46e3,
 
 static void start(struct kvm_policy *policy, bool forced)
 {
-	kvm_policy_init(policy, forced, &costs);
+	kvm_policy_init(policy, forced);
+	kvm_policy_set_costs(policy, &costs);
 	kvm_policy_select(policy, 3, 0x1000);
 }
 

@@ -30,6 +30,8 @@ struct kvm_engine {
 	struct kvm_watchdog watchdog;
 	bool small;    /* for tests: kvm_small_engine_ops */
 	bool endless;  /* for tests: no poll finds its budget used up */
+	bool measured; /* what KVM costs here is known */
+	bool useless;  /* KVM has not done what it was told */
 	bool single;   /* the rest is to run the next instruction */
 	bool sampled;  /* user code has just run for a whole sample */
 	uint64_t cold; /* the rest is to run so many before user code is entered */
@@ -317,7 +319,30 @@ static bool slice_is_possible(const struct kvm_engine *kvm, const struct cpu *cp
 	return cpu->cpl == 3 && machine->icount + least < control->until_icount &&
 	       !control->interrupt_window && !control->nmi_window && !machine->crossing.n_answers &&
 	       !kvm->single && !kvm->cold && translator_may_run(kvm->translator, cpu) &&
-	       !is_banned(kvm, cpu) && !is_hidden(cpu) && !memory_is_watched(machine->memory);
+	       !kvm->useless && !is_banned(kvm, cpu) && !is_hidden(cpu) &&
+	       !memory_is_watched(machine->memory);
+}
+
+static int measure(struct kvm_engine *kvm, const struct cpu *cpu)
+{
+	struct kvm_policy_costs costs;
+	int r = kvm_measure(&kvm->runner, &cpu->fx, &costs);
+
+	kvm->measured = true;
+	if (!r)
+		kvm_policy_set_costs(&kvm->policy, &costs);
+	return r;
+}
+
+/* Measures when user code has run for as long as could pay on a fast host: most of what is short
+ * never comes to that. */
+static bool pays_after_sample(struct kvm_engine *kvm, const struct cpu *cpu, unsigned space)
+{
+	if (!kvm->measured && measure(kvm, cpu)) {
+		kvm->in_kvm.unexpected++;
+		kvm->useless = true;
+	}
+	return !kvm->useless && kvm_policy_after_sample(&kvm->policy, space);
 }
 
 static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t until)
@@ -329,7 +354,7 @@ static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t u
 		return true;
 	if (cpu->machine->icount + kvm_policy_sample(policy, space) > until)
 		return false;
-	return policy->at_once[space] || (kvm->sampled && kvm_policy_after_sample(policy, space));
+	return policy->at_once[space] || (kvm->sampled && pays_after_sample(kvm, cpu, space));
 }
 
 /* What keeps user code from being translated for a moment, most often RF after a page fault, is
@@ -532,8 +557,8 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 					.drop_page = on_drop_page,
 					.protect = on_protect,
 					.ctx = kvm};
+	const struct cpu *cpu = machine_current(machine);
 	struct kvm_vm_error error;
-	struct kvm_policy_costs costs = {0};
 	int r = engine_create(small->jit ? &jit_or_interp_engine_ops : &interp_engine_ops, machine,
 			      &kvm->rest);
 
@@ -545,11 +570,13 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 	if (!r)
 		r = kvm_watchdog_init(&kvm->watchdog, &kvm->runner.vm);
 	if (!r)
-		r = kvm_measure(&kvm->runner, &machine_current(machine)->fx, &costs);
+		r = kvm_try(&kvm->runner, &cpu->fx);
+	kvm_policy_init(&kvm->policy, forced);
+	if (!r && forced)
+		r = measure(kvm, cpu);
 	if (r)
 		return r;
 	translator_context(kvm->translator)->leave = KVM_USER_CODE;
-	kvm_policy_init(&kvm->policy, forced, &costs);
 	return mmu_add_listener(machine->mmu, &listener);
 }
 

@@ -6,8 +6,10 @@
 
 #include "vmm/kvm/layout.h"
 
-/* How often each is measured; an odd number. */
-#define MEASUREMENTS 15
+/* How often each is measured; odd numbers. The first touch of pages takes a millisecond on some
+ * hosts. */
+#define EXIT_MEASUREMENTS 15
+#define FILL_MEASUREMENTS 5
 
 /* Pages that are touched, out of what every guest's RAM has. */
 #define PROBED_PAGES 32
@@ -38,27 +40,25 @@ static int time_run(struct kvm_runner *runner, enum kvm_runner_exit wanted, uint
 	return 0;
 }
 
-static double median(uint64_t times[MEASUREMENTS])
+static double median(uint64_t *times, unsigned n)
 {
-	const unsigned middle = MEASUREMENTS / 2;
-
-	qsort(times, MEASUREMENTS, sizeof(times[0]), compare_times);
-	return (double)times[middle];
+	qsort(times, n, sizeof(times[0]), compare_times);
+	return (double)times[n / 2];
 }
 
 /* Enters code that leaves at once. */
 static int measure_exit(struct kvm_runner *runner, const struct fx_state *fx,
 			struct kvm_policy_costs *costs)
 {
-	uint64_t times[MEASUREMENTS];
+	uint64_t times[EXIT_MEASUREMENTS];
 	int r = 0;
 
-	for (unsigned i = 0; i < MEASUREMENTS && !r; i++) {
+	for (unsigned i = 0; i < EXIT_MEASUREMENTS && !r; i++) {
 		kvm_runner_enter(runner, KVM_USER_CODE, fx);
 		r = time_run(runner, KVM_RUNNER_LEFT, &times[i]);
 	}
 	if (!r)
-		costs->exit_ns = median(times);
+		costs->exit_ns = median(times, EXIT_MEASUREMENTS);
 	return r;
 }
 
@@ -66,10 +66,10 @@ static int measure_exit(struct kvm_runner *runner, const struct fx_state *fx,
 static int measure_fill(struct kvm_runner *runner, const struct fx_state *fx,
 			struct kvm_policy_costs *costs)
 {
-	uint64_t faults[MEASUREMENTS], pages[MEASUREMENTS];
+	uint64_t faults[FILL_MEASUREMENTS], pages[FILL_MEASUREMENTS];
 	int r = 0;
 
-	for (unsigned i = 0; i < MEASUREMENTS && !r; i++) {
+	for (unsigned i = 0; i < FILL_MEASUREMENTS && !r; i++) {
 		uint64_t entry = kvm_system_probe(&runner->area, KVM_TABLES_PROBE(i), PROBED_PAGES);
 		kvm_runner_enter(runner, entry, fx);
 		r = time_run(runner, KVM_RUNNER_FAULT, &faults[i]);
@@ -80,11 +80,17 @@ static int measure_fill(struct kvm_runner *runner, const struct fx_state *fx,
 	kvm_tables_flush(runner->tables);
 	if (r)
 		return r;
-	costs->fault_ns = median(faults);
-	costs->page_ns = (median(pages) - costs->exit_ns) / PROBED_PAGES;
+	costs->fault_ns = median(faults, FILL_MEASUREMENTS);
+	costs->page_ns = (median(pages, FILL_MEASUREMENTS) - costs->exit_ns) / PROBED_PAGES;
 	if (costs->page_ns < 0)
 		costs->page_ns = 0;
 	return 0;
+}
+
+int kvm_try(struct kvm_runner *runner, const struct fx_state *fx)
+{
+	kvm_runner_enter(runner, KVM_USER_CODE, fx);
+	return kvm_runner_run(runner, 0) == KVM_RUNNER_LEFT ? 0 : -ENOTSUP;
 }
 
 int kvm_measure(struct kvm_runner *runner, const struct fx_state *fx,

@@ -8,10 +8,11 @@
 /* Processor time of this thread: other work of the host says nothing about the engines. */
 uint64_t kvm_thread_ns(void);
 
-/*
- * Measures, before the guest runs. fx: any valid x87 and SSE state. Returns 0, or -ENOTSUP when the
- * VM does not do what it is told.
- */
+/* Whether the VM does what it is told: 0, or -ENOTSUP. fx: any valid x87 and SSE state. */
+int kvm_try(struct kvm_runner *runner, const struct fx_state *fx);
+
+/* Measures, before anything of the guest has run in the VM. Takes milliseconds where an exit takes
+ * tens of microseconds. Returns likewise. */
 int kvm_measure(struct kvm_runner *runner, const struct fx_state *fx,
 		struct kvm_policy_costs *ret_costs);
 

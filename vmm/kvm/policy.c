@@ -97,14 +97,23 @@ static void forget(struct kvm_policy *policy, unsigned space, uint64_t cr3)
 	policy->at_once[space] = policy->forced;
 }
 
-void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_policy_costs *costs)
+void kvm_policy_init(struct kvm_policy *policy, bool forced)
 {
+	static const struct kvm_policy_costs fast = {.exit_ns = 1e3, .fault_ns = 1e3};
+
 	*policy = (struct kvm_policy){.forced = forced,
-				      .costs = *costs,
+				      .costs = fast,
 				      .rest_ns = REST_NS_GUESS,
 				      .wariness = WARINESS_FIRST};
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		forget(policy, i, 0);
+}
+
+void kvm_policy_set_costs(struct kvm_policy *policy, const struct kvm_policy_costs *costs)
+{
+	policy->costs = *costs;
+	for (unsigned i = 0; i < MMU_SPACES; i++)
+		policy->space[i].skip = first_skip(policy);
 }
 
 void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3)

@@ -11,7 +11,7 @@
 
 #include "vmm/mmu/mmu.h"
 
-/* Measured when an engine is made. */
+/* Measured when they first matter. */
 struct kvm_policy_costs {
 	double exit_ns;  /* one entry and exit by itself */
 	double fault_ns; /* one by a page fault */
@@ -42,8 +42,11 @@ struct kvm_policy {
 	struct kvm_policy_space space[MMU_SPACES];
 };
 
-/* forced: everything is entered. */
-void kvm_policy_init(struct kvm_policy *policy, bool forced, const struct kvm_policy_costs *costs);
+/* forced: everything is entered. Its costs are those of a fast host until they are set. */
+void kvm_policy_init(struct kvm_policy *policy, bool forced);
+
+/* Before any space has been entered. */
+void kvm_policy_set_costs(struct kvm_policy *policy, const struct kvm_policy_costs *costs);
 
 /* The space's number means the tables at cr3: if it meant others, what was learnt is forgotten. */
 void kvm_policy_select(struct kvm_policy *policy, unsigned space, uint64_t cr3);
