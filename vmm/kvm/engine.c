@@ -334,8 +334,7 @@ static int measure(struct kvm_engine *kvm, const struct cpu *cpu)
 	return r;
 }
 
-/* Measures when user code has run for as long as could pay on a fast host: most of what is short
- * never comes to that. */
+/* Measures when user code has run for a first sample: most of what is short never comes to that. */
 static bool pays_after_sample(struct kvm_engine *kvm, const struct cpu *cpu, unsigned space)
 {
 	if (!kvm->measured && measure(kvm, cpu)) {

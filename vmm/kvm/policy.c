@@ -99,10 +99,10 @@ static void forget(struct kvm_policy *policy, unsigned space, uint64_t cr3)
 
 void kvm_policy_init(struct kvm_policy *policy, bool forced)
 {
-	static const struct kvm_policy_costs fast = {.exit_ns = 1e3, .fault_ns = 1e3};
+	static const struct kvm_policy_costs slow = {.exit_ns = 35e3, .fault_ns = 45e3};
 
 	*policy = (struct kvm_policy){.forced = forced,
-				      .costs = fast,
+				      .costs = slow,
 				      .rest_ns = REST_NS_GUESS,
 				      .wariness = WARINESS_FIRST};
 	for (unsigned i = 0; i < MMU_SPACES; i++)

@@ -42,7 +42,10 @@ struct kvm_policy {
 	struct kvm_policy_space space[MMU_SPACES];
 };
 
-/* forced: everything is entered. Its costs are those of a fast host until they are set. */
+/*
+ * forced: everything is entered. Its costs are those of a slow host until they are set: the rest's
+ * samples are long then, and seldom interrupt it.
+ */
 void kvm_policy_init(struct kvm_policy *policy, bool forced);
 
 /* Before any space has been entered. */
