@@ -42,8 +42,10 @@ static int time_run(struct kvm_runner *runner, enum kvm_runner_exit wanted, uint
 
 static double median(uint64_t *times, unsigned n)
 {
+	const unsigned middle = n / 2;
+
 	qsort(times, n, sizeof(times[0]), compare_times);
-	return (double)times[n / 2];
+	return (double)times[middle];
 }
 
 /* Enters code that leaves at once. */
