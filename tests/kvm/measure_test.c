@@ -104,16 +104,14 @@ static void test_failing(void)
 static void test_broken(void)
 {
 	struct run right = RUN(&interp_engine_ops, stays, 0, SHORT);
-	struct engine *engine = NULL;
 	struct rig rig;
 
 	vm.entries = vm.allowed = 0;
 	rig_engine = &auto_engine_ops;
 	rig_create(&rig, RIG_USER64);
-	engine = rig.engine;
 	rig_load(&rig, RIG_CODE, stays, sizeof(stays));
-	tap_ok(engine->instead == -ENOTSUP, "a VM that cannot be entered: another engine (%d)",
-	       engine->instead);
+	tap_ok(rig.engine->instead == -ENOTSUP, "a VM that cannot be entered: another engine (%d)",
+	       rig.engine->instead);
 	rig_run(&rig, SHORT, false);
 	tap_ok(rig_digest(&rig) == right.digest, "which runs the same");
 	rig_destroy(&rig);

@@ -340,8 +340,9 @@ static bool pays_after_sample(struct kvm_engine *kvm, const struct cpu *cpu, uns
 	if (!kvm->measured && measure(kvm, cpu)) {
 		kvm->in_kvm.unexpected++;
 		kvm->useless = true;
+		return false;
 	}
-	return !kvm->useless && kvm_policy_after_sample(&kvm->policy, space);
+	return kvm_policy_after_sample(&kvm->policy, space);
 }
 
 static bool slice_pays(struct kvm_engine *kvm, const struct cpu *cpu, uint64_t until)
@@ -558,6 +559,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 					.ctx = kvm};
 	const struct cpu *cpu = machine_current(machine);
 	struct kvm_vm_error error;
+	kvm_policy_init(&kvm->policy, forced);
 	int r = engine_create(small->jit ? &jit_or_interp_engine_ops : &interp_engine_ops, machine,
 			      &kvm->rest);
 
@@ -569,10 +571,7 @@ static int create_parts(struct kvm_engine *kvm, struct machine *machine, bool fo
 	if (!r)
 		r = kvm_watchdog_init(&kvm->watchdog, &kvm->runner.vm);
 	if (!r)
-		r = kvm_try(&kvm->runner, &cpu->fx);
-	kvm_policy_init(&kvm->policy, forced);
-	if (!r && forced)
-		r = measure(kvm, cpu);
+		r = forced ? measure(kvm, cpu) : kvm_try(&kvm->runner, &cpu->fx);
 	if (r)
 		return r;
 	translator_context(kvm->translator)->leave = KVM_USER_CODE;
