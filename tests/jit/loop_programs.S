@@ -690,6 +690,21 @@ loop_programs:
 	sub $1, %ecx
 	jnz 1b
 	END rewritten
+/* Of two blocks, the first of which is rewritten from outside. */
+	PROGRAM half_rewritten, LOOPS
+	DATA %rsi, 0x800
+	mov $12, %ecx
+	jmp 1f
+	.skip 0x100 - (. - program_half_rewritten)
+1:	mov (%rsi), %rdx
+	add $0x1234567, %eax
+	cmp %r8d, %ecx
+	je 2f
+	add $8, %rsi
+	sub $1, %ecx
+	jnz 1b
+2:
+	END half_rewritten
 /* Two rounds are not worth it. */
 	PROGRAM two_rounds, ANYWAY
 	DATA %rsi, 0x800

@@ -289,13 +289,19 @@ struct pair {
 	bool same;
 };
 
-static void start_pair(struct pair *pair, const char *name)
+static void start_pair_at(struct pair *pair, const char *name, bool high)
 {
 	struct setting setting = setting_of(name);
 
+	setting.high = high;
 	start(&pair->jit, &jit_engine_ops, &setting);
 	start(&pair->interp, &interp_engine_ops, &setting);
 	pair->same = true;
+}
+
+static void start_pair(struct pair *pair, const char *name)
+{
+	start_pair_at(pair, name, false);
 }
 
 static void destroy_pair(struct pair *pair)
@@ -341,21 +347,38 @@ static void test_given_up(void)
 }
 
 /* From outside, as a device does. */
-static void test_written(void)
+static void test_written(const char *name)
 {
 	struct pair pair;
 	bool ran = true;
 
-	start_pair(&pair, "rewritten");
+	start_pair(&pair, name);
 	for (uint32_t i = 0; i < 20; i++) {
 		uint64_t at = RIG_CODE + 0x100 + 4; /* its constant */
 		ran &= run_pair(&pair, 701 + i, 2) == 2;
 		rig_load(&pair.jit, at, &i, 4);
 		rig_load(&pair.interp, at, &i, 4);
 	}
-	tap_ok(pair.same, "written while it is hot: interp's state");
-	tap_ok(ran, "written while it is hot: rounds run again");
+	tap_ok(pair.same, "%s, while it is hot: interp's state", name);
+	tap_ok(ran, "%s, while it is hot: rounds run again", name);
 	destroy_pair(&pair);
+}
+
+/* A user's code that runs much is written anew around its loops. */
+static void test_runs_much(void)
+{
+	struct pair pair;
+
+	jit_options.hot_samples = 200;
+	start_pair_at(&pair, "half_rewritten", true);
+	bool before = run_pair(&pair, 601, 10) == 10;
+	uint64_t loops = statistics(&pair.jit)->loops, dropped = statistics(&pair.jit)->dropped;
+	bool later = run_pair(&pair, 601, 400) > 390;
+	tap_ok(before && later && pair.same && statistics(&pair.jit)->dropped > dropped,
+	       "code that runs much: rounds run on");
+	tap_ok(statistics(&pair.jit)->loops == loops, "its loop stays");
+	destroy_pair(&pair);
+	jit_options.hot_samples = 0;
 }
 
 #define SMALL_CACHE 0xa0000
@@ -451,7 +474,9 @@ int main(void)
 		test_page(page);
 	jit_options = (struct jit_options){.max_insns = 24, .loop_heat = 1};
 	test_given_up();
-	test_written();
+	test_written("rewritten");
+	test_written("half_rewritten");
+	test_runs_much();
 	test_flushed();
 	test_breakpoint();
 	test_watched();

@@ -271,7 +271,8 @@ static int8_t count_back(const struct generator *g)
 
 static struct deferred *defer(struct generator *g, enum deferred_kind kind, uint32_t patch)
 {
-	uint32_t site = generator_site(g, SITE_INTERP, generator_rip(g));
+	uint32_t site = generator_site(g, kind == DEFERRED_RANGE ? SITE_ALONE : SITE_INTERP,
+				       generator_rip(g));
 	struct deferred *deferred = generator_defer(g, kind, patch);
 
 	deferred->n = count_back(g);
@@ -312,16 +313,11 @@ static void note_access(struct deferred *deferred, bool write, unsigned size,
 	deferred->constant = e->at;
 }
 
-static void find_entry_of(struct generator *g, bool write, unsigned size)
-{
-	uint32_t miss = code_find_entry(g->e, write, size ? size : 1);
-
-	note_access(defer(g, DEFERRED_FILL, miss), write, size, g->e);
-}
-
 void code_find_page(struct generator *g, bool write)
 {
-	find_entry_of(g, write, 0);
+	uint32_t miss = code_find_entry(g->e, write, 1);
+
+	note_access(defer(g, DEFERRED_FILL, miss), write, 0, g->e);
 }
 
 void code_add_host(struct emitter *e)
@@ -329,16 +325,48 @@ void code_add_host(struct emitter *e)
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, host), true);
 }
 
+/* By an extent, if the instruction has one. miss: what a look-up's is. */
+static bool find_in_extent(struct generator *g, enum deferred_kind miss, bool write, unsigned size)
+{
+	struct emitter *e = g->e;
+	uint32_t number = NONE;
+
+	if (g->extents && size <= EXTENT_ACCESS_MAX)
+		number = extents_take(g->extents, g->plan->gpa + g->plan->insns[g->at].offset,
+				      write);
+	if (number == NONE)
+		return false;
+	emit_load(e, JIT_TEMP2, JIT_CONTEXT(extents));
+	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, EXTENT_FIELD(number, first), true);
+	code_memory(e, OP_CMP, JIT_TEMP, JIT_TEMP2, EXTENT_FIELD(number, bytes), true);
+	struct deferred *deferred = defer(g, miss, emit_jump_if(e, CC_AE));
+	deferred->kind = DEFERRED_EXTENT;
+	deferred->then = (uint8_t)miss;
+	deferred->other = number;
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, EXTENT_FIELD(number, host), true);
+	note_access(deferred, write, size, e);
+	return true;
+}
+
+/* The host address of size bytes at JIT_TEMP in JIT_TEMP. miss: DEFERRED_FILL or DEFERRED_RANGE. */
+static void find_bytes(struct generator *g, enum deferred_kind miss, bool write, unsigned size)
+{
+	if (find_in_extent(g, miss, write, size))
+		return;
+	uint32_t patch = code_find_entry(g->e, write, size);
+	note_access(defer(g, miss, patch), write, size, g->e);
+	code_add_host(g->e);
+}
+
 void code_translate(struct generator *g, bool write, unsigned size, bool aligned)
 {
 	static const uint8_t test_r11b_15[] = {0x41, 0xf6, 0xc3, 0x0f};
 
-	find_entry_of(g, write, size);
 	if (aligned) {
 		code_bytes(g->e, test_r11b_15, sizeof(test_r11b_15));
 		code_defer_slow(g, emit_jump_if(g->e, CC_NZ));
 	}
-	code_add_host(g->e);
+	find_bytes(g, DEFERRED_FILL, write, size);
 }
 
 /* ---- shared look-ups ---- */
@@ -359,20 +387,9 @@ bool code_is_found(const struct generator *g)
 }
 
 /* What lies across pages, or cannot be had, is looked up one by one by another translation. */
-static void defer_range(struct generator *g, const struct share_range *range, uint32_t miss)
-{
-	uint32_t site = generator_site(g, SITE_ALONE, generator_rip(g));
-	struct deferred *deferred = generator_defer(g, DEFERRED_RANGE, miss);
-
-	deferred->n = count_back(g);
-	deferred->site = site;
-	note_access(deferred, range->write, range->bytes, g->e);
-}
-
 static void find_range(struct generator *g, const struct share_range *range, uint32_t slot)
 {
-	defer_range(g, range, code_find_entry(g->e, range->write, range->bytes));
-	code_add_host(g->e);
+	find_bytes(g, DEFERRED_RANGE, range->write, range->bytes);
 	emit_store(g->e, slot, JIT_TEMP);
 }
 

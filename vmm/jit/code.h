@@ -3,6 +3,7 @@
 #define REPRISE_VMM_JIT_CODE_H
 
 #include "vmm/jit/context.h"
+#include "vmm/jit/extent.h"
 #include "vmm/translate/writer.h"
 
 #define JIT_TEMP  R11 /* addresses, mostly */
@@ -99,6 +100,9 @@ void code_find_page(struct generator *g, bool write);
 uint32_t code_find_entry(struct emitter *e, bool write, unsigned size);
 /* The last: adds where the page is. */
 void code_add_host(struct emitter *e);
+/* Where an extent's field is from the first one, to which JIT_TEMP2 points. */
+#define EXTENT_FIELD(number, field)                                                                \
+	((int32_t)((number) * sizeof(struct extent) + offsetof(struct extent, field)))
 /* Whether the present instruction shares its look-up; and whether it is not the first to. */
 bool code_is_shared(const struct generator *g);
 bool code_is_found(const struct generator *g);
@@ -149,6 +153,7 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 struct jit_offsets {
 	uint32_t fill, load_state, load_x87;
 	uint32_t refill;   /* JIT_TEMP holds the address already */
+	uint32_t ask;      /* likewise, and afterwards */
 	uint32_t transfer; /* flags are saved */
 };
 extern struct jit_offsets jit_offsets;

@@ -35,19 +35,22 @@ struct jit_context {
 	uint64_t space;               /* struct runtime_space of both */
 	uint64_t plain_read, plain_write, lifted_read, lifted_write; /* of a kernel, by AC */
 	uint64_t gs_base;
-	uint64_t cpu;         /* struct cpu */
-	uint64_t window;      /* flags that POPF may not set by itself */
-	uint64_t host_rsp;    /* while translated code runs */
-	uint64_t fx;          /* struct fx_state of the vCPU */
-	uint64_t loaded;      /* 1: SSE state is in the registers */
-	uint64_t host_mxcsr;  /* while it is */
-	uint64_t x87_loaded;  /* 1: x87 state, too */
-	uint64_t retry, slow; /* where code goes on after fill, if it has helped and if not */
-	uint64_t fill;        /* jit_fill_fn */
-	uint64_t engine;      /* the argument */
-	uint64_t linear;      /* of the access that missed */
-	uint64_t target;      /* kept while a second operand is translated */
-	uint64_t transfer;    /* jit_transfer_fn */
+	uint64_t cpu;        /* struct cpu */
+	uint64_t window;     /* flags that POPF may not set by itself */
+	uint64_t host_rsp;   /* while translated code runs */
+	uint64_t fx;         /* struct fx_state of the vCPU */
+	uint64_t loaded;     /* 1: SSE state is in the registers */
+	uint64_t host_mxcsr; /* while it is */
+	uint64_t x87_loaded; /* 1: x87 state, too */
+	/* Where code goes on after fill, if it has helped and if not; slow: after ask. */
+	uint64_t retry, slow;
+	uint64_t extents;            /* struct extent[] of the space, for user code */
+	uint64_t ask;                /* jit_ask_fn */
+	uint64_t fill;               /* jit_fill_fn */
+	uint64_t engine;             /* the argument */
+	uint64_t linear;             /* of the access that missed */
+	uint64_t target;             /* kept while a second operand is translated */
+	uint64_t transfer;           /* jit_transfer_fn */
 	uint64_t mnemonic, next_rip; /* its arguments; slow: where it goes on if it fails */
 	/* Host addresses of ranges, each good to the end of the block that stored it: none that
 	 * could be written ceases to be so while the block goes on (jit_fill_fn). */
@@ -79,6 +82,10 @@ struct jit_miss {
  * 0 when the block must be left in front of the instruction: it needs more than that, or a page may
  * no longer be written past the mmu. Changes nothing that the guest can see. */
 typedef uint64_t jit_fill_fn(void *engine, uint64_t linear);
+
+/* An access missed an extent, and it is time to ask about that: its number stands in translated
+ * code in front of the address that is in the context's slow. */
+typedef void jit_ask_fn(void *engine, uint64_t linear);
 
 /*
  * Carries out the instruction of the context at a block's end, from and to runtime_context's RCX,

@@ -364,6 +364,46 @@ static void finish_range(struct generator *g, const struct deferred *deferred)
 	emit_exit(g, deferred->site);
 }
 
+/* dec qword [JIT_TEMP2 + count]; it asks when that is 0. */
+static void count_miss(struct emitter *e, uint32_t number)
+{
+	struct encoding dec = {.opcode = 0xff,
+			       .wide = true,
+			       .has_modrm = true,
+			       .memory = true,
+			       .reg = 1,
+			       .base = JIT_TEMP2,
+			       .index = GPR_ZERO,
+			       .disp = EXTENT_FIELD(number, count)};
+
+	emit_encoding(e, &dec);
+	uint32_t over = emit_jump_if(e, CC_NZ);
+	emit_store_imm(e, JIT_CONTEXT(slow), 0);
+	uint32_t immediate = e->at - 4;
+	emit_jump_to(e, jit_offsets.ask);
+	code_bytes(e, (const uint8_t *)&number, sizeof(number));
+	emit_patch_address(e, immediate);
+	emit_patch(e, over, e->at);
+}
+
+/* The look-up goes on where the extent would have; its own miss is put off once more. */
+static void finish_extent(struct generator *g, const struct deferred *deferred)
+{
+	struct emitter *e = g->e;
+
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, EXTENT_FIELD(deferred->other, first), true);
+	count_miss(e, deferred->other);
+	uint32_t patch = code_find_entry(e, deferred->write, deferred->bytes);
+	struct deferred *miss = generator_defer(g, (enum deferred_kind)deferred->then, patch);
+	miss->n = deferred->n;
+	miss->site = deferred->site;
+	miss->write = deferred->write;
+	miss->bytes = deferred->bytes;
+	miss->constant = e->at;
+	code_add_host(e);
+	emit_jump_to(e, (uint32_t)deferred->constant);
+}
+
 /* load: the trampoline. */
 static void finish_state(struct generator *g, const struct deferred *deferred, uint32_t load)
 {
@@ -420,6 +460,9 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 		break;
 	case DEFERRED_RANGE:
 		finish_range(g, deferred);
+		break;
+	case DEFERRED_EXTENT:
+		finish_extent(g, deferred);
 		break;
 	case DEFERRED_STATE:
 		finish_state(g, deferred, jit_offsets.load_state);

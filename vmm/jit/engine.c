@@ -33,23 +33,41 @@
 /* What a loop may cost before it has proven its worth. */
 #define LOOP_CREDIT 32
 
-struct jit_options jit_options = {
-	.cache_bytes = CACHE_BYTES, .max_insns = MAX_INSNS, .loop_heat = LOOP_HEAT};
+/* How often user code of a page is seen running before it is taken for code that runs much. */
+#define HOT_SAMPLES 3
+
+struct jit_options jit_options = {.cache_bytes = CACHE_BYTES,
+				  .max_insns = MAX_INSNS,
+				  .loop_heat = LOOP_HEAT,
+				  .hot_samples = HOT_SAMPLES};
+
+static const struct extent_rules extent_rules = {
+	.misses = 8,
+	.asked = 8,
+	.hits = 5,
+	.period_max = 12,
+	.failures = 4,
+	.good_insns = 512,
+};
+static const struct extent_rules extent_rules_soon = {.misses = 1, .asked = 1};
 
 /* ---- listening to the mmu ---- */
 
 static void on_flush_low(void *ctx, unsigned space)
 {
+	extents_drop_space(((struct jit_engine *)ctx)->extents, space);
 	jit_drop_low(ctx, space);
 }
 
 static void on_flush_space(void *ctx, unsigned space)
 {
+	extents_drop_space(((struct jit_engine *)ctx)->extents, space);
 	jit_drop_space(ctx, space);
 }
 
 static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
 {
+	extents_drop_page(((struct jit_engine *)ctx)->extents, space, linear);
 	jit_drop_page(ctx, space, linear);
 }
 
@@ -57,7 +75,7 @@ static void on_protect(void *ctx, uint64_t gpa)
 {
 	struct jit_engine *jit = ctx;
 
-	(void)gpa;
+	extents_protect(jit->extents, memory_page(jit->engine.machine->memory, gpa));
 	jit->protected = true;
 }
 
@@ -109,6 +127,19 @@ static uint64_t fill(void *ctx, uint64_t linear)
 	if (!entry && !jit->protected) /* the page is known now */
 		entry = find_beside(jit, cpu, linear, &miss);
 	return (uint64_t)(uintptr_t)entry;
+}
+
+static void ask(void *ctx, uint64_t linear)
+{
+	struct jit_engine *jit = ctx;
+	struct cpu *cpu = machine_current(jit->engine.machine);
+	uint64_t icount = translator_count(jit->translator), gpa;
+	uint32_t number;
+
+	memcpy(&number, (const void *)(uintptr_t)(jit->context->slow - sizeof(number)),
+	       sizeof(number));
+	if (extents_ask(jit->extents, cpu, number, linear, icount, &gpa))
+		translator_rewrite(jit->translator, gpa);
 }
 
 /* ---- slices ---- */
@@ -179,6 +210,8 @@ static bool run_slice(struct jit_engine *jit, struct cpu *cpu, uint64_t until, u
 	if (jit->selected || ((cpu->rflags_rest ^ flags) & FLAG_AC))
 		mmu_select(cpu);
 	*ret_exit = runtime->exit;
+	if (runtime->exit == RUNTIME_EXIT_POLL && cpu->cpl == 3)
+		translator_sample(jit->translator, (uint32_t)(cpu->cr3 >> PAGE_SHIFT));
 	jit->in_jit.entries++;
 	jit->in_jit.instructions += machine->icount - before;
 	return true;
@@ -433,6 +466,7 @@ static void jit_destroy(struct engine *engine)
 	if (jit->area)
 		munmap(jit->area, RUNTIME_LINEAR_BYTES);
 	translator_destroy(jit->translator);
+	extents_destroy(jit->extents);
 	jit_stepper_destroy(jit->stepper);
 	engine_destroy(jit->interp);
 	free(jit);
@@ -450,6 +484,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.max_insns = jit_options.max_insns,
 		.distrust_host = jit_options.distrust_host,
 		.loop_heat = jit_options.loop_heat,
+		.hot_samples = jit_options.hot_samples,
 	};
 	const struct mmu_listener listener = {.flush_space = on_flush_space,
 					      .flush_low = on_flush_low,
@@ -461,6 +496,10 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 	jit->stepper = jit_stepper_create();
 	if (!r && !jit->stepper)
 		r = -ENOMEM;
+	if (!r)
+		r = extents_create(jit_options.extents_soon ? &extent_rules_soon : &extent_rules,
+				   &jit->extents);
+	config.extents = jit->extents;
 	if (!r)
 		r = reserve_area(jit);
 	config.base = (uint32_t)(uintptr_t)jit->area;
@@ -474,6 +513,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		(struct jit_context *)(translator_runtime(jit->translator) + JIT_CONTEXT_OFFSET);
 	jit->context->engine = (uint64_t)(uintptr_t)jit;
 	jit->context->fill = (uint64_t)(uintptr_t)fill;
+	jit->context->ask = (uint64_t)(uintptr_t)ask;
 	jit->context->transfer = (uint64_t)(uintptr_t)jit_transfer;
 	memset(jit->context->heat, jit_options.loop_heat, sizeof(jit->context->heat));
 	memset(jit->context->credit, LOOP_CREDIT, sizeof(jit->context->credit));

@@ -4,6 +4,7 @@
 
 #include "vmm/engine.h"
 #include "vmm/jit/context.h"
+#include "vmm/jit/extent.h"
 #include "vmm/jit/step.h"
 #include "vmm/mmu/mmu.h"
 #include "vmm/translate/translator.h"
@@ -20,6 +21,7 @@ struct jit_engine {
 	struct translator *translator;
 	struct jit_context *context;
 	struct jit_stepper *stepper;
+	struct extents *extents;
 	struct tlb_entry beside;     /* of the last access beside watchpoints */
 	bool protected;              /* a page could be written past the mmu, and can no longer */
 	struct shared_kernel kernel; /* in SHARED_TABLE */

@@ -26,6 +26,8 @@ struct jit_options {
 	uint32_t max_insns;   /* likewise */
 	bool distrust_host;   /* likewise */
 	uint8_t loop_heat;    /* likewise */
+	uint8_t hot_samples;  /* likewise */
+	bool extents_soon;    /* pages are given to extents at each miss */
 };
 extern struct jit_options jit_options;
 

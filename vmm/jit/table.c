@@ -90,7 +90,7 @@ static void select_codes(struct jit_engine *jit, const struct cpu *cpu)
 }
 
 /* What translated code finds its translations in. */
-static void set_tlbs(struct jit_context *context, const struct cpu *cpu)
+static void set_tlbs(struct jit_context *context, const struct cpu *cpu, struct extents *extents)
 {
 	struct mmu *mmu = cpu->machine->mmu;
 	const struct tlb *plain = mmu_system_tlb(mmu);
@@ -101,6 +101,7 @@ static void set_tlbs(struct jit_context *context, const struct cpu *cpu)
 	context->plain_read = (uint64_t)(uintptr_t)plain->read;
 	context->plain_write = (uint64_t)(uintptr_t)plain->write;
 	context->lifted_read = (uint64_t)(uintptr_t)lifted->read;
+	context->extents = (uint64_t)(uintptr_t)extents_of(extents, mmu_selected_space(mmu));
 	context->lifted_write = (uint64_t)(uintptr_t)lifted->write;
 }
 
@@ -108,5 +109,5 @@ void jit_select_table(struct jit_engine *jit, const struct cpu *cpu)
 {
 	select_codes(jit, cpu);
 	jit->context->space = (uint64_t)(uintptr_t)translator_selected_space(jit->translator);
-	set_tlbs(jit->context, cpu);
+	set_tlbs(jit->context, cpu, jit->extents);
 }

@@ -238,12 +238,10 @@ static void emit_call_memory(struct emitter *e, uint32_t address)
 	emit_encoding(e, &c);
 }
 
-/* JIT_TEMP holds the address less the entry's tag, JIT_TEMP2 the entry's address (code.c). */
-static void emit_fill(struct emitter *e)
+/* Calls what the context says for the linear address in JIT_TEMP, SSE state kept; its result is in
+ * JIT_TEMP2, the address in JIT_TEMP again. */
+static void emit_call_for_linear(struct emitter *e, uint32_t function)
 {
-	jit_offsets.fill = e->at;
-	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
-	jit_offsets.refill = e->at;
 	emit_store(e, JIT_CONTEXT(linear), JIT_TEMP);
 	emit_save_registers(e);
 	uint32_t over = emit_skip_unless_loaded(e);
@@ -251,18 +249,36 @@ static void emit_fill(struct emitter *e)
 	emit_patch(e, over, e->at);
 	emit_load(e, RDI, JIT_CONTEXT(engine));
 	emit_load(e, RSI, JIT_CONTEXT(linear));
-	emit_call_memory(e, JIT_CONTEXT(fill));
+	emit_call_memory(e, function);
 	emit_move(e, JIT_TEMP2, RAX);
 	over = emit_skip_unless_loaded(e);
 	emit_state(e, false, RAX);
 	emit_patch(e, over, e->at);
 	emit_restore_registers(e);
 	emit_load(e, JIT_TEMP, JIT_CONTEXT(linear));
+}
+
+/* JIT_TEMP holds the address less the entry's tag, JIT_TEMP2 the entry's address (code.c). */
+static void emit_fill(struct emitter *e)
+{
+	jit_offsets.fill = e->at;
+	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
+	jit_offsets.refill = e->at;
+	emit_call_for_linear(e, JIT_CONTEXT(fill));
 	code_register(e, 0x85, JIT_TEMP2, JIT_TEMP2, true); /* test */
 	uint32_t no = emit_jump_if(e, CC_Z);
 	code_memory(e, OP_SUB, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	emit_jump_memory(e, JIT_CONTEXT(retry));
 	emit_patch(e, no, e->at);
+	emit_jump_memory(e, JIT_CONTEXT(slow));
+}
+
+/* JIT_TEMP holds the address that an extent missed. */
+static void emit_ask(struct emitter *e)
+{
+	jit_offsets.ask = e->at;
+	emit_store(e, CONTEXT(count), JIT_COUNT);
+	emit_call_for_linear(e, JIT_CONTEXT(ask));
 	emit_jump_memory(e, JIT_CONTEXT(slow));
 }
 
@@ -298,5 +314,6 @@ void jit_trampolines(struct code_cache *cache, const struct translator_config *c
 	emit_load_state(e);
 	emit_load_x87(e);
 	emit_fill(e);
+	emit_ask(e);
 	emit_transfer(e);
 }

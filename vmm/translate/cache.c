@@ -287,15 +287,19 @@ static bool meets(const struct translation *t, uint64_t gpa, uint32_t from, uint
 	return false;
 }
 
-/* Makes a dropped translation's code lead to an exit, which can be linked to its successor. */
+/* Makes a dropped translation's code lead to an exit, which can be linked to its successor: a
+ * loop's to another loop. */
 static void divert(struct code_cache *cache, uint32_t index)
 {
 	struct translation *t = &cache->translations[index];
 	struct emitter *e = &cache->emitter, at_start = *e;
-	uint32_t site = code_cache_add_site(cache, &(struct site){.rip = t->linear,
-								  .kind = SITE_NEAR,
-								  .patch = t->code + 1,
-								  .from = index});
+	const struct site to_successor = {
+		.rip = t->linear,
+		.kind = t->mode & MODE_LOOP ? SITE_LOOP : SITE_NEAR,
+		.patch = t->code + 1,
+		.from = index,
+	};
+	uint32_t site = code_cache_add_site(cache, &to_successor);
 
 	if (site == NONE) {
 		cache->overfull = true;
@@ -356,21 +360,17 @@ void code_cache_drop_if(struct code_cache *cache,
 	}
 }
 
-void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n)
+void code_cache_drop_bytes(struct code_cache *cache, uint64_t gpa, uint32_t n, uint32_t but)
 {
 	struct code_page *page = page_of(cache, gpa);
 	uint32_t from = gpa % PAGE_BYTES;
 	bool dropped = false;
 
-	if (page->first == NONE) {
-		memory_unprotect(cache->machine->memory, gpa, cache->flag);
-		return;
-	}
-	if (!(page->lines & lines_of(from, from + n)))
+	if (!page || !(page->lines & lines_of(from, from + n)))
 		return;
 	for (uint32_t index = page->first; index != NONE;) {
 		struct translation *t = &cache->translations[index];
-		if (t->valid && meets(t, gpa, from, from + n)) {
+		if (t->valid && !(t->mode & but) && meets(t, gpa, from, from + n)) {
 			code_cache_drop(cache, index);
 			dropped = true;
 		}
@@ -378,6 +378,14 @@ void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n)
 	}
 	if (dropped)
 		clean_page(cache, page, gpa);
+}
+
+void code_cache_on_write(struct code_cache *cache, uint64_t gpa, uint32_t n)
+{
+	if (page_of(cache, gpa)->first == NONE)
+		memory_unprotect(cache->machine->memory, gpa, cache->flag);
+	else
+		code_cache_drop_bytes(cache, gpa, n, 0);
 }
 
 /* ---- by host address ---- */

@@ -188,6 +188,7 @@ static void finish_one(struct generator *g, const struct deferred *deferred)
 	case DEFERRED_SLOW:
 	case DEFERRED_FILL:
 	case DEFERRED_RANGE:
+	case DEFERRED_EXTENT:
 	case DEFERRED_STATE:
 	case DEFERRED_X87:
 	case DEFERRED_HEAT:

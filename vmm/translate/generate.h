@@ -69,23 +69,26 @@ enum deferred_kind {
 	DEFERRED_LINK,     /* jumps through the link constant, which is new if it has a site */
 	DEFERRED_CONSTANT, /* 8 bytes; patch is an absolute 32-bit address of them */
 	/* Of the jit's writer (vmm/jit): */
-	DEFERRED_SLOW,  /* the count as before the instruction, then the exit */
-	DEFERRED_FILL,  /* a translation of the address is fetched, then on at constant; or as SLOW
-			 */
-	DEFERRED_RANGE, /* likewise for bytes in one page; or on at the site, alone */
-	DEFERRED_STATE, /* SSE state is loaded, then on at constant */
-	DEFERRED_X87,   /* x87 state, too */
-	DEFERRED_HEAT,  /* counts; then on at constant, or if that is NONE by the other site; or the
-			   exit of the site */
+	DEFERRED_SLOW,   /* the count as before the instruction, then the exit */
+	DEFERRED_FILL,   /* a translation of the address is fetched, then on at constant; or as SLOW
+			  */
+	DEFERRED_RANGE,  /* likewise for bytes in one page; or on at the site, alone */
+	DEFERRED_EXTENT, /* a look-up in place of an extent, then on at constant; or as then says
+			  */
+	DEFERRED_STATE,  /* SSE state is loaded, then on at constant */
+	DEFERRED_X87,    /* x87 state, too */
+	DEFERRED_HEAT, /* counts; then on at constant, or if that is NONE by the other site; or the
+			  exit of the site */
 };
 
 struct deferred {
 	uint8_t kind;
-	int8_t n;       /* to be added to the count */
-	uint16_t bytes; /* of the access: DEFERRED_FILL, DEFERRED_RANGE; 0: not known */
-	bool write;     /* likewise: some are written */
-	uint32_t patch; /* what is to lead here */
-	uint32_t site, other;
+	uint8_t then;             /* DEFERRED_EXTENT: its look-up's miss */
+	int8_t n;                 /* to be added to the count */
+	uint16_t bytes;           /* of the access: DEFERRED_FILL, _RANGE, _EXTENT; 0: not known */
+	bool write;               /* likewise: some are written */
+	uint32_t patch;           /* what is to lead here */
+	uint32_t site, other;     /* DEFERRED_EXTENT: other is its number */
 	uint64_t constant;        /* where it goes on: a code address; or as its kind says */
 	struct encoding encoding; /* DEFERRED_POLL */
 };
@@ -123,7 +126,8 @@ struct generator {
 	struct share *share; /* jit: which look-ups are shared (vmm/jit/share.h) */
 	struct loop *loop;   /* jit: the one whose rounds are written (vmm/jit/loop.h), or NULL */
 	uint8_t loop_heat;   /* struct translator_config's */
-	struct held held;    /* jit: what is in its temporaries */
+	struct extents *extents; /* jit: for code that runs much (vmm/jit/extent.h), or NULL */
+	struct held held;        /* jit: what is in its temporaries */
 	uint64_t r11_constant;
 	uint32_t
 		stop; /* 8-bit displacement that is to lead to a jump to the poll's exit, or NONE */

@@ -185,7 +185,9 @@ static uint32_t begin_writing(struct translator *t, const struct source *source,
 static uint32_t emit_one(struct translator *t, const struct source *source, const struct plan *plan)
 {
 	uint32_t index = begin_writing(t, source, plan);
+	bool hot = hot_is(&t->hot, plan->gpa) && !(source->mode & MODE_KERNEL);
 
+	t->generator.extents = hot ? t->config.extents : NULL;
 	if (index != NONE)
 		t->writer->block(&t->generator, plan);
 	return index;
@@ -225,6 +227,7 @@ static void setup_generator(struct translator *t, const struct source *source)
 	g->base = source->base;
 	g->n_deferred = 0;
 	g->loop = NULL;
+	g->extents = NULL;
 	g->loop_heat = t->config.loop_heat;
 }
 

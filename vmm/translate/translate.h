@@ -6,6 +6,7 @@
 
 #include "vmm/cpu/breakpoints.h"
 #include "vmm/translate/generate.h"
+#include "vmm/translate/hot.h"
 #include "vmm/translate/space.h"
 #include "vmm/translate/translator.h"
 #include "vmm/translate/writer.h"
@@ -29,6 +30,7 @@ struct translator {
 	struct translator_statistics statistics;
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
 	struct breakpoints breakpoints;
+	struct hot hot;
 	struct generator generator;
 	struct plan plans[2];
 };

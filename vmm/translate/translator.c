@@ -45,6 +45,7 @@ int translator_create(const struct translator_config *config, struct translator 
 	if (!t)
 		return -ENOMEM;
 	t->config = *config;
+	t->hot.samples = config->hot_samples;
 	t->writer = config->writer ? config->writer : &writer_mmu;
 	if (!config->base)
 		t->config.base = RUNTIME_BASE;
@@ -127,6 +128,7 @@ void translator_flush(struct translator *t)
 {
 	code_cache_flush(t->cache);
 	spaces_flush(t->spaces);
+	hot_forget(&t->hot);
 	t->generation++;
 }
 
@@ -438,6 +440,11 @@ static void take_count(struct translator *t, uint64_t count)
 	t->config.machine->icount = count;
 }
 
+uint64_t translator_count(const struct translator *t)
+{
+	return t->context->count + t->budget;
+}
+
 /* What translated code can have counted to since it was entered. */
 static bool count_is_possible(const struct translator *t, uint64_t count)
 {
@@ -502,6 +509,21 @@ void translator_leave(struct translator *t, struct cpu *cpu)
 	t->statistics.exits[context->exit]++;
 	if (site->kind == SITE_INTERP)
 		t->interp_exits[site->mnemonic]++;
+}
+
+void translator_sample(struct translator *t, uint32_t whose)
+{
+	const struct site *site = &t->cache->sites[t->context->exit_arg];
+	uint64_t gpa = t->cache->translations[site->from].gpa;
+
+	if (hot_sample(&t->hot, gpa, whose))
+		code_cache_drop_bytes(t->cache, gpa & ~(HOT_LINE_BYTES - 1), HOT_LINE_BYTES,
+				      MODE_LOOP);
+}
+
+void translator_rewrite(struct translator *t, uint64_t gpa)
+{
+	hot_stale(&t->hot, gpa);
 }
 
 /* The count in front of the instruction of a mark. */

@@ -55,6 +55,10 @@ struct translator_config {
 	/* A branch back is taken so often before what it closes is translated as a loop, if the
 	 * writer does that; 0: never. */
 	uint8_t loop_heat;
+	/* User code is seen running so often (translator_sample()) before it is written with
+	 * extents, if the writer does that; 0: never. */
+	uint8_t hot_samples;
+	struct extents *extents; /* vmm/jit/extent.h; outlives the translator */
 	uint32_t max_insns; /* tests: instructions in a block; 0: as many as there is room for */
 	bool poll_often;    /* tests: every block polls */
 	bool distrust_host; /* tests: take the host's undefined flags to be different everywhere */
@@ -113,6 +117,9 @@ void translator_enter(struct translator *translator, const struct cpu *cpu, uint
  */
 bool translator_has_left(const struct translator *translator);
 
+/* What the context's count means: the instructions that there will have been. */
+uint64_t translator_count(const struct translator *translator);
+
 /* After RUNTIME_EXIT_LINK: the target of the branch. */
 uint64_t translator_target(const struct translator *translator);
 
@@ -126,6 +133,15 @@ bool translator_continue(struct translator *translator, struct cpu *cpu);
  * After RUNTIME_EXIT_LINK and RUNTIME_EXIT_HERE cpu's RIP is right already: from
  * translator_continue(), whatever it returned, from translator_target(), or from who was called. */
 void translator_leave(struct translator *translator, struct cpu *cpu);
+
+/*
+ * After RUNTIME_EXIT_POLL and translator_leave(): user code of somebody, by a number, was running
+ * where the budget ended. What is seen often enough, and nobody else there meanwhile, is written
+ * anew as code that runs much (hot.h).
+ */
+void translator_sample(struct translator *translator, uint32_t whose);
+/* Such code at gpa is to be written anew once more, when it has been seen next. */
+void translator_rewrite(struct translator *translator, uint64_t gpa);
 
 /*
  * After a fault in translated code at registers->rip. Returns false when no guest instruction
