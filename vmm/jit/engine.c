@@ -33,13 +33,16 @@
 /* What a loop may cost before it has proven its worth. */
 #define LOOP_CREDIT 32
 
-/* How often user code of a page is seen running before it is taken for code that runs much. */
+/* How often user code is seen running, so many instructions apart, before it is taken for code that
+ * runs much. */
 #define HOT_SAMPLES 3
+#define HOT_INSNS   (1u << 20)
 
 struct jit_options jit_options = {.cache_bytes = CACHE_BYTES,
 				  .max_insns = MAX_INSNS,
 				  .loop_heat = LOOP_HEAT,
-				  .hot_samples = HOT_SAMPLES};
+				  .hot_samples = HOT_SAMPLES,
+				  .hot_insns = HOT_INSNS};
 
 static const struct extent_rules extent_rules = {
 	.misses = 8,
@@ -485,6 +488,7 @@ static int create_parts(struct jit_engine *jit, struct machine *machine)
 		.distrust_host = jit_options.distrust_host,
 		.loop_heat = jit_options.loop_heat,
 		.hot_samples = jit_options.hot_samples,
+		.hot_insns = jit_options.hot_insns,
 	};
 	const struct mmu_listener listener = {.flush_space = on_flush_space,
 					      .flush_low = on_flush_low,

@@ -27,6 +27,7 @@ struct jit_options {
 	bool distrust_host;   /* likewise */
 	uint8_t loop_heat;    /* likewise */
 	uint8_t hot_samples;  /* likewise */
+	uint32_t hot_insns;   /* likewise */
 	bool extents_soon;    /* pages are given to extents at each miss */
 };
 extern struct jit_options jit_options;

@@ -380,9 +380,13 @@ static uint64_t look_again_after(const struct kvm_engine *kvm, const struct cpu 
 /* User code anywhere is to stop the rest. */
 static const bool everywhere[MMU_SPACES] = {[0 ... MMU_SPACES - 1] = true};
 
+/* What the rest runs before it looks for user code, if it begins in the kernel: in samples. To stop
+ * costs microseconds, and there is nothing to sample in a kernel that goes on for long. */
+#define KERNEL_SAMPLES 8
+
 /* How far the rest is to run, and where user code stops it. Where nothing is forced it looks after
- * a sample at the latest: else user code would stay with it from a return of the kernel to the next
- * entry. */
+ * some samples at the latest: else user code would stay with it from a return of the kernel to the
+ * next entry. */
 static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool possible,
 		       struct run_control *control)
 {
@@ -403,7 +407,7 @@ static void limit_rest(const struct kvm_engine *kvm, const struct cpu *cpu, bool
 		stop_after(control, icount, look_again_after(kvm, cpu));
 	}
 	if (!kvm->policy.forced)
-		stop_after(control, icount, sample);
+		stop_after(control, icount, cpu->cpl == 3 ? sample : KERNEL_SAMPLES * sample);
 }
 
 /* The rest's part: an instruction, a sample of user code, or until user code comes that is to run

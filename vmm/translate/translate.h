@@ -31,6 +31,7 @@ struct translator {
 	uint64_t interp_exits[INSN_MNEMONIC_COUNT];
 	struct breakpoints breakpoints;
 	struct hot hot;
+	uint64_t sampled; /* the count at the last sample */
 	struct generator generator;
 	struct plan plans[2];
 };

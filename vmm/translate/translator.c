@@ -515,7 +515,11 @@ void translator_sample(struct translator *t, uint32_t whose)
 {
 	const struct site *site = &t->cache->sites[t->context->exit_arg];
 	uint64_t gpa = t->cache->translations[site->from].gpa;
+	uint64_t icount = t->config.machine->icount;
 
+	if (icount - t->sampled < t->config.hot_insns)
+		return;
+	t->sampled = icount;
 	if (hot_sample(&t->hot, gpa, whose))
 		code_cache_drop_bytes(t->cache, gpa & ~(HOT_LINE_BYTES - 1), HOT_LINE_BYTES,
 				      MODE_LOOP);

@@ -55,9 +55,10 @@ struct translator_config {
 	/* A branch back is taken so often before what it closes is translated as a loop, if the
 	 * writer does that; 0: never. */
 	uint8_t loop_heat;
-	/* User code is seen running so often (translator_sample()) before it is written with
-	 * extents, if the writer does that; 0: never. */
+	/* User code is seen running so often (translator_sample()), so many instructions apart at
+	 * least, before it is written with extents, if the writer does that; 0: never. */
 	uint8_t hot_samples;
+	uint32_t hot_insns;
 	struct extents *extents; /* vmm/jit/extent.h; outlives the translator */
 	uint32_t max_insns; /* tests: instructions in a block; 0: as many as there is room for */
 	bool poll_often;    /* tests: every block polls */
