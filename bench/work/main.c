@@ -12,6 +12,7 @@ static const struct work {
 } works[] = {
 	{"integer-memory", work_integer_memory},
 	{"integer-order", work_integer_order},
+	{"integer-vector", work_integer_vector},
 	{"integer-registers", work_integer_registers},
 	{"matrix", work_matrix},
 	{"bodies", work_bodies},

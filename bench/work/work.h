@@ -16,6 +16,7 @@ typedef int work_run(uint64_t n, uint64_t *ret_result);
 
 work_run work_integer_memory;
 work_run work_integer_order;
+work_run work_integer_vector;
 work_run work_integer_registers;
 work_run work_matrix;
 work_run work_bodies;
