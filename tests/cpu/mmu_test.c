@@ -642,6 +642,31 @@ static void test_not_canonical(void)
 	rig_destroy(&rig);
 }
 
+/* Two pages that share a place in the array. */
+static void test_victims(void)
+{
+	const uint64_t other = LINEAR + TLB_ENTRIES * PAGE_BYTES;
+	struct rig rig;
+
+	rig_create(&rig, PAGING_LONG, 1);
+	simple_tables(&rig);
+	poke64(&rig, 18 * PAGE_BYTES + 8 * 2, PTE(20, 7));
+	poke64(&rig, 20 * PAGE_BYTES + 8, PTE(DATA_PAGE + 2, 7));
+	touch(&rig, LINEAR, 4, ACCESS_READ);
+	touch(&rig, other, 4, ACCESS_READ);
+	struct tlb_entry *read = rig.cpu->tlb->read, *entry = mmu_recall(read, LINEAR + 8);
+	tap_ok(entry && entry->tag == LINEAR && tlb_lookup(read, LINEAR, 8) &&
+		       !tlb_lookup(read, other, 8),
+	       "a page whose place was taken is recalled");
+	entry = mmu_recall(read, other);
+	tap_ok(entry && entry->tag == other && tlb_lookup(read, other, 8),
+	       "and so is the other then");
+	tap_ok(!mmu_recall(read, LINEAR + PAGE_BYTES), "one that was never looked up is not");
+	poke64(&rig, 19 * PAGE_BYTES + 8, 0);
+	tap_ok(!mmu_recall(read, LINEAR), "nor one that is mapped no more");
+	rig_destroy(&rig);
+}
+
 /* More address spaces than are kept: one that makes room leaves nothing behind. */
 static void test_many_spaces(void)
 {
@@ -724,6 +749,7 @@ int main(void)
 	test_both_sizes();
 	test_pdptes();
 	test_not_canonical();
+	test_victims();
 	test_many_spaces();
 	test_wrap();
 	test_peek();

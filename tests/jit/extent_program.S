@@ -1,6 +1,6 @@
 /*
- * Accesses anywhere in 16 pages from RSI on, and over their end. RDI: a random number, R9: what it
- * is multiplied by. Each access is a block's own, so that none shares another's look-up but where
+ * Accesses anywhere in 16 pages from RSI on, and over their end; R10 leads to others and back. RDI:
+ * a random number, R9: what it is multiplied by. Each access is a block's own, so that none shares another's look-up but where
  * two are meant to. Those of the last, every other time, are not aligned as they must be.
  */
 	.section .rodata
@@ -37,7 +37,11 @@ extent_program:
 	pop %rbx
 	block
 	xor %edx, (%rsi,%rbx)
-	test $0x1f, %dil
+	test $7, %dil
+	jnz 2f
+	xor %r10, %rsi
+2:
+	test $0x18, %dil
 	jnz 2f
 	syscall
 2:

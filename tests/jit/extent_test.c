@@ -1,6 +1,7 @@
 /*
- * Extents of code that runs much: accesses anywhere in pages that are mapped otherwise, protected,
- * watched or taken away meanwhile, in two address spaces, against interp.
+ * What serves accesses anywhere in many pages: extents, where code runs much, and look-ups, where
+ * pages take the place of others that come back. The pages are mapped otherwise, protected, watched
+ * or taken away meanwhile, in two address spaces; against interp.
  */
 #include <string.h>
 
@@ -13,14 +14,21 @@
 extern const uint8_t extent_program[], extent_program_end[];
 
 #define PML4_A 0x1000u
+#define PD_A   0x3000u
 #define PML4_B 0x50000u /* and the three tables below */
 #define PT_B   (PML4_B + 3 * PAGE_BYTES)
 #define PT_C   (PML4_B + 4 * PAGE_BYTES)
+#define PT_A2  (PML4_B + 5 * PAGE_BYTES)
+#define PT_B2  (PML4_B + 6 * PAGE_BYTES)
 #define SYSTEM 0x15000u
 
-#define PAGES      16u
-#define FRAME      0x80000u /* of the first page, in space A */
-#define FRAMES     64u
+#define PAGES  16u
+#define FRAME  0x80000u /* of the first page, in space A */
+#define FRAMES 72u
+/* As far away again, in tables of their own, and each in the place of one of these in the mmu's
+ * arrays.
+ */
+#define OTHERS     (TLB_ENTRIES * PAGE_BYTES)
 #define FIRST_PAGE ((RIG_ALIAS_SPARE - RIG_ALIAS_CODE) / PAGE_BYTES)
 
 /* Mostly accesses: each round has 11 of them. */
@@ -41,35 +49,39 @@ static uint32_t random_below(uint32_t n)
 
 /* ---- rigs ---- */
 
+/* Tables that a page is mapped by: bit 0 says in which space, bit 1 which pages. */
+#define TABLES 4
+
 /* An entry that is so already stays as it is, accessed and dirty bits too. */
-static void map(struct rig *rig, unsigned space, unsigned page, unsigned frame, unsigned bits)
+static void map(struct rig *rig, unsigned table, unsigned page, unsigned frame, unsigned bits)
 {
-	uint64_t at = (space ? PT_B : RIG_ALIAS_PT) + 8 * (FIRST_PAGE + page);
+	static const uint32_t tables[TABLES] = {RIG_ALIAS_PT, PT_B, PT_A2, PT_B2};
+	uint64_t at = tables[table] + 8 * (FIRST_PAGE + page);
 	uint64_t entry = (FRAME + (uint64_t)frame * PAGE_BYTES) | bits;
 
 	if ((rig_fetch(rig, at, 8) & ~(uint64_t)(PTE_A | PTE_D)) != entry)
 		rig_store64(rig, at, entry);
 }
 
-/* The pages lie side by side, in B behind those of A. */
+/* The pages lie side by side, those of a table behind those of another. */
 static void map_all(struct rig *rig)
 {
-	for (unsigned space = 0; space < 2; space++)
+	for (unsigned table = 0; table < TABLES; table++)
 		for (unsigned page = 0; page < PAGES; page++)
-			map(rig, space, page, page + space * PAGES, 7);
+			map(rig, table, page, page + table * PAGES, 7);
 }
 
 /* No two do. */
 static void scatter(struct rig *rig)
 {
-	for (unsigned space = 0; space < 2; space++)
+	for (unsigned table = 0; table < TABLES; table++)
 		for (unsigned page = 0; page < PAGES; page++)
-			map(rig, space, page, (page * 3 + space) % FRAMES, 7);
+			map(rig, table, page, (page * 3 + table) % FRAMES, 7);
 }
 
 static void build_b(struct rig *rig)
 {
-	static const uint32_t tables[] = {PML4_A, 0x2000, 0x3000, RIG_ALIAS_PT};
+	static const uint32_t tables[] = {PML4_A, 0x2000, PD_A, RIG_ALIAS_PT};
 
 	for (unsigned i = 0; i < 4; i++)
 		for (unsigned at = 0; at < PAGE_BYTES; at += 8)
@@ -78,16 +90,18 @@ static void build_b(struct rig *rig)
 	rig_store64(rig, PML4_B, (PML4_B + PAGE_BYTES) | 7);
 	rig_store64(rig, PML4_B + PAGE_BYTES, (PML4_B + 2 * PAGE_BYTES) | 7);
 	rig_store64(rig, PML4_B + 2 * PAGE_BYTES + 8, PT_B | 7);
+	rig_store64(rig, PML4_B + 2 * PAGE_BYTES + 3 * 8, PT_B2 | 7);
 	for (unsigned page = 0; page < PAGES; page++)
 		rig_store64(rig, PT_C + 8 * (FIRST_PAGE + page),
 			    (FRAME + (FRAMES - 1 - page) * PAGE_BYTES) | 7);
 }
 
-static void start(struct rig *rig, const struct engine_ops *engine)
+static void start(struct rig *rig, const struct engine_ops *engine, bool others)
 {
 	rig_engine = engine;
 	rig_create(rig, RIG_USER64);
 	build_b(rig);
+	rig_store64(rig, PD_A + 3 * 8, PT_A2 | 7);
 	map_all(rig);
 	rig_load(rig, RIG_CODE, extent_program, (uint32_t)(extent_program_end - extent_program));
 	rig_load(rig, SYSTEM, system_call, sizeof(system_call));
@@ -95,6 +109,7 @@ static void start(struct rig *rig, const struct engine_ops *engine)
 		rig_store64(rig, FRAME + 8 * i, i * UINT64_C(0x9e3779b97f4a7c15) >> 8);
 	rig->cpu->lstar = SYSTEM;
 	rig->cpu->gpr[RSI] = RIG_ALIAS_SPARE;
+	rig->cpu->gpr[R10] = others ? OTHERS : 0;
 	rig->cpu->gpr[R9] = UINT64_C(6364136223846793005);
 	rig->cpu->fx.mxcsr = 0x1f80;
 }
@@ -104,10 +119,10 @@ struct pair {
 	bool same;
 };
 
-static void start_pair(struct pair *pair)
+static void start_pair(struct pair *pair, bool others)
 {
-	start(&pair->jit, &jit_engine_ops);
-	start(&pair->interp, &interp_engine_ops);
+	start(&pair->jit, &jit_engine_ops, others);
+	start(&pair->interp, &interp_engine_ops, others);
 	pair->same = true;
 }
 
@@ -162,17 +177,17 @@ static void watch(struct rig *rig, uint32_t where)
 
 static void happen(struct rig *rig, enum happening event, uint32_t number)
 {
-	unsigned space = number & 1, page = number >> 1 & (PAGES - 1), frame = number >> 8 & 63;
+	unsigned table = number & 3, page = number >> 2 & (PAGES - 1), frame = number >> 8 & 63;
 
 	switch (event) {
 	case MAP_OTHERWISE:
-		map(rig, space, page, frame, 7);
+		map(rig, table, page, frame, 7);
 		break;
 	case MAP_ABSENT:
-		map(rig, space, page, frame, 6);
+		map(rig, table, page, frame, 6);
 		break;
 	case MAP_READ_ONLY:
-		map(rig, space, page, page + space * PAGES, 5);
+		map(rig, table, page, page + table * PAGES, 5);
 		break;
 	case MAP_BY_OTHER_TABLE:
 		rig_store64(rig, PML4_B + 2 * PAGE_BYTES + 8, (number & 1 ? PT_B : PT_C) | 7);
@@ -201,11 +216,12 @@ static void happen_to(struct pair *pair, enum happening event)
 }
 
 /* Of one kind, and between two all is as it was; stops at which code becomes hot come first. */
-static void test_event(enum happening event)
+static void test_event(enum happening event, bool extents)
 {
 	struct pair pair;
 
-	start_pair(&pair);
+	jit_options.hot_samples = extents;
+	start_pair(&pair, !extents);
 	for (unsigned i = 0; i < 200; i++)
 		run_pair(&pair, 1 + random_below(50));
 	for (unsigned i = 0; i < 150; i++) {
@@ -216,9 +232,12 @@ static void test_event(enum happening event)
 		run_pair(&pair, 1 + random_below(2000));
 	}
 	uint64_t accesses = pair.jit.machine->icount / ROUND_INSNS * 11, n = given(&pair);
-	tap_ok(pair.same, "%s: interp's state at all stops", event_names[event]);
-	tap_ok(n > 100 && n * 3 < accesses, "%s: extents given %llu times, for some %llu accesses",
-	       event_names[event], (unsigned long long)n, (unsigned long long)accesses);
+	tap_ok(pair.same, "%s, %s: interp's state at all stops", event_names[event],
+	       extents ? "extents" : "look-ups");
+	if (extents)
+		tap_ok(n > 100 && n * 3 < accesses,
+		       "%s: extents given %llu times, for some %llu accesses", event_names[event],
+		       (unsigned long long)n, (unsigned long long)accesses);
 	destroy_pair(&pair);
 }
 
@@ -226,7 +245,7 @@ static void test_all(void)
 {
 	struct pair pair;
 
-	start_pair(&pair);
+	start_pair(&pair, true);
 	for (unsigned i = 0; i < 600; i++) {
 		run_pair(&pair, 1 + random_below(700));
 		happen_to(&pair, (enum happening)random_below(EVENTS));
@@ -252,7 +271,7 @@ static void test_product(void)
 {
 	struct pair pair;
 
-	start_pair(&pair);
+	start_pair(&pair, false);
 	run_slices(&pair);
 	uint64_t first = given(&pair), later = run_slices(&pair);
 	tap_ok(first && later * 100 < SLICES * 20000 / ROUND_INSNS * 11,
@@ -267,7 +286,7 @@ static void test_poor(void)
 {
 	struct pair pair;
 
-	start_pair(&pair);
+	start_pair(&pair, false);
 	scatter(&pair.jit);
 	scatter(&pair.interp);
 	run_slices(&pair);
@@ -283,8 +302,10 @@ int main(void)
 {
 	jit_options = (struct jit_options){
 		.max_insns = 24, .loop_heat = 1, .hot_samples = 1, .extents_soon = true};
-	for (enum happening event = 0; event < EVENTS; event++)
-		test_event(event);
+	for (enum happening event = 0; event < EVENTS; event++) {
+		test_event(event, false);
+		test_event(event, true);
+	}
 	test_all();
 	jit_options.extents_soon = false;
 	test_product();

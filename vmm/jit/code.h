@@ -15,7 +15,14 @@
 	(RUNTIME_BASE + JIT_CONTEXT_OFFSET + (uint32_t)offsetof(struct jit_context, field))
 
 /* Opcodes of the form op reg, r/m. */
-enum { OP_ADD = 0x03, OP_SUB = 0x2b, OP_CMP = 0x3b, OP_LOAD = 0x8b, OP_STORE = 0x89 };
+enum {
+	OP_ADD = 0x03,
+	OP_SUB = 0x2b,
+	OP_XOR = 0x33,
+	OP_CMP = 0x3b,
+	OP_LOAD = 0x8b,
+	OP_STORE = 0x89
+};
 /* Extensions of 81 and 83. */
 enum { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_CMP = 7 };
 /* Extensions of C1. */

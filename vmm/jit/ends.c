@@ -341,7 +341,7 @@ static void test_one_page(struct emitter *e, uint16_t bytes)
 {
 	code_memory(e, OP_ADD, JIT_TEMP, JIT_TEMP2, offsetof(struct tlb_entry, tag), true);
 	emit_lea(e, JIT_TEMP2, JIT_TEMP, GPR_ZERO, bytes - 1);
-	code_register(e, 0x33, JIT_TEMP2, JIT_TEMP, true); /* xor */
+	code_register(e, OP_XOR, JIT_TEMP2, JIT_TEMP, true);
 	code_shift(e, SHIFT_RIGHT, JIT_TEMP2, PAGE_SHIFT, true);
 }
 

@@ -114,6 +114,17 @@ static const struct tlb_entry *find_filled(struct jit_engine *jit, struct cpu *c
 	return tlb_slot(entries, linear);
 }
 
+/* Most misses in a loop are of pages that share a place. */
+static const struct tlb_entry *recall(const struct jit_context *context, uint64_t linear,
+				      const struct jit_miss *miss)
+{
+	uint64_t array = miss->write ? context->tlb_write : context->tlb_read;
+
+	if (linear % PAGE_BYTES + miss->bytes > PAGE_BYTES)
+		return NULL;
+	return mmu_recall((struct tlb_entry *)(uintptr_t)array, linear);
+}
+
 static uint64_t fill(void *ctx, uint64_t linear)
 {
 	struct jit_engine *jit = ctx;
@@ -122,9 +133,12 @@ static uint64_t fill(void *ctx, uint64_t linear)
 
 	memcpy(&miss, (const void *)(uintptr_t)(jit->context->slow - sizeof(miss)), sizeof(miss));
 	jit->context->retry = miss.retry;
+	const struct tlb_entry *entry = recall(jit->context, linear, &miss);
+	if (entry)
+		return (uint64_t)(uintptr_t)entry;
 	mmu_select(cpu); /* AC may have changed */
 	jit->selected = true;
-	const struct tlb_entry *entry = find_beside(jit, cpu, linear, &miss);
+	entry = find_beside(jit, cpu, linear, &miss);
 	if (!entry)
 		entry = find_filled(jit, cpu, linear, &miss);
 	if (!entry && !jit->protected) /* the page is known now */

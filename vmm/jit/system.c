@@ -182,7 +182,7 @@ static void check_popped(struct generator *g)
 	code_memory(e, OP_LOAD, JIT_TEMP, JIT_TEMP, 0, true);
 	emit_store(e, JIT_CONTEXT(target), JIT_TEMP);
 	emit_load(e, JIT_TEMP2, JIT_CONTEXT(cpu));
-	code_memory(e, 0x33, JIT_TEMP, JIT_TEMP2, CPU_FLAGS, true); /* xor */
+	code_memory(e, OP_XOR, JIT_TEMP, JIT_TEMP2, CPU_FLAGS, true);
 	code_immediate(e, ALU_AND, JIT_TEMP, (int32_t) ~(FLAGS_ARITH | FLAG_IF), true);
 	code_defer_slow(g, emit_jump_if(e, CC_NZ));
 	emit_load(e, JIT_TEMP, JIT_CONTEXT(target));

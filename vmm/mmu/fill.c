@@ -51,6 +51,26 @@ static void fill_watched(struct tlb *tlb, uint64_t page, uint64_t gpa, uint8_t *
 	*watched = (struct tlb_watched){page, gpa, host, writable || was_writable};
 }
 
+/* The page whose place it takes becomes a victim. */
+static void put(struct tlb_entry *entries, struct tlb_entry entry)
+{
+	struct tlb_entry *at = tlb_slot(entries, entry.tag);
+
+	if (at->tag != entry.tag && tlb_slot(entries, at->tag) == at)
+		*tlb_victim(entries, at->tag) = *at;
+	*at = entry;
+}
+
+struct tlb_entry *mmu_recall(struct tlb_entry *entries, uint64_t linear)
+{
+	const struct tlb_entry *victim = tlb_victim(entries, linear);
+
+	if (victim->tag != (linear & PAGE_MASK))
+		return NULL;
+	put(entries, *victim);
+	return tlb_slot(entries, linear);
+}
+
 static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const struct walk *walk,
 		      bool write)
 {
@@ -65,14 +85,14 @@ static void fill_data(struct mmu *mmu, struct tlb *tlb, uint64_t page, const str
 	if (*flags & PAGE_WATCH)
 		fill_watched(tlb, page, gpa, host, write && walk->dirty);
 	if (!memory_reads_are_watched(mmu->machine->memory, gpa, *flags))
-		*tlb_slot(tlb->read, page) = entry;
+		put(tlb->read, entry);
 	if (!write || !walk->dirty || (*flags & PAGE_WATCH))
 		return;
 	if (*flags) {
 		*slow_slot(tlb, page) = (struct tlb_slow){page, gpa, flags};
 		return;
 	}
-	*tlb_slot(tlb->write, page) = entry;
+	put(tlb->write, entry);
 	mmu->no_writes = false;
 	uint64_t *where = &mmu->write_linear[number];
 	if (*where == WRITE_NOWHERE)

@@ -28,6 +28,8 @@ static void empty_entries(struct tlb_entry *entries)
 {
 	for (uint64_t i = 0; i < TLB_ENTRIES; i++)
 		entries[i].tag = (i ^ 1) << PAGE_SHIFT;
+	for (uint64_t i = 0; i < TLB_VICTIMS; i++)
+		entries[TLB_ENTRIES + i].tag = (i ^ 1) << PAGE_SHIFT;
 }
 
 static void empty_exec(struct tlb *tlb)
@@ -88,9 +90,11 @@ static void request_resync(struct mmu *mmu)
 
 static void drop_entry(struct tlb_entry *entries, uint64_t page)
 {
-	struct tlb_entry *entry = tlb_slot(entries, page);
+	struct tlb_entry *entry = tlb_slot(entries, page), *victim = tlb_victim(entries, page);
 	if (entry->tag == page)
 		entry->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
+	if (victim->tag == page)
+		victim->tag = page ^ (UINT64_C(1) << PAGE_SHIFT);
 }
 
 /* Linear pages: those from start on, of so many bytes. */
@@ -118,6 +122,9 @@ static void drop_entries(struct tlb_entry *entries, const struct range *range)
 		if (is_within(entries[i].tag, range))
 			entries[i].tag = (i ^ 1) << PAGE_SHIFT;
 	}
+	for (uint64_t i = 0; i < TLB_VICTIMS; i++)
+		if (is_within(entries[TLB_ENTRIES + i].tag, range))
+			entries[TLB_ENTRIES + i].tag = (i ^ 1) << PAGE_SHIFT;
 }
 
 static void drop_exec_entries(struct tlb_exec_entry *entries, const struct range *range)

@@ -14,6 +14,7 @@
 #include "vmm/memory/memory.h"
 
 #define TLB_ENTRIES      1024u
+#define TLB_VICTIMS      64u
 #define TLB_EXEC_ENTRIES 256u
 #define PAGE_MASK        (~(uint64_t)(PAGE_BYTES - 1))
 
@@ -59,14 +60,23 @@ struct tlb_slow {
 struct tlb {
 	struct tlb_watched watched[TLB_WATCHED_ENTRIES];
 	struct tlb_slow slow[TLB_SLOW_ENTRIES];
-	struct tlb_entry read[TLB_ENTRIES];
-	struct tlb_entry write[TLB_ENTRIES];
+	/* Behind the arrays: victims, pages that others have taken the place of. */
+	struct tlb_entry read[TLB_ENTRIES + TLB_VICTIMS];
+	struct tlb_entry write[TLB_ENTRIES + TLB_VICTIMS];
 	struct tlb_exec_entry exec[TLB_EXEC_ENTRIES];
 };
 
 static inline struct tlb_entry *tlb_slot(struct tlb_entry *entries, uint64_t linear)
 {
 	return &entries[(linear >> PAGE_SHIFT) % TLB_ENTRIES];
+}
+
+/* Where a page is if it is a victim. Pages of one place have different ones, mostly. */
+static inline struct tlb_entry *tlb_victim(struct tlb_entry *entries, uint64_t linear)
+{
+	uint64_t page = linear >> PAGE_SHIFT;
+
+	return &entries[TLB_ENTRIES + (page ^ page / TLB_ENTRIES) % TLB_VICTIMS];
 }
 
 static inline struct tlb_exec_entry *tlb_exec_slot(struct tlb *tlb, uint64_t linear)
@@ -188,6 +198,10 @@ bool mmu_fill_plain(struct cpu *cpu, uint64_t linear, enum access_kind kind);
 
 /* Likewise for fetching code: translates, if accessed bits are set and it is allowed. */
 bool mmu_fetch_plain(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa);
+
+/* Has a victim of an array of cached translations back in its place. Returns that, or NULL if the
+ * page of a linear address is none. */
+struct tlb_entry *mmu_recall(struct tlb_entry *entries, uint64_t linear);
 
 /*
  * Whether writes to the page of a linear address change nothing but its bytes and what is known of
