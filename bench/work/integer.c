@@ -61,23 +61,32 @@ int work_integer_order(uint64_t n, uint64_t *ret_result)
 
 typedef uint32_t words4 __attribute__((vector_size(16)));
 
-/* A turn: the next four words of 32 bits, of 64 MiB, are read, mixed (Marsaglia's xorshift, 2003) and
+/* Marsaglia's xorshift (2003) of n times four words. */
+static words4 mix(words4 *fours, uint64_t n, words4 sum)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		words4 x = fours[i] + sum;
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		fours[i] = x;
+		sum += x;
+	}
+	return sum;
+}
+
+/* A turn: the next four words of 32 bits, of 64 MiB, are read, mixed with what came before and
  * written, by SSE2; from the end it begins anew. */
 int work_integer_vector(uint64_t n, uint64_t *ret_result)
 {
 	uint64_t *words = make_words();
-	words4 *fours = (words4 *)words, sum = {0};
+	words4 *fours = (words4 *)words, sum = {1, 2, 3, 4};
 
 	if (!words)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < n; i++) {
-		words4 *four = &fours[i % (WORDS / 2)], x = *four + (uint32_t)i;
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-		*four = x;
-		sum += x;
-	}
+	for (; n > WORDS / 2; n -= WORDS / 2)
+		sum = mix(fours, WORDS / 2, sum);
+	sum = mix(fours, n, sum);
 	free(words);
 	*ret_result = ((uint64_t)(sum[0] ^ sum[1]) << 32) | (sum[2] ^ sum[3]);
 	return 0;
