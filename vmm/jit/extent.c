@@ -311,8 +311,8 @@ static bool decide(const struct question *q, bool known, uint64_t linear, uint64
 	}
 	if (h->hits < rules->hits)
 		return fail(q);
-	if (!known) /* the array is being filled */
-		return false;
+	if (!known) /* the array is being filled, or never holds that page */
+		return ++h->asked == 2 * rules->asked && fail(q);
 	h->asked = h->hits = 0;
 	give(q, linear, icount);
 	return false;

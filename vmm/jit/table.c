@@ -101,8 +101,8 @@ static void set_tlbs(struct jit_context *context, const struct cpu *cpu, struct 
 	context->plain_read = (uint64_t)(uintptr_t)plain->read;
 	context->plain_write = (uint64_t)(uintptr_t)plain->write;
 	context->lifted_read = (uint64_t)(uintptr_t)lifted->read;
-	context->extents = (uint64_t)(uintptr_t)extents_of(extents, mmu_selected_space(mmu));
 	context->lifted_write = (uint64_t)(uintptr_t)lifted->write;
+	context->extents = (uint64_t)(uintptr_t)extents_of(extents, mmu_selected_space(mmu));
 }
 
 void jit_select_table(struct jit_engine *jit, const struct cpu *cpu)

@@ -14,7 +14,7 @@
 #include "vmm/memory/memory.h"
 
 #define TLB_ENTRIES      1024u
-#define TLB_VICTIMS      64u
+#define TLB_VICTIMS      16u
 #define TLB_EXEC_ENTRIES 256u
 #define PAGE_MASK        (~(uint64_t)(PAGE_BYTES - 1))
 

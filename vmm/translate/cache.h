@@ -172,9 +172,7 @@ uint32_t code_cache_next_in_page(const struct code_cache *cache, uint32_t index,
 /* Drops one that no longer is what would be fetched. */
 void code_cache_drop(struct code_cache *cache, uint32_t index);
 
-/* Drops those that hold any of n bytes at gpa, inside one page; but for those in one of these
- * modes.
- */
+/* Drops those that hold any of n bytes at gpa, inside one page, but not in these modes. */
 void code_cache_drop_bytes(struct code_cache *cache, uint64_t gpa, uint32_t n, uint32_t but);
 
 /* Drops those that an answer says so of. */

@@ -70,11 +70,9 @@ enum deferred_kind {
 	DEFERRED_CONSTANT, /* 8 bytes; patch is an absolute 32-bit address of them */
 	/* Of the jit's writer (vmm/jit): */
 	DEFERRED_SLOW,   /* the count as before the instruction, then the exit */
-	DEFERRED_FILL,   /* a translation of the address is fetched, then on at constant; or as SLOW
-			  */
+	DEFERRED_FILL,   /* a translation of the address is had, then on at constant; or as SLOW */
 	DEFERRED_RANGE,  /* likewise for bytes in one page; or on at the site, alone */
-	DEFERRED_EXTENT, /* a look-up in place of an extent, then on at constant; or as then says
-			  */
+	DEFERRED_EXTENT, /* a look-up in place of an extent, on at constant; or as then says */
 	DEFERRED_STATE,  /* SSE state is loaded, then on at constant */
 	DEFERRED_X87,    /* x87 state, too */
 	DEFERRED_HEAT, /* counts; then on at constant, or if that is NONE by the other site; or the
