@@ -31,7 +31,7 @@ static void vary_jit(unsigned n)
 	static const struct jit_options ways[] = {
 		{.max_insns = 24, .loop_heat = 1, .hot_samples = 1, .extents_soon = true},
 		{.max_insns = 1},
-		{.max_insns = 5, .distrust_host = true, .loop_heat = 1, .hot_samples = 1},
+		{.max_insns = 5, .distrust_host = true, .loop_heat = 1},
 		{.max_insns = 24, .cache_bytes = 0xa0000, .loop_heat = 2},
 	};
 

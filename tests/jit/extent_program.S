@@ -1,7 +1,7 @@
 /*
  * Accesses anywhere in 16 pages from RSI on, and over their end; R10 leads to others and back. RDI:
- * a random number, R9: what it is multiplied by. Each access is a block's own, so that none shares another's look-up but where
- * two are meant to. Those of the last, every other time, are not aligned as they must be.
+ * a random number, R9: what it is multiplied by. Each block has accesses of its own, one or two.
+ * Those of the last, every other time, are not aligned as they must be.
  */
 	.section .rodata
 	.macro block
@@ -10,7 +10,6 @@
 	.endm
 
 	.globl extent_program, extent_program_end
-	.balign 128
 extent_program:
 	imul %r9, %rdi
 	add $0x3039, %rdi

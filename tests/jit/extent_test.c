@@ -31,7 +31,7 @@ extern const uint8_t extent_program[], extent_program_end[];
 #define OTHERS     (TLB_ENTRIES * PAGE_BYTES)
 #define FIRST_PAGE ((RIG_ALIAS_SPARE - RIG_ALIAS_CODE) / PAGE_BYTES)
 
-/* Mostly accesses: each round has 11 of them. */
+/* Accesses are taken to be 11 of 40 instructions: some more are. */
 #define ROUND_INSNS 40
 
 /* Goes on in the other space: mov rax, cr3; xor rax, A ^ B; mov cr3, rax; sysretq */

@@ -58,19 +58,16 @@ static const struct extent_rules extent_rules_soon = {.misses = 1, .asked = 1};
 
 static void on_flush_low(void *ctx, unsigned space)
 {
-	extents_drop_space(((struct jit_engine *)ctx)->extents, space);
 	jit_drop_low(ctx, space);
 }
 
 static void on_flush_space(void *ctx, unsigned space)
 {
-	extents_drop_space(((struct jit_engine *)ctx)->extents, space);
 	jit_drop_space(ctx, space);
 }
 
 static void on_drop_page(void *ctx, unsigned space, uint64_t linear)
 {
-	extents_drop_page(((struct jit_engine *)ctx)->extents, space, linear);
 	jit_drop_page(ctx, space, linear);
 }
 

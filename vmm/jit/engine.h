@@ -35,7 +35,7 @@ struct jit_engine {
 
 /* ---- which translations serve (table.c) ---- */
 
-/* The translator's tables of a space of the mmu. */
+/* The translator's tables of a space of the mmu, and its extents. */
 void jit_drop_low(struct jit_engine *jit, unsigned space);
 void jit_drop_space(struct jit_engine *jit, unsigned space);
 void jit_drop_page(struct jit_engine *jit, unsigned space, uint64_t linear);

@@ -181,10 +181,13 @@ void extents_protect(struct extents *x, const uint8_t *host)
 
 /* ---- giving pages ---- */
 
-/* An extent that is asked about. */
+/* An extent that is asked about, for an access at a count. */
 struct question {
 	struct extents *x;
 	struct cpu *cpu;
+	uint64_t linear, icount;
+	bool known; /* the array has an entry for its page, with this distance */
+	uint64_t distance;
 	unsigned space;
 	uint32_t number;
 	struct extent *extent;
@@ -201,23 +204,24 @@ static bool find_distance(const struct question *q, uint64_t linear, uint64_t *r
 	return entry->tag == (linear & PAGE_MASK);
 }
 
-static bool is_near(const struct question *q, uint64_t linear, uint64_t distance)
+/* As far as the access that is asked about. */
+static bool is_near(const struct question *q, uint64_t linear)
 {
-	uint64_t other;
+	uint64_t distance;
 
-	return find_distance(q, linear, &other) && other == distance;
+	return find_distance(q, linear, &distance) && distance == q->distance;
 }
 
-static uint64_t pages_below(const struct question *q, uint64_t page, uint64_t distance)
+static uint64_t pages_below(const struct question *q, uint64_t page)
 {
 	uint64_t n = 0;
 
-	while (n < REACH && is_near(q, page - (n + 1) * PAGE_BYTES, distance))
+	while (n < REACH && is_near(q, page - (n + 1) * PAGE_BYTES))
 		n++;
 	return n;
 }
 
-static uint64_t pages_above(const struct question *q, uint64_t page, uint64_t distance)
+static uint64_t pages_above(const struct question *q, uint64_t page)
 {
 	enum access_kind kind = q->number % 2 ? ACCESS_WRITE : ACCESS_READ;
 	uint64_t n = 0, other;
@@ -227,23 +231,22 @@ static uint64_t pages_above(const struct question *q, uint64_t page, uint64_t di
 		if (!find_distance(q, next, &other) && n < REACH_FILL &&
 		    !((next ^ page) & TABLE_MASK))
 			mmu_fill_plain(q->cpu, next, kind);
-		if (!is_near(q, next, distance))
+		if (!is_near(q, next))
 			break;
 	}
 	return n;
 }
 
-static void give(const struct question *q, uint64_t linear, uint64_t icount)
+static void give(const struct question *q)
 {
-	uint64_t page = linear & PAGE_MASK, distance;
+	uint64_t page = q->linear & PAGE_MASK;
+	uint64_t below = pages_below(q, page), above = pages_above(q, page);
 
-	find_distance(q, page, &distance);
-	uint64_t below = pages_below(q, page, distance), above = pages_above(q, page, distance);
 	q->extent->first = page - below * PAGE_BYTES;
 	q->extent->bytes = (below + 1 + above) * PAGE_BYTES - (EXTENT_ACCESS_MAX - 1);
-	q->extent->host = (uint8_t *)(uintptr_t)(q->extent->first + distance);
+	q->extent->host = (uint8_t *)(uintptr_t)(q->extent->first + q->distance);
 	q->extent->count = UINT64_C(1) << q->history->period;
-	q->history->given = icount;
+	q->history->given = q->icount;
 	note_given(q->x, q->space, q->number);
 }
 
@@ -278,32 +281,30 @@ static bool fail(const struct question *q)
 }
 
 /* Where an extent with pages has been missed. */
-static bool move_on(const struct question *q, bool known, uint64_t linear, uint64_t icount)
+static bool move_on(const struct question *q)
 {
 	struct history *h = q->history;
 
 	take_pages(q->x, q->space, q->number);
-	if ((icount - h->given) >> h->period < q->x->rules.good_insns)
+	if ((q->icount - h->given) >> h->period < q->x->rules.good_insns)
 		return fail(q);
 	h->failures = 0;
-	if (known)
-		give(q, linear, icount);
+	if (q->known)
+		give(q);
 	else
 		expect_pages(q->x, q->space, q->number);
 	return false;
 }
 
 /* Another access in a row without pages. */
-static bool decide(const struct question *q, bool known, uint64_t linear, uint64_t icount)
+static bool decide(const struct question *q)
 {
 	const struct extent_rules *rules = &q->x->rules;
 	struct history *h = q->history;
-	uint64_t here;
 
-	find_distance(q, linear, &here);
-	if (known && h->asked && is_near(q, q->extent->first, here))
+	if (q->known && h->asked && is_near(q, q->extent->first))
 		h->hits++;
-	q->extent->first = linear;
+	q->extent->first = q->linear;
 	q->extent->count = 1;
 	if (h->asked + 1 < rules->asked) {
 		h->asked++;
@@ -311,10 +312,10 @@ static bool decide(const struct question *q, bool known, uint64_t linear, uint64
 	}
 	if (h->hits < rules->hits)
 		return fail(q);
-	if (!known) /* the array is being filled, or never holds that page */
+	if (!q->known) /* the array is being filled, or never holds that page */
 		return ++h->asked == 2 * rules->asked && fail(q);
 	h->asked = h->hits = 0;
-	give(q, linear, icount);
+	give(q);
 	return false;
 }
 
@@ -322,19 +323,19 @@ bool extents_ask(struct extents *x, struct cpu *cpu, uint32_t number, uint64_t l
 		 uint64_t icount, uint64_t *ret_gpa)
 {
 	unsigned space = mmu_selected_space(cpu->machine->mmu);
-	const struct question q = {
+	struct question q = {
 		.x = x,
 		.cpu = cpu,
+		.linear = linear,
+		.icount = icount,
 		.space = space,
 		.number = number,
 		.extent = &x->extent[space][number],
 		.history = &x->history[space][number],
 		.entries = number % 2 ? cpu->tlb->write : cpu->tlb->read,
 	};
-	uint64_t distance;
-	bool known = find_distance(&q, linear, &distance);
 
+	q.known = find_distance(&q, linear, &q.distance);
 	*ret_gpa = x->gpa[number];
-	return q.extent->bytes ? move_on(&q, known, linear, icount)
-			       : decide(&q, known, linear, icount);
+	return q.extent->bytes ? move_on(&q) : decide(&q);
 }

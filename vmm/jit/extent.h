@@ -57,6 +57,7 @@ struct extent *extents_of(struct extents *extents, unsigned space);
 
 /* A number for an access of the instruction at gpa; UINT32_MAX: it is better off without. */
 uint32_t extents_take(struct extents *extents, uint64_t gpa, bool write);
+
 /*
  * A missed access of the user code that cpu runs, at a count. Returns true when the instruction at
  * *ret_gpa is better off without from now on. Fills the mmu's arrays with pages that follow, where

@@ -22,6 +22,7 @@ static unsigned table_of(unsigned space, bool kernel)
 
 void jit_drop_low(struct jit_engine *jit, unsigned space)
 {
+	extents_drop_space(jit->extents, space);
 	translator_drop_space(jit->translator, table_of(space, false));
 	translator_drop_space(jit->translator, table_of(space, true));
 }
@@ -34,6 +35,7 @@ void jit_drop_space(struct jit_engine *jit, unsigned space)
 
 void jit_drop_page(struct jit_engine *jit, unsigned space, uint64_t linear)
 {
+	extents_drop_page(jit->extents, space, linear);
 	translator_drop_page(jit->translator, table_of(space, false), linear);
 	translator_drop_page(jit->translator, table_of(space, true), linear);
 	if (linear >= MMU_HIGH)
@@ -90,7 +92,7 @@ static void select_codes(struct jit_engine *jit, const struct cpu *cpu)
 }
 
 /* What translated code finds its translations in. */
-static void set_tlbs(struct jit_context *context, const struct cpu *cpu, struct extents *extents)
+static void set_tlbs(struct jit_context *context, const struct cpu *cpu)
 {
 	struct mmu *mmu = cpu->machine->mmu;
 	const struct tlb *plain = mmu_system_tlb(mmu);
@@ -102,12 +104,13 @@ static void set_tlbs(struct jit_context *context, const struct cpu *cpu, struct 
 	context->plain_write = (uint64_t)(uintptr_t)plain->write;
 	context->lifted_read = (uint64_t)(uintptr_t)lifted->read;
 	context->lifted_write = (uint64_t)(uintptr_t)lifted->write;
-	context->extents = (uint64_t)(uintptr_t)extents_of(extents, mmu_selected_space(mmu));
 }
 
 void jit_select_table(struct jit_engine *jit, const struct cpu *cpu)
 {
 	select_codes(jit, cpu);
 	jit->context->space = (uint64_t)(uintptr_t)translator_selected_space(jit->translator);
-	set_tlbs(jit->context, cpu, jit->extents);
+	set_tlbs(jit->context, cpu);
+	jit->context->extents = (uint64_t)(uintptr_t)extents_of(
+		jit->extents, mmu_selected_space(cpu->machine->mmu));
 }

@@ -46,7 +46,7 @@ bool hot_sample(struct hot *hot, uint64_t gpa, uint32_t whose)
 	if (line->gpa != at || !line->samples) {
 		if (!give_way(hot, line))
 			return false;
-		*line = (struct hot_line){.gpa = at, .whose = whose};
+		*line = (struct hot_line){.gpa = at};
 	}
 	if (is_hot(hot, line))
 		return rewrite(line);
